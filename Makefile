@@ -1,0 +1,49 @@
+# Everything a newcomer needs: make demo, make test.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV := build/uv/bin/uv
+
+.PHONY: setup demo up check test bench proto lock clean
+
+setup: $(VENV)/.installed  ## the environment, from the lock file
+
+$(UV):
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --target build/uv uv
+
+$(VENV)/.installed: pyproject.toml requirements.lock | $(UV)
+	@test -x $(BIN)/python || $(UV) venv --quiet --python $(PYTHON) $(VENV)
+	@VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet -r pyproject.toml --group dev --group embedded -c requirements.lock --require-hashes
+	@touch $@
+
+demo: setup  ## set up, start the switch, place a real billed call, check everything
+	@./tandem demo
+
+up: setup  ## the switch, kept running; Ctrl-C drains
+	@./tandem up
+
+check: setup  ## what fails fastest, first
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/lint-imports --no-cache > build/imports.txt || { cat build/imports.txt; exit 1; }
+	@$(BIN)/mypy
+	@$(BIN)/pytest -q tests/unit tests/test_layout.py
+
+test: setup  ## all tests, with real servers and SIPp
+	@./tests/support/install_tools.sh
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check --quiet .
+	@$(BIN)/lint-imports --no-cache > build/imports.txt || { cat build/imports.txt; exit 1; }
+	@$(BIN)/mypy
+	@$(BIN)/pytest
+
+bench: setup  ## speed and memory, beside public peers; writes build/bench.json
+	@$(BIN)/python -m tests.bench
+
+proto: setup  ## regenerate the code beside the contracts
+	@$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. --grpc_python_out=. $$(find proto -name '*.proto' | sort)
+
+lock: $(UV)  ## pin the newest allowed versions
+	@$(UV) pip compile pyproject.toml --group dev --group embedded --group bench --universal --generate-hashes --no-header --quiet -o requirements.lock
+
+clean:
+	@rm -rf build $(VENV)

@@ -1,0 +1,103 @@
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class ListCallsRequest(_message.Message):
+    __slots__ = ("limit", "after", "call_id", "account_id", "trunk_id")
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    CALL_ID_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
+    TRUNK_ID_FIELD_NUMBER: _ClassVar[int]
+    limit: int
+    after: str
+    call_id: str
+    account_id: str
+    trunk_id: str
+    def __init__(self, limit: _Optional[int] = ..., after: _Optional[str] = ..., call_id: _Optional[str] = ..., account_id: _Optional[str] = ..., trunk_id: _Optional[str] = ...) -> None: ...
+
+class ListCallsReply(_message.Message):
+    __slots__ = ("calls", "total")
+    CALLS_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_FIELD_NUMBER: _ClassVar[int]
+    calls: _containers.RepeatedCompositeFieldContainer[LiveCall]
+    total: int
+    def __init__(self, calls: _Optional[_Iterable[_Union[LiveCall, _Mapping]]] = ..., total: _Optional[int] = ...) -> None: ...
+
+class LiveCall(_message.Message):
+    __slots__ = ("call_id", "state", "customer_trunk_id", "account_id", "vendor_trunk_id", "vendor_account_id", "caller", "called", "invited_at_unix_ms", "ringing_at_unix_ms", "answered_at_unix_ms", "talk_ms", "attempts", "node", "media_proxy")
+    CALL_ID_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    CUSTOMER_TRUNK_ID_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
+    VENDOR_TRUNK_ID_FIELD_NUMBER: _ClassVar[int]
+    VENDOR_ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
+    CALLER_FIELD_NUMBER: _ClassVar[int]
+    CALLED_FIELD_NUMBER: _ClassVar[int]
+    INVITED_AT_UNIX_MS_FIELD_NUMBER: _ClassVar[int]
+    RINGING_AT_UNIX_MS_FIELD_NUMBER: _ClassVar[int]
+    ANSWERED_AT_UNIX_MS_FIELD_NUMBER: _ClassVar[int]
+    TALK_MS_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    MEDIA_PROXY_FIELD_NUMBER: _ClassVar[int]
+    call_id: str
+    state: str
+    customer_trunk_id: str
+    account_id: str
+    vendor_trunk_id: str
+    vendor_account_id: str
+    caller: str
+    called: str
+    invited_at_unix_ms: int
+    ringing_at_unix_ms: int
+    answered_at_unix_ms: int
+    talk_ms: int
+    attempts: int
+    node: str
+    media_proxy: bool
+    def __init__(self, call_id: _Optional[str] = ..., state: _Optional[str] = ..., customer_trunk_id: _Optional[str] = ..., account_id: _Optional[str] = ..., vendor_trunk_id: _Optional[str] = ..., vendor_account_id: _Optional[str] = ..., caller: _Optional[str] = ..., called: _Optional[str] = ..., invited_at_unix_ms: _Optional[int] = ..., ringing_at_unix_ms: _Optional[int] = ..., answered_at_unix_ms: _Optional[int] = ..., talk_ms: _Optional[int] = ..., attempts: _Optional[int] = ..., node: _Optional[str] = ..., media_proxy: _Optional[bool] = ...) -> None: ...
+
+class HangupRequest(_message.Message):
+    __slots__ = ("call_id",)
+    CALL_ID_FIELD_NUMBER: _ClassVar[int]
+    call_id: str
+    def __init__(self, call_id: _Optional[str] = ...) -> None: ...
+
+class HangupReply(_message.Message):
+    __slots__ = ("found",)
+    FOUND_FIELD_NUMBER: _ClassVar[int]
+    found: bool
+    def __init__(self, found: _Optional[bool] = ...) -> None: ...
+
+class LadderRequest(_message.Message):
+    __slots__ = ("call_id",)
+    CALL_ID_FIELD_NUMBER: _ClassVar[int]
+    call_id: str
+    def __init__(self, call_id: _Optional[str] = ...) -> None: ...
+
+class LadderReply(_message.Message):
+    __slots__ = ("steps",)
+    STEPS_FIELD_NUMBER: _ClassVar[int]
+    steps: _containers.RepeatedCompositeFieldContainer[LadderStep]
+    def __init__(self, steps: _Optional[_Iterable[_Union[LadderStep, _Mapping]]] = ...) -> None: ...
+
+class LadderStep(_message.Message):
+    __slots__ = ("at_unix_ms", "leg", "sent", "peer", "summary", "raw")
+    AT_UNIX_MS_FIELD_NUMBER: _ClassVar[int]
+    LEG_FIELD_NUMBER: _ClassVar[int]
+    SENT_FIELD_NUMBER: _ClassVar[int]
+    PEER_FIELD_NUMBER: _ClassVar[int]
+    SUMMARY_FIELD_NUMBER: _ClassVar[int]
+    RAW_FIELD_NUMBER: _ClassVar[int]
+    at_unix_ms: int
+    leg: str
+    sent: bool
+    peer: str
+    summary: str
+    raw: bytes
+    def __init__(self, at_unix_ms: _Optional[int] = ..., leg: _Optional[str] = ..., sent: _Optional[bool] = ..., peer: _Optional[str] = ..., summary: _Optional[str] = ..., raw: _Optional[bytes] = ...) -> None: ...

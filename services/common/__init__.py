@@ -1,0 +1,1 @@
+"""Used by two services or more, free of business rules."""

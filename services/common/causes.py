@@ -1,0 +1,138 @@
+"""Why calls end: our stable reasons, SIP status codes and Q.850 causes, and how they map.
+
+RFC 3398 section 8.2.6.1 (SIP to Q.850) and section 7.2.4 (Q.850 to SIP), RFC 3326 (Reason).
+"""
+
+from enum import StrEnum
+
+
+class EndReason(StrEnum):
+    """The ``end_reason`` of a record: what ended the call, in words that never change."""
+
+    NORMAL = "normal"
+    CANCELLED = "cancelled"
+    BUSY = "busy"
+    NO_ANSWER = "no_answer"
+    REJECTED = "rejected"
+    """The last vendor refused with a code that has no reason of its own."""
+    NOT_FOUND = "not_found"
+    UNKNOWN_CUSTOMER = "unknown_customer"
+    CUSTOMER_DISABLED = "customer_disabled"
+    INVALID_NUMBER = "invalid_number"
+    MALFORMED = "malformed"
+    NO_RATE = "no_rate"
+    """The sell deck has no row for the number."""
+    DESTINATION_BLOCKED = "destination_blocked"
+    """The matched sell row is blocked, or the code was closed."""
+    NO_ROUTE = "no_route"
+    INSUFFICIENT_BALANCE = "insufficient_balance"
+    CUSTOMER_CAPACITY = "customer_capacity"
+    CUSTOMER_CPS = "customer_cps"
+    VENDOR_CAPACITY = "vendor_capacity"
+    VENDOR_CPS = "vendor_cps"
+    VENDOR_UNREACHABLE = "vendor_unreachable"
+    VENDOR_TIMEOUT = "vendor_timeout"
+    RINGING_TIMEOUT = "ringing_timeout"
+    CODEC_MISMATCH = "codec_mismatch"
+    NO_RTP_PORTS = "no_rtp_ports"
+    RTP_TIMEOUT = "rtp_timeout"
+    NO_ACK = "no_ack"
+    MAX_DURATION = "max_duration"
+    BALANCE_EXHAUSTED = "balance_exhausted"
+    ADMIN_DISCONNECT = "admin_disconnect"
+    NODE_SHUTDOWN = "node_shutdown"
+    LOOP = "loop"
+    """Max-Forwards ran out."""
+    ROUTING_UNAVAILABLE = "routing_unavailable"
+    RATING_UNAVAILABLE = "rating_unavailable"
+    MEDIA_UNAVAILABLE = "media_unavailable"
+    SPOOL_UNAVAILABLE = "spool_unavailable"
+    """The record of the answer could not be made durable."""
+    UNSUPPORTED = "unsupported"
+    """The request asked for something we do not do (415, 420, 416)."""
+    INTERNAL_ERROR = "internal_error"
+
+
+SIP_OF_REASON: dict[EndReason, int] = {
+    EndReason.CANCELLED: 487,
+    EndReason.BUSY: 486,
+    EndReason.NO_ANSWER: 480,
+    EndReason.REJECTED: 503,
+    EndReason.NOT_FOUND: 404,
+    EndReason.UNKNOWN_CUSTOMER: 403,
+    EndReason.CUSTOMER_DISABLED: 403,
+    EndReason.INVALID_NUMBER: 484,
+    EndReason.MALFORMED: 400,
+    EndReason.NO_RATE: 403,
+    EndReason.DESTINATION_BLOCKED: 403,
+    EndReason.NO_ROUTE: 503,
+    EndReason.INSUFFICIENT_BALANCE: 403,
+    EndReason.CUSTOMER_CAPACITY: 503,
+    EndReason.CUSTOMER_CPS: 503,
+    EndReason.VENDOR_CAPACITY: 503,
+    EndReason.VENDOR_CPS: 503,
+    EndReason.VENDOR_UNREACHABLE: 503,
+    EndReason.VENDOR_TIMEOUT: 503,
+    EndReason.RINGING_TIMEOUT: 480,
+    EndReason.CODEC_MISMATCH: 488,
+    EndReason.NO_RTP_PORTS: 503,
+    EndReason.LOOP: 483,
+    EndReason.ROUTING_UNAVAILABLE: 503,
+    EndReason.RATING_UNAVAILABLE: 503,
+    EndReason.MEDIA_UNAVAILABLE: 503,
+    EndReason.SPOOL_UNAVAILABLE: 503,
+    EndReason.UNSUPPORTED: 420,
+    EndReason.NODE_SHUTDOWN: 503,
+    EndReason.ADMIN_DISCONNECT: 503,
+    EndReason.INTERNAL_ERROR: 500,
+}
+"""What the customer is told when we refuse for this reason before an answer."""
+
+_Q850_OF_SIP = {
+    400: 41, 401: 21, 402: 21, 403: 21, 404: 1, 405: 63, 406: 79, 407: 21, 408: 102, 410: 22,
+    413: 127, 414: 127, 415: 79, 416: 127, 420: 127, 421: 127, 423: 127, 480: 18, 481: 41,
+    482: 25, 483: 25, 484: 28, 485: 1, 486: 17, 487: 16, 488: 65, 500: 41, 501: 79, 502: 38,
+    503: 41, 504: 102, 505: 127, 513: 127, 600: 17, 603: 21, 604: 1, 606: 65,
+}  # fmt: skip
+
+_SIP_OF_Q850 = {
+    1: 404, 2: 404, 3: 404, 17: 486, 18: 408, 19: 480, 20: 480, 21: 403, 22: 410, 23: 410,
+    26: 404, 27: 502, 28: 484, 29: 501, 31: 480, 34: 503, 38: 503, 41: 503, 42: 503, 47: 503,
+    55: 403, 57: 403, 58: 503, 65: 488, 70: 488, 79: 501, 87: 403, 88: 503, 102: 504, 111: 500,
+    127: 500,
+}  # fmt: skip
+
+
+def q850_of_sip(status: int) -> int:
+    """The Q.850 cause a final SIP status stands for; 16 for success, 31 when none is defined."""
+    if status < 300:
+        return 16
+    return _Q850_OF_SIP.get(status, 127 if status >= 500 else 31)
+
+
+def sip_of_q850(cause: int) -> int:
+    """The SIP status that a cause before answer becomes; 500 when none is defined."""
+    return _SIP_OF_Q850.get(cause, 500)
+
+
+STOP_HUNTING = frozenset({404, 484, 486, 487, 600, 603, 604})
+"""Statuses that are the called party's own verdict: no other vendor would do better."""
+
+
+def reason_of_status(status: int) -> EndReason:
+    """The end reason of a call that its last vendor refused with ``status``."""
+    return _REASON_OF_STATUS.get(status, EndReason.REJECTED)
+
+
+_REASON_OF_STATUS = {
+    404: EndReason.NOT_FOUND,
+    408: EndReason.VENDOR_TIMEOUT,
+    480: EndReason.NO_ANSWER,
+    484: EndReason.INVALID_NUMBER,
+    486: EndReason.BUSY,
+    487: EndReason.CANCELLED,
+    488: EndReason.CODEC_MISMATCH,
+    600: EndReason.BUSY,
+    604: EndReason.NOT_FOUND,
+    606: EndReason.CODEC_MISMATCH,
+}
