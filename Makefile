@@ -9,7 +9,7 @@ UV := build/uv/bin/uv
 setup: $(VENV)/.installed  ## the environment, from the lock file
 
 $(UV):
-	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --target build/uv uv
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --target build/uv uv==0.13.9
 
 $(VENV)/.installed: pyproject.toml requirements.lock | $(UV)
 	@test -x $(BIN)/python || $(UV) venv --quiet --python $(PYTHON) $(VENV)

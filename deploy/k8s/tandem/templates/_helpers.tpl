@@ -1,0 +1,72 @@
+{{- define "tandem.image" -}}
+{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{- end }}
+
+{{- define "tandem.labels" -}}
+app.kubernetes.io/name: tandem
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/component: {{ .service }}
+app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .root.Release.Service }}
+{{- end }}
+
+{{- define "tandem.selector" -}}
+app.kubernetes.io/name: tandem
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/component: {{ .service }}
+{{- end }}
+
+{{/* Where the servers are: every service reads these. */}}
+{{- define "tandem.stores" -}}
+{{- range $name, $key := dict "TANDEM_NATS_URL" "nats-url" "TANDEM_POSTGRES_DSN" "postgres-dsn" "TANDEM_CLICKHOUSE_DSN" "clickhouse-dsn" }}
+- name: {{ $name }}
+  valueFrom:
+    secretKeyRef: {name: {{ $.root.Values.existingSecret }}, key: {{ $key }}}
+{{- end }}
+{{- end }}
+
+{{- define "tandem.env" -}}
+{{- $own := index .root.Values .service -}}
+- name: TANDEM_NODE
+  valueFrom:
+    fieldRef: {fieldPath: metadata.name}
+- name: TANDEM_DATA_DIR
+  value: /data
+- name: TANDEM_OPS_ADDRESS
+  value: "0.0.0.0:{{ $own.opsPort }}"
+- name: TANDEM_GRPC_ADDRESS
+  value: "0.0.0.0:{{ $own.grpcPort }}"
+- name: TANDEM_LOG_LEVEL
+  value: {{ .root.Values.logLevel | quote }}
+- name: TANDEM_OTLP_ENDPOINT
+  value: {{ .root.Values.otlpEndpoint | quote }}
+- name: TANDEM_TRACE_RATIO
+  value: {{ .root.Values.traceRatio | quote }}
+- name: TANDEM_NATS_REPLICAS
+  value: {{ .root.Values.natsReplicas | quote }}
+{{ include "tandem.stores" . }}
+{{- end }}
+
+{{- define "tandem.address" -}}
+{{ .root.Release.Name }}-{{ .service }}.{{ .root.Release.Namespace }}.svc:{{ (index .root.Values .service).grpcPort }}
+{{- end }}
+
+{{- define "tandem.probes" -}}
+readinessProbe:
+  httpGet: {path: /readyz, port: ops}
+  periodSeconds: 3
+livenessProbe:
+  httpGet: {path: /livez, port: ops}
+  initialDelaySeconds: 10
+  periodSeconds: 10
+  failureThreshold: 6
+{{- end }}
+
+{{- define "tandem.security" -}}
+securityContext:
+  allowPrivilegeEscalation: false
+  readOnlyRootFilesystem: true
+  runAsNonRoot: true
+  runAsUser: 10001
+  capabilities: {drop: [ALL]}
+{{- end }}

@@ -1,0 +1,85 @@
+"""The Helm chart renders, lints and is valid Kubernetes."""
+
+from pathlib import Path
+from typing import Any
+
+import helm_python
+import kubernetes_validate
+import pytest
+import yaml
+
+CHART = Path(__file__).parents[3] / "deploy/k8s/tandem"
+KUBERNETES = "1.31"
+SERVICES = ("signaling", "media", "routing", "rating", "api")
+
+
+def render(**values: Any) -> list[dict[str, Any]]:
+    with helm_python.Chart.load(str(CHART)) as chart:
+        files = chart.render(values, name="tdm", namespace="voice")
+    manifests = [text for path, text in files.items() if not path.endswith("NOTES.txt")]
+    return [d for text in manifests for d in yaml.safe_load_all(text) if d]
+
+
+def workload(documents: list[dict[str, Any]], name: str) -> dict[str, Any]:
+    kinds = ("Deployment", "StatefulSet", "Job")
+    (found,) = [d for d in documents if d["kind"] in kinds and d["metadata"]["name"] == name]
+    return found
+
+
+def env(document: dict[str, Any]) -> dict[str, Any]:
+    (container,) = document["spec"]["template"]["spec"]["containers"]
+    return {e["name"]: e.get("value", e.get("valueFrom")) for e in container["env"]}
+
+
+def test_lint_finds_nothing_to_complain_about() -> None:
+    report = helm_python.lint(str(CHART), strict=True, kube_version=f"v{KUBERNETES}.0")
+    assert report["errors"] == []
+    assert [m for m in report["messages"] if m["severity"] >= 2] == []
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{}, {"api": {"ingress": {"enabled": True, "tlsSecret": "tls", "className": "nginx"}}}],
+    ids=["defaults", "ingress"],
+)
+def test_every_document_is_valid(values: dict[str, Any]) -> None:
+    documents = render(**values)
+    for document in documents:
+        kubernetes_validate.validate(document, KUBERNETES, strict=True)
+    assert len(documents) >= len(SERVICES) * 3
+
+
+def test_one_image_runs_the_five_services() -> None:
+    documents = render(image={"repository": "registry.example.com/tandem", "tag": "1.2.3"})
+    for service in SERVICES:
+        pod = workload(documents, f"tdm-{service}")["spec"]["template"]["spec"]
+        assert pod["containers"][0]["image"] == "registry.example.com/tandem:1.2.3"
+        assert pod["containers"][0]["args"] == ["-m", f"services.{service}"]
+
+
+def test_sip_and_rtp_are_on_the_host_network_and_only_they() -> None:
+    documents = render()
+    on_host = {
+        service
+        for service in SERVICES
+        if workload(documents, f"tdm-{service}")["spec"]["template"]["spec"].get("hostNetwork")
+    }
+    assert on_host == {"signaling", "media"}
+
+
+def test_signaling_keeps_its_spool_and_may_finish_its_calls() -> None:
+    signaling = workload(render(), "tdm-signaling")["spec"]
+    assert [c["metadata"]["name"] for c in signaling["volumeClaimTemplates"]] == ["data"]
+    assert signaling["template"]["spec"]["terminationGracePeriodSeconds"] == 18000
+    assert env({"spec": signaling})["TANDEM_RATING_ADDRESS"] == "tdm-rating.voice.svc:5004"
+
+
+def test_migrations_run_before_anything_is_installed_or_upgraded() -> None:
+    job = workload(render(), "tdm-migrate")
+    assert job["metadata"]["annotations"]["helm.sh/hook"] == "pre-install,pre-upgrade"
+    assert {"TANDEM_POSTGRES_DSN", "TANDEM_CLICKHOUSE_DSN"} <= env(job).keys()
+
+
+def test_values_that_cannot_work_are_refused() -> None:
+    with pytest.raises(helm_python.HelmError, match="rtpPorts"):
+        render(media={"rtpPorts": "everything"})
