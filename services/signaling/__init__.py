@@ -1,0 +1,1 @@
+"""Signaling: both SIP legs of every call, and the machine that joins them."""

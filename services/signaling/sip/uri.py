@@ -1,0 +1,216 @@
+"""SIP, SIPS and tel URIs (RFC 3261 section 19.1, RFC 3966)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Final
+
+from services.signaling.sip.errors import MalformedMessage
+
+_UNRESERVED = r"A-Za-z0-9\-_.!~*'()"
+_ESCAPED = r"%[0-9A-Fa-f]{2}"
+# '#' must be escaped, but prepaid dialling codes arrive with it bare from every second switch.
+_USER = rf"(?:[{_UNRESERVED}&=+$,;?/#]|{_ESCAPED})+"
+_PASSWORD = rf"(?:[{_UNRESERVED}&=+$,]|{_ESCAPED})*"
+_HOST = r"\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9_\-.]{1,255}"
+_PARAM = rf"(?:[{_UNRESERVED}\[\]/:&+$]|{_ESCAPED})+"
+
+_SIP: Final = re.compile(
+    rf"(sips?):(?:({_USER})(?::({_PASSWORD}))?@)?({_HOST})(?::([0-9]{{1,5}}))?"
+    rf"((?:;{_PARAM}(?:={_PARAM})?)*)(?:\?([\x21-\x7e]+))?",
+    re.IGNORECASE,
+)
+_TEL: Final = re.compile(
+    rf"tel:(\+?[0-9A-Fa-f*#\-.()]+)((?:;{_PARAM}(?:={_PARAM})?)*)", re.IGNORECASE
+)
+_SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+\-.]*):[\x21\x23-\x3b\x3d\x3f-\x7e]+")
+_ESCAPE: Final = re.compile(r"%([0-9A-Fa-f]{2})")
+
+
+@dataclass(frozen=True, slots=True)
+class SipUri:
+    """A sip: or sips: URI. Escapes are kept as they came; parameter names are lower case."""
+
+    host: str
+    port: int | None = None
+    user: str | None = None
+    scheme: str = "sip"
+    password: str | None = None
+    params: dict[str, str | None] = field(default_factory=dict)
+    headers: str = ""
+    """What followed ``?``, never interpreted: honouring it is header injection."""
+
+    @property
+    def number(self) -> str:
+        """The user part as dialled: unescaped, without its own parameters; ``""`` without user."""
+        return unescape((self.user or "").partition(";")[0])
+
+    @property
+    def is_loose_router(self) -> bool:
+        """Whether the host understands Route (section 16.12.1.1); a strict router lacks it."""
+        return "lr" in self.params
+
+    @property
+    def transport(self) -> str:
+        """Transport asked for, lower case; ``""`` when left to the resolver."""
+        return (self.params.get("transport") or "").lower()
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host (no brackets) and port, the default port filled in."""
+        return self.host.strip("[]"), self.port or (5061 if self.scheme == "sips" else 5060)
+
+    def __str__(self) -> str:
+        user = self.user or ""
+        if self.password is not None:
+            user += ":" + self.password
+        port = "" if self.port is None else f":{self.port}"
+        params = "".join(
+            f";{name}" if value is None else f";{name}={value}"
+            for name, value in self.params.items()
+        )
+        headers = "?" + self.headers if self.headers else ""
+        return f"{self.scheme}:{user}{'@' if user else ''}{self.host}{port}{params}{headers}"
+
+
+@dataclass(frozen=True, slots=True)
+class TelUri:
+    """A tel: URI (RFC 3966): ``number`` as written, visual separators included."""
+
+    number: str
+    params: dict[str, str | None] = field(default_factory=dict)
+
+    @property
+    def digits(self) -> str:
+        """The number without visual separators."""
+        return re.sub(r"[\-.()]", "", self.number)
+
+    def __str__(self) -> str:
+        params = "".join(
+            f";{name}" if value is None else f";{name}={value}"
+            for name, value in self.params.items()
+        )
+        return f"tel:{self.number}{params}"
+
+
+@dataclass(frozen=True, slots=True)
+class OtherUri:
+    """A well-formed URI of a scheme the switch does not route on."""
+
+    scheme: str
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+Uri = SipUri | TelUri | OtherUri
+
+
+def parse_uri(text: str) -> Uri:
+    """Parse any URI.
+
+    Raises:
+        MalformedMessage: it is none, or breaks the grammar of its scheme.
+    """
+    match = _SIP.fullmatch(text)
+    if match is not None:
+        return _sip_uri(match)
+    generic = _SCHEME.fullmatch(text)
+    if generic is None:
+        raise MalformedMessage("Malformed URI")
+    scheme = generic[1].lower()
+    if scheme in {"sip", "sips"}:
+        raise MalformedMessage("Malformed SIP URI")
+    if scheme != "tel":
+        return OtherUri(scheme, text)
+    tel = _TEL.fullmatch(text)
+    if tel is None:
+        raise MalformedMessage("Malformed tel URI")
+    return TelUri(tel[1], _params(tel[2]))
+
+
+def parse_sip_uri(text: str) -> SipUri:
+    """Parse a sip: or sips: URI.
+
+    Raises:
+        MalformedMessage: it is not one.
+    """
+    match = _SIP.fullmatch(text)
+    if match is None:
+        raise MalformedMessage("Malformed SIP URI")
+    return _sip_uri(match)
+
+
+def _sip_uri(match: re.Match[str]) -> SipUri:
+    scheme, user, password, host, port_text, params, headers = match.groups()
+    port = None if port_text is None else int(port_text)
+    if port is not None and not 0 < port < 65536:
+        raise MalformedMessage("Port out of range")
+    return SipUri(
+        host,
+        port,
+        user,
+        scheme.lower(),
+        password,
+        _params(params) if params else {},
+        headers or "",
+    )
+
+
+def _params(text: str) -> dict[str, str | None]:
+    params: dict[str, str | None] = {}
+    for param in text.split(";")[1:]:
+        name, equals, value = param.partition("=")
+        name = name.lower()
+        if name in params:
+            # "any given parameter-name MUST NOT appear more than once" (section 19.1.1)
+            raise MalformedMessage("Repeated URI parameter")
+        params[name] = value if equals else None
+    return params
+
+
+def unescape(text: str) -> str:
+    """Resolve %XX escapes, for comparing and for numbers; never for what is sent on."""
+    if "%" not in text:
+        return text
+    return _ESCAPE.sub(lambda match: chr(int(match[1], 16)), text)
+
+
+_USER_SAFE: Final = re.compile(rf"[{_UNRESERVED}&=+$,;?/]")
+
+
+def escape_user(text: str) -> str:
+    """Escape what a user part may not contain, ``#`` included."""
+    return "".join(
+        character
+        if _USER_SAFE.match(character)
+        else "".join(f"%{byte:02X}" for byte in character.encode())
+        for character in text
+    )
+
+
+# Present in one URI only, these make the URIs differ (section 19.1.4).
+_DECISIVE: Final = ("user", "ttl", "method", "maddr", "transport")
+
+
+def equivalent(a: SipUri, b: SipUri) -> bool:
+    """Whether two URIs name the same resource (section 19.1.4)."""
+    if (a.scheme, a.host.lower(), a.port) != (b.scheme, b.host.lower(), b.port):
+        return False
+    if (_plain(a.user), _plain(a.password)) != (_plain(b.user), _plain(b.password)):
+        return False
+    if sorted(a.headers.lower().split("&")) != sorted(b.headers.lower().split("&")):
+        return False
+    if any((name in a.params) != (name in b.params) for name in _DECISIVE):
+        return False
+    shared = a.params.keys() & b.params.keys()
+    return all(
+        unescape(a.params[name] or "").lower() == unescape(b.params[name] or "").lower()
+        for name in shared
+    )
+
+
+def _plain(text: str | None) -> str | None:
+    return None if text is None else unescape(text)
