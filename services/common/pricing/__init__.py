@@ -1,0 +1,1 @@
+"""What calls cost: one arithmetic for live calls, simulation and re-rating."""
