@@ -41,6 +41,8 @@ _VIA: Final = re.compile(
     re.DOTALL | re.IGNORECASE,
 )
 _BRANCH: Final = re.compile(r";[ \t]*branch[ \t]*=[ \t]*([^\x00-\x20;,\"<>\x7f]+)", re.IGNORECASE)
+_RPORT: Final = re.compile(r";[ \t]*rport[ \t]*(?:=[^;,]*)?(?=[;,]|$)", re.IGNORECASE)
+_RECEIVED: Final = re.compile(r";[ \t]*received[ \t]*(?:=[^;,]*)?(?=[;,]|$)", re.IGNORECASE)
 _CSEQ: Final = re.compile(rf"([0-9]{{1,16}})[ \t]+([{_WORD}]+)")
 _RACK: Final = re.compile(rf"([0-9]{{1,16}})[ \t]+([0-9]{{1,16}})[ \t]+([{_WORD}]+)")
 _SPLITTER: Final = re.compile(rf"{_QUOTED}|<[^>]*>|,", re.DOTALL)
@@ -195,9 +197,13 @@ def format_address(uri: str, display: str = "", params: Params | None = None) ->
 class Via:
     """One Via value (section 20.42)."""
 
-    __slots__ = ("_params", "_params_text", "branch", "host", "port", "transport")
+    __slots__ = ("_params", "_params_text", "branch", "host", "port", "text", "transport")
 
-    def __init__(self, transport: str, host: str, port: int | None, params_text: str) -> None:
+    def __init__(
+        self, text: str, transport: str, host: str, port: int | None, params_text: str
+    ) -> None:
+        self.text = text
+        """The value as written."""
         self.transport = transport
         """As written, usually upper case."""
         self.host = host
@@ -227,7 +233,7 @@ class Via:
         port = None if port_text is None else int(port_text)
         if port is not None and not 0 < port < 65536:
             raise MalformedMessage("Malformed Via port")
-        return cls(transport, host, port, params or "")
+        return cls(value, transport, host, port, params or "")
 
     @property
     def params(self) -> Params:
@@ -245,7 +251,22 @@ class Via:
     @property
     def asks_rport(self) -> bool:
         """Whether the answer shall go to the source port (RFC 3581)."""
-        return "rport" in self._params_text.lower() and "rport" in self.params
+        return _RPORT.search(self._params_text) is not None and "rport" in self.params
+
+    def stamped(self, host: str, port: int) -> str | None:
+        """The value with its source noted (section 18.2.1, RFC 3581 section 4).
+
+        ``None`` when there is nothing to note. A ``received`` the sender wrote is replaced.
+        """
+        asks_rport = self.asks_rport
+        text = self.text
+        if "received" in self._params_text.lower() and "received" in self.params:
+            text = _RECEIVED.sub("", text)
+        elif not asks_rport and self.host.strip("[]") == host:
+            return None
+        if asks_rport:
+            text = _RPORT.sub(f";rport={port}", text, count=1)
+        return f"{text};received={host}"
 
     @property
     def has_magic_cookie(self) -> bool:

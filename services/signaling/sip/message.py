@@ -36,6 +36,8 @@ class Limits:
 
 
 DEFAULT_LIMITS: Final = Limits()
+UNLIMITED: Final = Limits(2**31, 2**31, 2**31)
+"""For messages we wrote ourselves."""
 
 _FOLD: Final = re.compile(r"\r\n[ \t]+")
 _VERSION: Final = re.compile(r"SIP/[0-9]+\.[0-9]+", re.I)
@@ -49,7 +51,8 @@ class Message:
     """
 
     __slots__ = (
-        "_contact", "_cseq", "_first", "_from", "_more", "_to", "_via", "body", "lines", "raw",
+        "_contact", "_cseq", "_first", "_from", "_more", "_to", "_via", "body", "has_nul",
+        "lines",
     )  # fmt: skip
 
     def __init__(
@@ -58,6 +61,8 @@ class Message:
         self.lines = lines
         """Header lines in order, as received except that folded ones are joined by a space."""
         self.body = body
+        self.has_nul = False
+        """Whether a header holds a NUL, legal in quoted text only; such lines are not copied."""
         self._first = first
         self._more = more
         self._via: Via | None = None
@@ -181,22 +186,11 @@ class Request(Message):
 
         Responses echo it. A ``received`` the sender wrote himself is replaced.
         """
-        via = self.via
-        asks_rport = via.asks_rport
-        if not asks_rport and via.host.strip("[]") == host and "received" not in via.params:
+        stamped = self.via.stamped(host, port)
+        if stamped is None:
             return
-        params = {
-            name: value for name, value in via.params.items() if name not in {"received", "rport"}
-        }
-        params["received"] = host
-        if asks_rport:
-            params["rport"] = str(port)
-        sent_by = via.host if via.port is None else f"{via.host}:{via.port}"
-        tail = "".join(
-            f";{name}" if value is None else f";{name}={value}" for name, value in params.items()
-        )
-        below = "".join(", " + value for value in split_list(self._require("via"))[1:])
-        self._first["via"] = f"Via: SIP/2.0/{via.transport} {sent_by}{tail}{below}"
+        below = "".join(", " + item for item in split_list(self._require("via"))[1:])
+        self._first["via"] = f"Via: {stamped}{below}"
 
 
 class Response(Message):
@@ -244,12 +238,14 @@ def parse(
     breaks = len(lines)
     problem = _index(lines, first, more, limits)
     if head.count("\n") != breaks or head.count("\r") != breaks:
-        problem = "Stray line break"
-    elif len(head) > limits.header_line and len(max(lines, key=len)) > limits.header_line:
-        problem = "Header too long"
+        # Its lines cannot be echoed without sending the break on.
+        raise MalformedMessage("Stray line break")
+    if len(head) > limits.header_line < max(map(len, [start_line, *lines])):
+        problem = "Line too long"
     elif not blank:
         problem = "Headers without end"
     message, start_problem, status = _start(start_line, lines, first, more, body)
+    message.has_nul = "\0" in head
     problem = start_problem or problem or _missing(message) or _fit_body(message, stream=stream)
     if problem:
         raise MalformedMessage(problem, status, message)

@@ -1,0 +1,96 @@
+"""What the stack asks of its driver and tells its user: the alphabet of :mod:`.layer`.
+
+Named tuples, because several are made for every message and they cost half of what frozen
+dataclasses do.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from services.signaling.sip.message import Request, Response
+
+
+class Peer(NamedTuple):
+    """A remote transport address, and which way leads to it."""
+
+    transport: str
+    """``udp``, ``tcp`` or ``tls``."""
+    host: str
+    """Address without brackets."""
+    port: int
+    connection: int = 0
+    """The stream connection, or the local socket for datagrams; 0 lets the driver choose."""
+
+    @property
+    def reliable(self) -> bool:
+        """Whether the transport retransmits by itself."""
+        return self.transport != "udp"
+
+
+class Send(NamedTuple):
+    """Put these bytes on the wire."""
+
+    data: bytes
+    peer: Peer
+    key: str = ""
+    """The client transaction to fail (``on_transport_error``) when that is impossible."""
+
+
+class DeliverRequest(NamedTuple):
+    """A new, valid request, to be answered with ``respond(key, ...)``."""
+
+    request: Request
+    key: str
+    source: Peer
+    """Where it came from, which is not always where the answer goes."""
+
+
+class DeliverAck(NamedTuple):
+    """The first ACK of a 2xx of ours; ``key`` is the INVITE's transaction."""
+
+    request: Request
+    key: str
+
+
+class DeliverResponse(NamedTuple):
+    """A response to the client transaction ``key``; retransmissions are not delivered."""
+
+    response: Response
+    key: str
+
+
+class Cancelled(NamedTuple):
+    """The peer cancelled the INVITE ``key``, and has its 200; answer the INVITE 487.
+
+    Arrives only while the INVITE has no final response.
+    """
+
+    request: Request
+    """The CANCEL, for its Reason."""
+    key: str
+
+
+class Fail(NamedTuple):
+    """No response will come for ``key``: act as if this status had (section 8.1.3.1)."""
+
+    key: str
+    status: int
+    """408 after silence, 503 after a transport error."""
+
+
+class NoAck(NamedTuple):
+    """64*T1 passed and nobody acknowledged the 2xx of ``key``: BYE (section 13.3.1.4)."""
+
+    key: str
+
+
+class Terminated(NamedTuple):
+    """The transaction is gone and its key means nothing any more."""
+
+    key: str
+
+
+Action = (
+    Send | DeliverRequest | DeliverAck | DeliverResponse | Cancelled | Fail | NoAck | Terminated
+)

@@ -1,0 +1,230 @@
+"""Writing messages: joins of ready header lines, checked once as a whole.
+
+Header lines are ``"Name: value"`` strings without line break, so constant ones (Allow,
+User-Agent) are written once per process and received ones pass through unchanged. No
+argument can smuggle in a line: :class:`.errors.UnsafeText` is raised instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
+
+from services.signaling.sip.errors import MalformedMessage, UnsafeText
+from services.signaling.sip.headers import is_token
+from services.signaling.sip.message import Request, Response
+
+REASONS: Final[dict[int, str]] = {
+    100: "Trying", 180: "Ringing", 181: "Call Is Being Forwarded", 182: "Queued",
+    183: "Session Progress", 199: "Early Dialog Terminated", 200: "OK", 202: "Accepted",
+    204: "No Notification", 300: "Multiple Choices", 301: "Moved Permanently",
+    302: "Moved Temporarily", 305: "Use Proxy", 380: "Alternative Service", 400: "Bad Request",
+    401: "Unauthorized", 402: "Payment Required", 403: "Forbidden", 404: "Not Found",
+    405: "Method Not Allowed", 406: "Not Acceptable", 407: "Proxy Authentication Required",
+    408: "Request Timeout", 410: "Gone", 412: "Conditional Request Failed",
+    413: "Request Entity Too Large", 414: "Request-URI Too Long", 415: "Unsupported Media Type",
+    416: "Unsupported URI Scheme", 417: "Unknown Resource-Priority", 420: "Bad Extension",
+    421: "Extension Required", 422: "Session Interval Too Small", 423: "Interval Too Brief",
+    424: "Bad Location Information", 428: "Use Identity Header", 429: "Provide Referrer Identity",
+    430: "Flow Failed", 433: "Anonymity Disallowed", 436: "Bad Identity Info",
+    437: "Unsupported Credential", 438: "Invalid Identity Header",
+    439: "First Hop Lacks Outbound Support", 440: "Max-Breadth Exceeded", 469: "Bad Info Package",
+    470: "Consent Needed", 480: "Temporarily Unavailable",
+    481: "Call/Transaction Does Not Exist", 482: "Loop Detected", 483: "Too Many Hops",
+    484: "Address Incomplete", 485: "Ambiguous", 486: "Busy Here", 487: "Request Terminated",
+    488: "Not Acceptable Here", 489: "Bad Event", 491: "Request Pending", 493: "Undecipherable",
+    494: "Security Agreement Required", 500: "Server Internal Error", 501: "Not Implemented",
+    502: "Bad Gateway", 503: "Service Unavailable", 504: "Server Time-out",
+    505: "Version Not Supported", 513: "Message Too Large",
+    555: "Push Notification Service Not Supported", 580: "Precondition Failure",
+    600: "Busy Everywhere", 603: "Decline", 604: "Does Not Exist Anywhere", 606: "Not Acceptable",
+    607: "Unwanted", 608: "Rejected",
+}  # fmt: skip
+"""Reason phrases of the IANA registry."""
+
+
+class Reply(NamedTuple):
+    """A response ready for the wire."""
+
+    status: int
+    data: bytes
+    to_tag: str
+    """The tag of its To; ``""`` when there is none (a 100)."""
+
+
+class RequestDraft:
+    """A request complete but for its Via, which the transaction layer adds when sending."""
+
+    __slots__ = ("body", "call_id", "cseq", "from_", "lines", "method", "to", "uri")
+
+    def __init__(self, method: str, uri: str, lines: list[str], body: bytes) -> None:
+        self.method = method
+        self.uri = uri
+        self.lines = lines
+        """Header lines but Via and Content-Length."""
+        self.body = body
+        self.from_ = self.to = self.call_id = ""
+        """Header values, for the dialog the answer will make."""
+        self.cseq = 0
+
+    def wire(self, via_line: str) -> bytes:
+        """The bytes to send.
+
+        Raises:
+            UnsafeText: any part of the draft holds a line break, NUL or non-latin-1 text.
+        """
+        start = f"{self.method} {self.uri} SIP/2.0"
+        if start.count(" ") != 2 or not self.uri or not is_token(self.method):
+            raise UnsafeText("malformed method or request URI")
+        return _assemble([], self.body, [start, via_line, *self.lines])
+
+
+def request(
+    method: str,
+    uri: str,
+    *,
+    from_: str,
+    to: str,
+    call_id: str,
+    cseq: int,
+    max_forwards: int = 70,
+    route: Sequence[str] = (),
+    headers: Iterable[str] = (),
+    body: bytes = b"",
+    content_type: str = "application/sdp",
+) -> RequestDraft:
+    """Draft a request.
+
+    ``from_`` and ``to`` are whole header values, tags included. ``route`` holds Route values
+    (``<sip:...;lr>``). ``headers`` are whole lines, Contact among them. ``content_type`` counts
+    only when there is a body.
+    """
+    lines = [f"Route: {hop}" for hop in route]
+    lines += [
+        f"Max-Forwards: {max_forwards}",
+        f"From: {from_}",
+        f"To: {to}",
+        f"Call-ID: {call_id}",
+        f"CSeq: {cseq} {method}",
+        *headers,
+    ]
+    if body:
+        lines.append(f"Content-Type: {content_type}")
+    draft = RequestDraft(method, uri, lines, body)
+    draft.from_, draft.to, draft.call_id, draft.cseq = from_, to, call_id, cseq
+    return draft
+
+
+def response_to(
+    request: Request,
+    status: int,
+    reason: str | None = None,
+    *,
+    to_tag: str = "",
+    headers: Iterable[str] = (),
+    body: bytes = b"",
+    content_type: str = "application/sdp",
+) -> Reply:
+    """Answer a request, even one that could only be split (section 8.2.6).
+
+    Via, From, To, Call-ID and CSeq are echoed byte for byte; ``to_tag`` is added to a To that
+    has none. Record-Route is copied into what may establish a dialog (section 12.1.1).
+
+    Raises:
+        UnsafeText: an argument holds a line break, NUL or non-latin-1 text.
+    """
+    first = request._first
+    lines = [f"SIP/2.0 {status} {REASONS.get(status, 'Unknown') if reason is None else reason}"]
+    _refuse_nul(lines[0] + to_tag)
+    lines += request.raw_lines("via")
+    if status == 100 and "timestamp" in first:
+        lines.append(first["timestamp"])  # section 8.2.6.1
+    if 100 < status < 300 and "record-route" in first:
+        lines += request.raw_lines("record-route")
+    lines += [line for name in ("from", "call-id", "cseq") if (line := first.get(name))]
+    to_line = first.get("to")
+    if to_line is not None:
+        own_tag = _tag_in(request)
+        if to_tag and not own_tag:
+            to_line = f"{to_line};tag={to_tag}"
+        to_tag = own_tag or to_tag
+        lines.append(to_line)
+    added = [*headers]
+    if body:
+        added.append(f"Content-Type: {content_type}")
+    return Reply(status, _assemble(lines, body, added), to_tag)
+
+
+def header(name: str, value: str) -> str:
+    """One header line from untrusted text.
+
+    Raises:
+        UnsafeText: the value holds a control character or non-latin-1 text.
+    """
+    line = f"{name}: {value}"
+    _check(line, 0)
+    _refuse_nul(line)
+    return line
+
+
+def ack_for(invite: Request, response: Response) -> bytes:
+    """The ACK of a non-2xx final response, on the INVITE's own branch (section 17.1.1.3)."""
+    lines = [
+        f"ACK {invite.uri} SIP/2.0",
+        *invite.raw_lines("via")[:1],
+        *invite.raw_lines("route"),
+        "Max-Forwards: 70",
+        *invite.raw_lines("from"),
+        *response.raw_lines("to"),
+        *invite.raw_lines("call-id"),
+        f"CSeq: {invite.cseq.number} ACK",
+    ]
+    return _assemble(lines, b"")
+
+
+def cancel_for(invite: Request, headers: Iterable[str] = ()) -> bytes:
+    """The CANCEL of an INVITE of ours, on its branch (section 9.1); ``headers``: Reason."""
+    lines = [
+        f"CANCEL {invite.uri} SIP/2.0",
+        *invite.raw_lines("via")[:1],
+        *invite.raw_lines("route"),
+        "Max-Forwards: 70",
+        *invite.raw_lines("from"),
+        *invite.raw_lines("to"),
+        *invite.raw_lines("call-id"),
+        f"CSeq: {invite.cseq.number} CANCEL",
+    ]
+    return _assemble(lines, b"", [*headers])
+
+
+def _tag_in(request: Request) -> str:
+    """The To tag; ``""`` also for a To that cannot be parsed, which is echoed as it is."""
+    try:
+        return request.to_tag
+    except MalformedMessage:
+        return ""
+
+
+def _assemble(lines: list[str], body: bytes, added: Sequence[str] = ()) -> bytes:
+    if added:
+        lines = [*lines, *added]
+        _refuse_nul("".join(added))
+    lines.append(f"Content-Length: {len(body)}\r\n\r\n")
+    head = "\r\n".join(lines)
+    _check(head, len(lines) + 1)
+    return head.encode("latin-1") + body
+
+
+def _check(head: str, breaks: int) -> None:
+    """Refuse a head whose line breaks are not exactly those we put in."""
+    if head.count("\r") != breaks or head.count("\n") != breaks:
+        raise UnsafeText("line break in a header")
+    if breaks and (head.find("\r\n\r\n") != len(head) - 4 or "\r\n " in head or "\r\n\t" in head):
+        raise UnsafeText("empty or folded header line")
+    if not head.isascii() and max(head) > "\xff":
+        raise UnsafeText("text outside latin-1: see wire_text()")
+
+
+def _refuse_nul(text: str) -> None:
+    if "\0" in text:
+        raise UnsafeText("NUL in a header")

@@ -1,0 +1,430 @@
+"""The transaction layer: everything between raw datagrams and the call machine.
+
+One object per local address. It absorbs retransmissions, answers what needs no thought (100,
+400, 405, 415, 416, 420, 481, 482, 501, 505, the 200 of a CANCEL), repeats and acknowledges
+2xx responses, and hands the rest to its user as :mod:`.actions`. It reads no clock and owns
+no socket: the driver performs the returned actions in order, and calls :meth:`on_timer` once
+:attr:`deadline` has passed.
+
+Keys of transactions are opaque strings. A key whose transaction is gone is ignored
+everywhere, so the user needs no bookkeeping against races.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from heapq import heappop, heappush, heapreplace
+from itertools import count
+from zlib import crc32
+
+from services.signaling.sip.actions import (
+    Action,
+    Cancelled,
+    DeliverAck,
+    DeliverRequest,
+    Peer,
+    Send,
+    Terminated,
+)
+from services.signaling.sip.build import Reply, RequestDraft, response_to
+from services.signaling.sip.errors import MalformedMessage
+from services.signaling.sip.headers import MAGIC_COOKIE
+from services.signaling.sip.invite_usage import UasAnswer
+from services.signaling.sip.message import (
+    DEFAULT_LIMITS,
+    Limits,
+    Request,
+    Response,
+    parse,
+)
+from services.signaling.sip.transaction.invite_client import InviteClientTransaction
+from services.signaling.sip.transaction.invite_server import InviteServerTransaction
+from services.signaling.sip.transaction.non_invite_client import NonInviteClientTransaction
+from services.signaling.sip.transaction.non_invite_server import NonInviteServerTransaction
+from services.signaling.sip.transaction.states import State
+from services.signaling.sip.transaction.timers import NEVER, RFC3261_TIMERS, TimerValues
+from services.signaling.sip.validate import Capabilities, Rejection, check_response, validate
+
+ClientTransaction = InviteClientTransaction | NonInviteClientTransaction
+ServerTransaction = InviteServerTransaction | NonInviteServerTransaction
+Timed = ClientTransaction | ServerTransaction | UasAnswer
+
+
+class TransactionLayer:
+    """Matches messages to transactions, runs their timers, builds their envelopes.
+
+    ``sent_by`` is our ``host:port`` as it stands in Via. ``ids`` must return a fresh,
+    unpredictable token on every call: branches made of it are all that tells a genuine response
+    from a forged one. With ``max_transactions`` server transactions alive, new requests get 503
+    (BYE, ACK and CANCEL still pass).
+    """
+
+    def __init__(
+        self,
+        *,
+        sent_by: str,
+        ids: Callable[[], str],
+        timers: TimerValues = RFC3261_TIMERS,
+        capabilities: Capabilities | None = None,
+        limits: Limits = DEFAULT_LIMITS,
+        max_transactions: int = 200_000,
+    ) -> None:
+        self._sent_by = sent_by.lower()
+        self._ids = ids
+        self._timers = timers
+        self._capabilities = capabilities or Capabilities()
+        self._limits = limits
+        self._max_transactions = max_transactions
+        self._clients: dict[str, ClientTransaction] = {}
+        self._servers: dict[str, ServerTransaction] = {}
+        self._answers: dict[tuple[str, str, int], UasAnswer] = {}
+        self._initial: dict[tuple[str, str, int], str] = {}
+        self._heap: list[tuple[float, int, Timed]] = []
+        self._order = count()
+        self._via_heads: dict[str, str] = {}
+
+    @property
+    def deadline(self) -> float | None:
+        """When :meth:`on_timer` is next worth calling; ``None`` when no timer runs."""
+        return self._heap[0][0] if self._heap else None
+
+    @property
+    def transaction_count(self) -> int:
+        """Transactions alive, both sides: a gauge."""
+        return len(self._clients) + len(self._servers)
+
+    # --- from the network -----------------------------------------------------------------
+
+    def on_message(
+        self, message: bytes | Request | Response, source: Peer, now: float
+    ) -> list[Action]:
+        """Take a datagram, a message cut from a stream, or one parsed already.
+
+        What is no SIP at all, keep-alives included, is ignored.
+        """
+        if isinstance(message, bytes):
+            try:
+                message = parse(message, stream=source.reliable, limits=self._limits)
+            except MalformedMessage as error:
+                return self._refuse_malformed(error, source)
+        if isinstance(message, Response):
+            return self._on_response(message, now)
+        try:
+            key = _server_key(message)
+        except MalformedMessage as error:
+            return self._refuse_malformed(
+                MalformedMessage(error.reason, error.status, message), source
+            )
+        if message.method == "ACK":
+            return self._on_ack(message, key, now)
+        transaction = self._servers.get(key)
+        if transaction is not None:
+            return transaction.on_request()
+        return self._on_new_request(message, key, source, now)
+
+    def _on_response(self, response: Response, now: float) -> list[Action]:
+        try:
+            via = response.via
+            key = f"{via.branch} {response.cseq.method}"
+        except MalformedMessage:
+            return []
+        transaction = self._clients.get(key)
+        # Strays are dropped: with no state there is nobody to hear them (18.1.2).
+        if transaction is None or via.sent_by != self._sent_by or not check_response(response):
+            return []
+        was_calling = transaction.state is State.CALLING
+        actions = transaction.on_response(response, now)
+        if was_calling and isinstance(transaction, InviteClientTransaction):
+            actions += self._release_cancel(transaction, now)
+        return self._settle_client(transaction, actions)
+
+    def _on_ack(self, ack: Request, key: str, now: float) -> list[Action]:
+        transaction = self._servers.get(key)
+        if (
+            isinstance(transaction, InviteServerTransaction)
+            and transaction.state is not State.ACCEPTED
+        ):
+            transaction.on_ack(now)
+            return self._settle_server(transaction, [])
+        try:
+            answer = self._answers.get((ack.call_id, ack.to_tag, ack.cseq.number))
+        except MalformedMessage:
+            return []
+        if answer is None:
+            return []
+        answer.on_ack()
+        del self._answers[answer.dialog]
+        return [DeliverAck(ack, answer.key)]
+
+    def _on_new_request(
+        self, request: Request, key: str, source: Peer, now: float
+    ) -> list[Action]:
+        rejection = validate(request, self._capabilities)
+        if rejection is not None:
+            return self._refuse(request, source, rejection)
+        method = request.method
+        if method == "CANCEL":
+            return self._on_cancel(request, key, source, now)
+        if method != "BYE" and len(self._servers) >= self._max_transactions:
+            return self._refuse(request, source, Rejection(503))
+        merge_key = (request.call_id, request.from_tag, request.cseq.number)
+        if not request.to_tag:
+            # "the request has arrived at the UAS more than once, following different paths,
+            # most likely due to forking" (section 8.2.2.2)
+            if merge_key in self._initial:
+                return self._refuse(request, source, Rejection(482))
+            self._initial[merge_key] = key
+        peer = _stamp(request, source)
+        transaction: ServerTransaction
+        actions: list[Action] = []
+        if method == "INVITE":
+            transaction = InviteServerTransaction(key, peer, source, self._timers)
+            actions += transaction.respond(response_to(request, 100), now)
+        else:
+            transaction = NonInviteServerTransaction(key, peer, self._timers)
+        transaction.call_id, transaction.from_tag, transaction.cseq = merge_key
+        self._servers[key] = transaction
+        actions.append(DeliverRequest(request, key, source))
+        return actions
+
+    def _on_cancel(self, cancel: Request, key: str, source: Peer, now: float) -> list[Action]:
+        invite = self._servers.get(key.removesuffix("CANCEL") + "INVITE")
+        if (
+            not isinstance(invite, InviteServerTransaction)
+            # Whoever can cancel must be who called: a guessed branch is not enough.
+            or (invite.source.transport, invite.source.host) != (source.transport, source.host)
+        ):
+            return self._refuse(cancel, source, Rejection(481))
+        peer = _stamp(cancel, source)
+        transaction = NonInviteServerTransaction(key, peer, self._timers)
+        self._servers[key] = transaction
+        tag = invite.to_tag or self._ids()
+        actions = transaction.respond(response_to(cancel, 200, to_tag=tag), now)
+        if invite.state is State.PROCEEDING:
+            actions.append(Cancelled(cancel, invite.key))
+        return self._settle_server(transaction, actions)
+
+    def _refuse_malformed(self, error: MalformedMessage, source: Peer) -> list[Action]:
+        request = error.message
+        if not isinstance(request, Request) or not request.has("via"):
+            return []
+        return self._refuse(request, source, Rejection(error.status, error.reason))
+
+    def _refuse(self, request: Request, source: Peer, rejection: Rejection) -> list[Action]:
+        """Answer without a transaction (section 8.2.7): a repetition is refused the same way."""
+        if request.method == "ACK":
+            return []
+        try:
+            peer = _stamp(request, source)
+        except MalformedMessage:
+            peer = source
+        # "must be the same tag for the same request" (section 8.2.7)
+        tag = f"{crc32((request.call_id + (request.first('cseq') or '')).encode()):08x}"
+        reply = response_to(
+            request,
+            rejection.status,
+            rejection.reason,
+            to_tag=tag,
+            headers=rejection.headers,
+        )
+        return [Send(reply.data, peer)]
+
+    # --- from the user --------------------------------------------------------------------
+
+    def send_request(
+        self,
+        draft: RequestDraft,
+        target: Peer,
+        now: float,
+        *,
+        timers: TimerValues | None = None,
+    ) -> tuple[str, list[Action]]:
+        """Start a client transaction; answers come under the returned key.
+
+        Raises:
+            UnsafeText: the draft cannot be written safely; nothing was sent.
+        """
+        branch = MAGIC_COOKIE + self._ids()
+        wire = draft.wire(self._via_line(target, branch))
+        key = f"{branch} {draft.method}"
+        machine = (
+            InviteClientTransaction if draft.method == "INVITE" else NonInviteClientTransaction
+        )
+        transaction = machine(wire, key, target, timers or self._timers)
+        self._clients[key] = transaction
+        return key, self._settle_client(transaction, transaction.start(now))
+
+    def send_ack(self, key: str, to_tag: str, draft: RequestDraft, target: Peer) -> list[Action]:
+        """Acknowledge the 2xx with ``to_tag`` that INVITE ``key`` drew, now and whenever repeated.
+
+        Raises:
+            UnsafeText: the draft cannot be written safely; nothing was sent.
+        """
+        data = draft.wire(self._via_line(target, MAGIC_COOKIE + self._ids()))
+        transaction = self._clients.get(key)
+        if isinstance(transaction, InviteClientTransaction):
+            transaction.remember_ack(to_tag, data, target)
+        return [Send(data, target)]
+
+    def respond(self, key: str, reply: Reply, now: float) -> list[Action]:
+        """Answer a delivered request; only the first final response counts."""
+        transaction = self._servers.get(key)
+        if transaction is None:
+            return []
+        actions = transaction.respond(reply, now)
+        if reply.status >= 300:
+            # Refused here, the same request may come again over another path: a proxy hunting.
+            self._forget_initial(transaction)
+        elif reply.status >= 200 and isinstance(transaction, InviteServerTransaction) and actions:
+            self._await_ack(transaction, reply, now)
+        return self._settle_server(transaction, actions)
+
+    def cancel(self, key: str, now: float, headers: Iterable[str] = ()) -> list[Action]:
+        """Cancel an INVITE of ours, at once or when its first provisional arrives (9.1).
+
+        The INVITE still ends with a response (487, or a 2xx that was faster) or with ``Fail``.
+        ``headers`` are lines for the CANCEL, such as Reason.
+        """
+        transaction = self._clients.get(key)
+        if not isinstance(transaction, InviteClientTransaction):
+            return []
+        data = transaction.cancel(now, headers)
+        if data is None:
+            return []
+        self._arm(transaction)
+        cancel_key = key.removesuffix("INVITE") + "CANCEL"
+        cancel = NonInviteClientTransaction(data, cancel_key, transaction.peer, self._timers)
+        self._clients[cancel_key] = cancel
+        return self._settle_client(cancel, cancel.start(now))
+
+    def on_transport_error(self, key: str) -> list[Action]:
+        """Take note that a ``Send`` with this key could not be performed."""
+        transaction = self._clients.get(key)
+        if transaction is None:
+            return []
+        return self._settle_client(transaction, transaction.on_transport_error())
+
+    def on_peer_lost(self, peer: Peer) -> list[Action]:
+        """Fail every client transaction towards a peer whose connection is gone."""
+        keys = [key for key, client in self._clients.items() if client.peer == peer]
+        return [action for key in keys for action in self.on_transport_error(key)]
+
+    # --- time -----------------------------------------------------------------------------
+
+    def on_timer(self, now: float) -> list[Action]:
+        """Run everything due at ``now``, in order of its deadlines."""
+        heap = self._heap
+        actions: list[Action] = []
+        while heap and heap[0][0] <= now:
+            timed = heap[0][2]
+            deadline = timed.deadline
+            if deadline > now:
+                # Stopped or postponed since it was filed.
+                timed.armed_at = deadline
+                if deadline == NEVER:
+                    heappop(heap)
+                else:
+                    heapreplace(heap, (deadline, next(self._order), timed))
+                continue
+            heappop(heap)
+            timed.armed_at = NEVER
+            actions += self._fire(timed, now)
+        return actions
+
+    def _fire(self, timed: Timed, now: float) -> list[Action]:
+        actions = timed.on_timer(now)
+        if isinstance(timed, UasAnswer):
+            if timed.is_over:
+                self._answers.pop(timed.dialog, None)
+            else:
+                self._arm(timed)
+            return actions
+        if isinstance(timed, (InviteClientTransaction, NonInviteClientTransaction)):
+            return self._settle_client(timed, actions)
+        return self._settle_server(timed, actions)
+
+    def _arm(self, timed: Timed) -> None:
+        """File a wake-up unless an earlier one is filed already; late ones re-file themselves."""
+        deadline = timed.deadline
+        if deadline < timed.armed_at:
+            timed.armed_at = deadline
+            heappush(self._heap, (deadline, next(self._order), timed))
+
+    # --- bookkeeping ----------------------------------------------------------------------
+
+    def _settle_client(
+        self, transaction: ClientTransaction, actions: list[Action]
+    ) -> list[Action]:
+        if transaction.state is not State.TERMINATED:
+            self._arm(transaction)
+        else:
+            del self._clients[transaction.key]
+            actions.append(Terminated(transaction.key))
+        if transaction.key.endswith("CANCEL"):
+            # A CANCEL is the layer's own business: what matters is how the INVITE ends.
+            return [action for action in actions if isinstance(action, Send)]
+        return actions
+
+    def _settle_server(
+        self, transaction: ServerTransaction, actions: list[Action]
+    ) -> list[Action]:
+        if transaction.state is not State.TERMINATED:
+            self._arm(transaction)
+            return actions
+        del self._servers[transaction.key]
+        self._forget_initial(transaction)
+        if not transaction.key.endswith("CANCEL"):
+            actions.append(Terminated(transaction.key))
+        return actions
+
+    def _forget_initial(self, transaction: ServerTransaction) -> None:
+        merge_key = (transaction.call_id, transaction.from_tag, transaction.cseq)
+        if self._initial.get(merge_key) == transaction.key:
+            del self._initial[merge_key]
+
+    def _await_ack(self, invite: InviteServerTransaction, reply: Reply, now: float) -> None:
+        dialog = (invite.call_id, reply.to_tag, invite.cseq)
+        answer = UasAnswer(reply.data, invite.key, dialog, invite.peer, self._timers)
+        answer.start(now)
+        self._answers[dialog] = answer
+        self._arm(answer)
+
+    def _release_cancel(self, invite: InviteClientTransaction, now: float) -> list[Action]:
+        if invite.cancel_headers is None or invite.state is not State.PROCEEDING:
+            return []
+        return self.cancel(invite.key, now, invite.cancel_headers)
+
+    def _via_line(self, target: Peer, branch: str) -> str:
+        transport = target.transport
+        head = self._via_heads.get(transport)
+        if head is None:
+            head = f"Via: SIP/2.0/{transport.upper()} {self._sent_by};"
+            head += "rport;branch=" if transport == "udp" else "branch="
+            self._via_heads[transport] = head
+        return head + branch
+
+
+def _server_key(request: Request) -> str:
+    """The identity of a request's transaction; ACK has that of its INVITE (section 17.2.3)."""
+    via = request.via
+    method = request.method if request.method != "ACK" else "INVITE"
+    if via.has_magic_cookie:
+        return f"{via.branch} {via.sent_by} {method}"
+    # RFC 2543 clients make no unique branch. The To tag is left out: an ACK has one, its
+    # INVITE had none, and all the rest already tells requests apart.
+    return (
+        f"{request.call_id} {request.from_tag} {request.cseq.number}"
+        f" {request.first('via')} {request.uri} {method}"
+    )
+
+
+def _stamp(request: Request, source: Peer) -> Peer:
+    """Note the source in the top Via; where responses go (section 18.2.2, RFC 3581)."""
+    request.stamp_source(source.host, source.port)
+    if source.reliable:
+        return source
+    # maddr is not honoured: it would let anyone aim our responses at anybody.
+    via = request.via
+    if via.asks_rport:
+        return source
+    return source._replace(port=via.port or 5060)

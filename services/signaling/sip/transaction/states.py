@@ -1,0 +1,15 @@
+"""States of the transaction machines, named as in the figures of RFC 3261 section 17."""
+
+from enum import Enum, auto
+
+
+class State(Enum):
+    """Union of the states of figures 5 to 8 and RFC 6026; each machine uses its own few."""
+
+    CALLING = auto()
+    TRYING = auto()
+    PROCEEDING = auto()
+    ACCEPTED = auto()
+    COMPLETED = auto()
+    CONFIRMED = auto()
+    TERMINATED = auto()

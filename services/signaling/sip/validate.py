@@ -1,0 +1,157 @@
+"""What a new request must satisfy before anyone acts on it (RFC 3261 sections 8.2 and 16.3)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from services.signaling.sip.errors import MalformedMessage
+from services.signaling.sip.headers import NameAddr, Via, parse_number, split_list
+from services.signaling.sip.message import Request, Response
+from services.signaling.sip.names import METHODS
+from services.signaling.sip.uri import OtherUri, SipUri, parse_uri
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What the user of the stack can deal with; the rest is refused in its name."""
+
+    methods: tuple[str, ...] = ("INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "INFO", "UPDATE")
+    extensions: frozenset[str] = frozenset()
+    """Option tags that may be required of us."""
+    session_types: tuple[str, ...] = ("application/sdp",)
+    """Bodies understood in INVITE and UPDATE; other methods' bodies are passed on unread."""
+
+    @property
+    def allow_line(self) -> str:
+        """The Allow header."""
+        return "Allow: " + ", ".join(self.methods)
+
+    @property
+    def accept_line(self) -> str:
+        """The Accept header."""
+        return "Accept: " + ", ".join(self.session_types)
+
+
+class Rejection(NamedTuple):
+    """How to answer a request that goes no further."""
+
+    status: int
+    reason: str | None = None
+    headers: tuple[str, ...] = ()
+
+
+_UNCONDITIONAL: Final = frozenset({"ACK", "CANCEL"})
+"""Methods whose Require is ignored: they must succeed with what they refer to (8.2.2.3)."""
+_TARGET: Final = frozenset({"INVITE", "SUBSCRIBE"})
+"""Methods that need a Contact to answer to (section 8.1.1.8)."""
+
+
+def validate(request: Request, capabilities: Capabilities) -> Rejection | None:
+    """Check everything the switch will rely on; ``None`` when the request may proceed.
+
+    Max-Forwards of 0 is for the caller to answer: 483, or 200 to OPTIONS (section 11).
+    """
+    method = request.method
+    if method not in METHODS:
+        return Rejection(501)
+    if method not in capabilities.methods:
+        return Rejection(405, headers=(capabilities.allow_line,))
+    if request.has_nul:
+        return Rejection(400, "NUL in a header")
+    try:
+        rejection = _check_uri(request)
+        _check_grammar(request)
+    except MalformedMessage as error:
+        return Rejection(400, error.reason)
+    return (
+        rejection or _check_extensions(request, capabilities) or _check_body(request, capabilities)
+    )
+
+
+def check_response(response: Response) -> bool:
+    """Whether a response is sound enough to act on; others are dropped (section 8.1.3)."""
+    # "If more than one Via header field value is present in a response, the UAC SHOULD
+    # discard the message" (section 8.1.3.3)
+    if response.has_nul or "via" in response._more:
+        return False
+    if len(split_list(response.first("via") or "")) != 1:
+        return False
+    try:
+        _check_dialog_headers(response)
+        if response.contact is not None and response.status < 300:
+            parse_uri(response.contact.uri)
+    except MalformedMessage:
+        return False
+    return True
+
+
+def _check_uri(request: Request) -> Rejection | None:
+    uri = parse_uri(request.uri)
+    if isinstance(uri, OtherUri):
+        return Rejection(416)
+    if isinstance(uri, SipUri) and uri.headers:
+        # "headers: not allowed in the Request-URI" (section 19.1.1, table 1)
+        return Rejection(400, "Headers in request URI")
+    return None
+
+
+def _check_grammar(request: Request) -> None:
+    if len(vias := request.headers("via")) > 1:
+        for value in vias[1:]:
+            Via.parse(value).params  # noqa: B018 - parsing is the check
+    request.via.params  # noqa: B018
+    _check_dialog_headers(request)
+    if request.cseq.method != request.method:
+        raise MalformedMessage("CSeq method differs")
+    request.max_forwards  # noqa: B018 - may be absent: section 16.6 step 3 says what then
+    if (expires := request.first("expires")) is not None:
+        parse_number(expires, 2**32 - 1)
+    _check_contact(request)
+
+
+def _check_dialog_headers(message: Request | Response) -> None:
+    message.cseq  # noqa: B018
+    for address in (message.from_, message.to):
+        address.params  # noqa: B018
+        address.address  # noqa: B018
+    for value in message.headers("record-route"):
+        parse_uri(NameAddr.parse(value).uri)
+    if not message.call_id or " " in message.call_id:
+        raise MalformedMessage("Malformed Call-ID")
+
+
+def _check_contact(request: Request) -> None:
+    contact = request.contact
+    if contact is None:
+        if request.method in _TARGET:
+            raise MalformedMessage("Missing Contact")
+        return
+    if request.method == "REGISTER":
+        return  # a list, or "*": the registrar's to judge
+    contact.params  # noqa: B018
+    if not isinstance(contact.address, SipUri) and request.method in _TARGET:
+        raise MalformedMessage("Contact is no SIP URI")
+
+
+def _check_extensions(request: Request, capabilities: Capabilities) -> Rejection | None:
+    if request.method in _UNCONDITIONAL:
+        return None
+    if not (request.has("require") or request.has("proxy-require")):
+        return None
+    wanted = request.headers("require") + request.headers("proxy-require")
+    unknown = [tag for tag in wanted if tag and tag.lower() not in capabilities.extensions]
+    if not unknown:
+        return None
+    return Rejection(420, headers=("Unsupported: " + ", ".join(unknown),))
+
+
+def _check_body(request: Request, capabilities: Capabilities) -> Rejection | None:
+    if not request.body or request.method not in {"INVITE", "UPDATE"}:
+        return None
+    encoding = (request.first("content-encoding") or "identity").lower()
+    if encoding != "identity":
+        return Rejection(415, headers=("Accept-Encoding: identity",))
+    if request.content_type not in capabilities.session_types:
+        return Rejection(415, headers=(capabilities.accept_line,))
+    return None
