@@ -1,0 +1,1 @@
+"""The test tree; a regular package, so that no installed distribution can shadow it."""
