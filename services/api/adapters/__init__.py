@@ -1,0 +1,1 @@
+"""Postgres, ClickHouse, the bus, the other services and webhook endpoints."""

@@ -1,0 +1,1 @@
+"""Use cases: where awaiting and the core meet."""

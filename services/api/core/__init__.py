@@ -1,0 +1,1 @@
+"""Pure rules: sheets, diffs, cursors, keys, signatures; values in, values out."""

@@ -1,0 +1,1 @@
+"""FastAPI: schemas per operation, routers, problem+json."""
