@@ -42,8 +42,8 @@ app.kubernetes.io/component: {{ .service }}
   value: {{ .root.Values.otlpEndpoint | quote }}
 - name: TANDEM_TRACE_RATIO
   value: {{ .root.Values.traceRatio | quote }}
-- name: TANDEM_NATS_REPLICAS
-  value: {{ .root.Values.natsReplicas | quote }}
+- name: TANDEM_STREAM_REPLICAS
+  value: {{ .root.Values.streamReplicas | quote }}
 {{ include "tandem.stores" . }}
 {{- end }}
 
