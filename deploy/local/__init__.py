@@ -1,0 +1,1 @@
+"""One machine: the three servers and the five services under one supervisor."""

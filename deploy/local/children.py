@@ -1,0 +1,86 @@
+"""Starting one child process: its own session and log, and not outliving its supervisor."""
+
+import asyncio
+import os
+import signal
+import sys
+from asyncio.subprocess import DEVNULL, Process
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from deploy.local import launch, tools
+
+MAX_LOG_BYTES = 32 << 20
+"""A log longer than this is put aside, as one older file, at the next start."""
+
+TAIL_BYTES = 4000
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A user that a program runs as."""
+
+    uid: int
+    gid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A program and how it is started and ended."""
+
+    arguments: tuple[str, ...]
+    """The program's absolute path first."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Added to the supervisor's own."""
+    account: Account | None = None
+    """``None`` keeps the supervisor's."""
+    inherited: tuple[int, ...] = ()
+    """File descriptors the program finds open, under the same numbers."""
+    stop_signal: signal.Signals = signal.SIGTERM
+    death_signal: signal.Signals = signal.SIGKILL
+    """What it gets when the supervisor dies."""
+
+    @property
+    def launched(self) -> list[str]:
+        """The command line that becomes the program."""
+        account = self.account or Account(-1, -1)
+        numbers = (os.getpid(), int(self.death_signal), account.uid, account.gid)
+        launcher = [sys.executable, "-IS", launch.__file__, *map(str, numbers)]
+        return [*launcher, *self.arguments]
+
+
+async def spawn(command: Command, log: Path) -> Process:
+    """Start ``command``; what it prints is appended to ``log``.
+
+    The caller's thread must live as long as the child should: the kernel takes the end of the
+    thread that started a child for the death of its parent.
+    """
+    _put_aside(log)
+    with log.open("ab") as output:
+        return await asyncio.create_subprocess_exec(
+            *command.launched,
+            stdin=DEVNULL,
+            stdout=output,
+            stderr=output,
+            cwd=tools.ROOT,
+            env={**os.environ, **command.environment},
+            pass_fds=command.inherited,
+            # Ctrl-C is for the supervisor, which decides who stops when.
+            start_new_session=True,
+        )
+
+
+def tail(log: Path) -> str:
+    """The last lines of ``log``; empty when there is none."""
+    if not log.exists():
+        return ""
+    with log.open("rb") as lines:
+        size_bytes = lines.seek(0, os.SEEK_END)
+        lines.seek(max(0, size_bytes - TAIL_BYTES))
+        return lines.read().decode(errors="replace").strip()
+
+
+def _put_aside(log: Path) -> None:
+    if log.exists() and log.stat().st_size > MAX_LOG_BYTES:
+        log.replace(log.with_suffix(".old.log"))

@@ -1,0 +1,199 @@
+"""The ClickHouse engine in this process: statements in, blocks in its native format out."""
+
+import json
+from collections.abc import Generator, Mapping, Sequence
+from pathlib import Path
+
+import chdb
+from chdb import ChdbError
+from chdb.state.sqlitelike import Connection, StreamingInserter
+
+from deploy.local.clickhouse import blocks, statements
+from deploy.local.clickhouse.errors import EngineRefused, UnknownColumnType
+from deploy.local.clickhouse.statements import Insert
+
+_FORMAT = "Native"
+_ENGINE_ERRORS = (ChdbError, RuntimeError)
+"""What its bindings raise when it refuses something."""
+
+_CONFIG = """<clickhouse>
+  <timezone>UTC</timezone>
+  <mark_cache_size>67108864</mark_cache_size>
+  <merge_tree>
+    <fsync_after_insert>{fsync}</fsync_after_insert>
+    <fsync_part_directory>{fsync}</fsync_part_directory>
+  </merge_tree>
+</clickhouse>
+"""
+
+
+class Engine:
+    """One data directory, opened once; connections to it work in parallel."""
+
+    def __init__(self, data: Path, *, fsync: bool = True) -> None:
+        """Open, or create, the databases under ``data``.
+
+        Raises:
+            EngineRefused: the directory is in use, damaged, or its path has a character that
+                the engine takes for the start of its options.
+        """
+        path = data.resolve()
+        if {"?", "&", "#"} & set(str(path)):
+            raise EngineRefused(statements.UNKNOWN_EXCEPTION, f"unusable path {path}")
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        config = path / "config.xml"
+        config.write_text(_CONFIG.format(fsync=int(fsync)))
+        self._location = f"{path / 'engine'}?config-file={config}"
+        # Kept open: the engine shuts down with its last connection.
+        self._first = self._open()
+
+    def connect(self) -> "EngineConnection":
+        """A connection with a current database and settings of its own."""
+        return EngineConnection(self._open())
+
+    def version(self) -> tuple[int, int, int]:
+        """Major, minor and patch version of the engine."""
+        numbers = chdb.engine_version.split(".")
+        return int(numbers[0]), int(numbers[1]), int(numbers[2])
+
+    def close(self) -> None:
+        """Close the data directory."""
+        self._first.close()
+
+    def _open(self) -> Connection:
+        try:
+            return chdb.connect(self._location)
+        except _ENGINE_ERRORS as error:
+            raise statements.refusal(str(error)) from error
+
+
+class EngineConnection:
+    """What one client talks to. Not for use by two threads at once."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def use(self, database: str) -> None:
+        """Make ``database`` the current one."""
+        self._run(f"USE {statements.quoted_name(database)}")
+
+    def apply(self, settings: Mapping[str, tuple[str, bool]]) -> None:
+        """Set each setting to its value; an unknown one matters only if it is marked so."""
+        for name, (value, is_important) in settings.items():
+            try:
+                self._run(statements.setting(name, value))
+            except EngineRefused as refused:
+                if is_important or refused.code != statements.UNKNOWN_SETTING:
+                    raise
+
+    def reset(self, settings: Mapping[str, tuple[str, bool]]) -> None:
+        """Put the settings that :meth:`apply` was given back to their defaults."""
+        for name in settings:
+            try:
+                self._run(statements.setting(name, None))
+            except EngineRefused as refused:
+                if refused.code != statements.UNKNOWN_SETTING:
+                    raise
+
+    def rows(self, query: str) -> Generator[bytes, None, None]:
+        """Run any statement; yields blocks as the engine produces them.
+
+        Closing the iterator early cancels the statement. What a SELECT yields first is a block
+        that only names its columns.
+
+        Raises:
+            EngineRefused: also after some blocks.
+        """
+        if not statements.is_select(query):
+            yield from blocks.split(self._run(query))
+            return
+        query = statements.without_format(query)
+        # Asked first: a connection forgets its stream when it is asked something else.
+        columns = self._columns(query)
+        yield blocks.header(columns)
+        for block in self._stream(query):
+            yield _zoned(block, columns)
+
+    def sample(self, insert: Insert) -> bytes:
+        """The block that tells a client which columns an insert wants."""
+        return blocks.header(self._columns(insert.sample))
+
+    def insert(self, insert: Insert) -> "Insertion":
+        """Begin an insert; its rows are handed over in pieces."""
+        try:
+            return Insertion(self._connection.send_insert(insert.statement, _FORMAT))
+        except _ENGINE_ERRORS as error:
+            raise statements.refusal(str(error)) from error
+
+    def close(self) -> None:
+        """Give the connection up."""
+        self._connection.close()
+
+    def _stream(self, query: str) -> Generator[bytes, None, None]:
+        try:
+            stream = self._connection.send_query(query, _FORMAT)
+            try:
+                for chunk in stream:
+                    yield bytes(chunk.bytes())
+            finally:
+                stream.cancel()  # type: ignore[no-untyped-call] # its bindings have no types
+        except _ENGINE_ERRORS as error:
+            raise statements.refusal(str(error)) from error
+
+    def _columns(self, query: str) -> list[tuple[str, str]]:
+        listed = self._run(statements.describing(query), "JSONCompactEachRow")
+        rows = [json.loads(line) for line in listed.splitlines()]
+        return [(row[0], row[1]) for row in rows]
+
+    def _run(self, statement: str, output: str = _FORMAT) -> bytes:
+        try:
+            return bytes(self._connection.query(statement, output).bytes())
+        except _ENGINE_ERRORS as error:
+            raise statements.refusal(str(error)) from error
+
+
+class Insertion:
+    """An insert under way: all of its rows become visible at :meth:`finish`, or none.
+
+    None, as long as they fit the engine's insert block (a million rows): beyond that ClickHouse
+    commits block by block, here as elsewhere.
+    """
+
+    def __init__(self, inserter: StreamingInserter) -> None:
+        self._inserter = inserter
+        self.is_empty = True
+        """No row bytes were handed over yet."""
+
+    def append(self, piece: bytes) -> None:
+        """Hand over the next bytes, cut anywhere."""
+        self.is_empty = False
+        try:
+            self._inserter.append(piece)  # type: ignore[no-untyped-call] # see above
+        except _ENGINE_ERRORS as error:
+            raise statements.refusal(str(error)) from error
+
+    def finish(self) -> None:
+        """Commit."""
+        try:
+            self._inserter.finish()
+        except _ENGINE_ERRORS as error:
+            raise statements.refusal(str(error)) from error
+
+    def cancel(self) -> None:
+        """Give up; harmless when it is finished."""
+        try:
+            self._inserter.cancel()  # type: ignore[no-untyped-call] # see above
+        except _ENGINE_ERRORS as error:
+            raise statements.refusal(str(error)) from error
+
+
+def _zoned(block: bytes, columns: Sequence[tuple[str, str]]) -> bytes:
+    """Put the time zones back: the engine's format leaves DateTime's out, a server sends it."""
+    full_names = [full if "DateTime(" in full else None for _, full in columns]
+    if not any(full_names):
+        return block
+    try:
+        return blocks.rename_types(block, full_names)
+    except UnknownColumnType:
+        # Beside a column we cannot measure the zone stays unsaid: the values are the same.
+        return block
