@@ -1,0 +1,1 @@
+"""Media: rewrites SDP, allocates RTP ports, relays and measures audio."""

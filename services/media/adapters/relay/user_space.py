@@ -1,0 +1,171 @@
+"""Port pairs opened on request and spread over worker processes."""
+
+import random
+import socket
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+from zlib import crc32
+
+from services.common.clock import monotonic
+from services.media.adapters.relay.process import RelayProcess
+from services.media.core.exchange import Aim, Endpoint
+from services.media.core.port_pool import NoRtpPorts, PortPool
+from services.media.core.sdp import Family
+from services.media.ports import Reports
+
+_BIND_ATTEMPTS: Final = 32
+"""Ports held by other programs that are passed over before giving up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """An address with a range of ports, and the address peers are told."""
+
+    family: Family
+    host: str
+    low: int
+    high: int
+    advertised: str
+
+
+class UserSpaceRelay:
+    """Implements :class:`services.media.ports.Relay` with epoll workers.
+
+    Args:
+        interfaces: one per address family at most.
+        on_active: told twice a second which endpoints took packets.
+        rest_s: how long a port rests between two calls.
+    """
+
+    def __init__(
+        self,
+        interfaces: Sequence[Interface],
+        on_active: Callable[[Sequence[int]], None],
+        *,
+        workers: int = 1,
+        rest_s: float = 0.5,
+    ) -> None:
+        shuffle = random.SystemRandom().shuffle
+        self._interfaces = {each.family: each for each in interfaces}
+        self._pools = {
+            each.family: PortPool(each.low, each.high, rest_s=rest_s, shuffle=shuffle)
+            for each in interfaces
+        }
+        self._workers = [RelayProcess(on_active) for _ in range(workers)]
+        self._next_id = 0
+        self._opened: dict[int, tuple[Endpoint, RelayProcess]] = {}
+        self.passed_over = 0
+        """Ports that another program held."""
+
+    @property
+    def is_running(self) -> bool:
+        """Whether every worker is there."""
+        return all(worker.is_running for worker in self._workers)
+
+    @property
+    def open_endpoints(self) -> int:
+        """Port pairs in use."""
+        return len(self._opened)
+
+    @property
+    def free_ports(self) -> int:
+        """Port pairs not in use, those at rest included."""
+        return sum(pool.free for pool in self._pools.values())
+
+    @property
+    def restarts(self) -> int:
+        """Workers that died and were started again."""
+        return sum(worker.restarts for worker in self._workers)
+
+    @property
+    def worker_pids(self) -> list[int]:
+        """Process ids of the workers."""
+        return [worker.pid for worker in self._workers if worker.pid is not None]
+
+    def start(self) -> None:
+        """Start the workers."""
+        for worker in self._workers:
+            worker.start()
+
+    def stop(self) -> None:
+        """End the workers and close everything."""
+        for worker in self._workers:
+            worker.stop()
+        self._opened.clear()
+
+    def open(self, family: Family, call_id: str) -> Endpoint:
+        """See :meth:`services.media.ports.Relay.open`."""
+        interface = self._interfaces.get(family) or next(iter(self._interfaces.values()))
+        port, rtp, rtcp = self._bind(interface)
+        # A worker relays only between its own sockets, so a call stays with one.
+        worker = self._workers[crc32(call_id.encode()) % len(self._workers)]
+        self._next_id += 1
+        endpoint = Endpoint(self._next_id, interface.family, interface.advertised, port)
+        self._opened[endpoint.id] = (endpoint, worker)
+        worker.open(endpoint.id, rtp, rtcp)
+        return endpoint
+
+    def aim(self, aim: Aim) -> None:
+        """See :meth:`services.media.ports.Relay.aim`."""
+        opened = self._opened.get(aim.endpoint_id)
+        if opened is not None:
+            opened[1].aim(aim)
+
+    def close(self, endpoint_ids: Iterable[int], on_closed: Callable[[Reports], None]) -> None:
+        """See :meth:`services.media.ports.Relay.close`."""
+        opened = [self._opened.pop(each) for each in endpoint_ids if each in self._opened]
+        if not opened:
+            on_closed({})
+            return
+
+        def give_back(reports: Reports) -> None:
+            now = monotonic()
+            for endpoint, _ in opened:
+                self._pools[endpoint.family].give_back(endpoint.port, now)
+            on_closed(reports)
+
+        # One call's endpoints are all with one worker.
+        opened[0][1].close([endpoint.id for endpoint, _ in opened], give_back)
+
+    def _bind(self, interface: Interface) -> tuple[int, socket.socket, socket.socket]:
+        pool = self._pools[interface.family]
+        for _ in range(_BIND_ATTEMPTS):
+            now = monotonic()
+            port = pool.take(now)
+            pair = _bind_pair(interface, port)
+            if pair is not None:
+                return port, *pair
+            self.passed_over += 1
+            pool.give_back(port, now)
+        raise NoRtpPorts
+
+
+def _bind_pair(interface: Interface, port: int) -> tuple[socket.socket, socket.socket] | None:
+    bound: list[socket.socket] = []
+    for each in (port, port + 1):
+        sock = _socket(interface.family)
+        if sock is None:
+            break
+        bound.append(sock)
+        try:
+            sock.bind((interface.host, each))
+        except OSError:
+            break
+    else:
+        return bound[0], bound[1]
+    for sock in bound:
+        sock.close()
+    return None
+
+
+def _socket(family: Family) -> socket.socket | None:
+    kind = socket.SOCK_DGRAM | socket.SOCK_NONBLOCK
+    try:
+        if family is Family.IP4:
+            return socket.socket(socket.AF_INET, kind)
+        sock = socket.socket(socket.AF_INET6, kind)
+    except OSError:  # no descriptors left
+        return None
+    sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    return sock

@@ -1,0 +1,56 @@
+"""What the media service is told by its environment."""
+
+from ipaddress import ip_address
+from typing import Annotated
+
+from pydantic import Field, field_validator
+
+from services.common.settings import ServiceSettings
+
+
+class MediaSettings(ServiceSettings):
+    """Settings of one media process."""
+
+    grpc_address: str = "127.0.0.1:5004"
+    rtp: str = "127.0.0.1:12000-15000"
+    """Where audio is relayed: ``host:low-high``, an IPv6 host in brackets; a second one of the
+    other family may follow after a comma. Each call takes two pairs of ports."""
+    rtp_advertised: str = ""
+    """Addresses told to peers in place of those of ``rtp``, comma-separated, in its order."""
+    rtp_workers: Annotated[int, Field(ge=1, le=64)] = 1
+    """Relay processes; one carries some 1,500 calls on a current core."""
+    rtp_rest_s: Annotated[float, Field(ge=0.0)] = 0.5
+    """How long a port rests between two calls."""
+    rtp_learn_any: bool = False
+    """Whether a peer whose described address cannot be real (a private one, sent from outside)
+    may send from an address that signaling never named. Needed for some customers behind NAT
+    whose audio leaves by another address than their SIP; a stranger can win such a call."""
+    orphan_s: Annotated[float, Field(gt=0)] = 300.0
+    """A call without packets whose signaling is gone ends after this long."""
+    orphan_held_s: Annotated[float, Field(gt=0)] = 7200.0
+    """The same for a call on hold, which may be silent rightly."""
+
+    @field_validator("rtp")
+    @classmethod
+    def _check_rtp(cls, value: str) -> str:
+        families = [ip_address(host).version for host, _, _ in parse_ranges(value)]
+        if len(set(families)) != len(families):
+            raise ValueError("one range per address family")
+        return value
+
+
+def parse_ranges(text: str) -> list[tuple[str, int, int]]:
+    """``host:low-high,...`` taken apart.
+
+    Raises:
+        ValueError: it is not of that form, or a range holds no pair of ports.
+    """
+    ranges = []
+    for each in text.split(","):
+        host, _, ports = each.strip().rpartition(":")
+        low, _, high = ports.partition("-")
+        first, last = int(low), int(high)
+        if not 1_024 <= first < last <= 65_535:
+            raise ValueError("ports must be low-high within 1024-65535")
+        ranges.append((str(ip_address(host.strip("[]"))), first, last))
+    return ranges
