@@ -257,10 +257,14 @@ class Via:
         """The value with its source noted (section 18.2.1, RFC 3581 section 4).
 
         ``None`` when there is nothing to note. A ``received`` the sender wrote is replaced.
+
+        Raises:
+            MalformedMessage: the parameters break the grammar; such a Via is echoed as it is.
         """
-        asks_rport = self.asks_rport
+        params = self.params
+        asks_rport = "rport" in params
         text = self.text
-        if "received" in self._params_text.lower() and "received" in self.params:
+        if "received" in params:
             text = _RECEIVED.sub("", text)
         elif not asks_rport and self.host.strip("[]") == host:
             return None

@@ -185,12 +185,14 @@ class Request(Message):
         """Note in the top Via where this came from (section 18.2.1, RFC 3581 section 4).
 
         Responses echo it. A ``received`` the sender wrote himself is replaced.
+
+        Raises:
+            MalformedMessage: the Via breaks the grammar, and stays as it is.
         """
-        stamped = self.via.stamped(host, port)
-        if stamped is None:
-            return
-        below = "".join(", " + item for item in split_list(self._require("via"))[1:])
-        self._first["via"] = f"Via: {stamped}{below}"
+        via = self.via
+        stamped = via.stamped(host, port)
+        if stamped is not None:
+            self._first["via"] = self._first["via"].replace(via.text, stamped, 1)
 
 
 class Response(Message):

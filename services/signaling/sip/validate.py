@@ -124,7 +124,8 @@ def _check_dialog_headers(message: Request | Response) -> None:
 def _check_contact(request: Request) -> None:
     contact = request.contact
     if contact is None:
-        if request.method in _TARGET:
+        # RFC 2543 clients may leave it out, and are answered at their From.
+        if request.method in _TARGET and request.via.has_magic_cookie:
             raise MalformedMessage("Missing Contact")
         return
     if request.method == "REGISTER":
