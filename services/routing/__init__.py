@@ -1,0 +1,1 @@
+"""Decides whether a call may go, where, and in which order."""

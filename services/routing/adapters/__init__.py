@@ -1,0 +1,1 @@
+"""What routing reads from, one class per port."""

@@ -1,0 +1,174 @@
+"""Configuration in Postgres. Implements :class:`services.routing.ports.Configuration`."""
+
+import asyncio
+from dataclasses import dataclass
+
+import asyncpg
+
+from services.common.logs import get_logger
+from services.common.money import RoundingMode
+from services.common.postgres import Connection, Pool, translated
+from services.common.pricing.prefix_table import PrefixTable
+from services.routing.adapters.rate_copy import COPY_RATES, DeckReader
+from services.routing.core.rates import Account, Deck, PricedDeck
+from services.routing.core.snapshot import DEFAULT_MAX_CALL_S, Snapshot
+from services.routing.core.trunks import CustomerTrunk, VendorTrunk
+
+log = get_logger(__name__)
+
+_REVISION = "SELECT n FROM config.revision"
+_MAX_CALL_S = "SELECT value::text FROM config.setting WHERE name = 'max_call_s'"
+_ACCOUNTS = """
+    SELECT id, name, currency, enabled, digits, rounding AS mode, precision_ms FROM config.account
+"""
+_DECKS = """
+    SELECT id, name, currency, version
+      FROM config.deck
+     WHERE id IN (SELECT deck_id FROM config.customer_trunk
+                  UNION SELECT deck_id FROM config.vendor_trunk)
+"""
+_CUSTOMERS = """
+    SELECT id, name, account_id, deck_id, enabled, max_call_s, max_attempts, media_proxy,
+           ARRAY(SELECT address FROM config.customer_trunk_address
+                  WHERE customer_trunk_id = trunk.id) AS addresses,
+           ARRAY(SELECT vendor_trunk_id FROM config.customer_trunk_vendor
+                  WHERE customer_trunk_id = trunk.id) AS vendors
+      FROM config.customer_trunk AS trunk
+"""
+_VENDORS = """
+    SELECT id, name, account_id, deck_id, host, port, transport, enabled, priority, weight,
+           max_calls, max_cps, media_proxy, callee_strip AS strip, callee_prepend AS prepend,
+           trying_timeout_ms, ringing_timeout_ms, stop_codes
+      FROM config.vendor_trunk
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """What is read at once; decks follow, as far as they changed."""
+
+    revision: int
+    max_call_s: int
+    accounts: list[asyncpg.Record]
+    decks: list[asyncpg.Record]
+    customers: list[asyncpg.Record]
+    vendors: list[asyncpg.Record]
+
+
+class PostgresConfiguration:
+    """Reads one consistent revision, by the role that may read and nothing else.
+
+    Args:
+        pool: of role ``tandem_reader``.
+        timeout_s: for everything but the rates, the wait for a connection included.
+        deck_timeout_s: for the rates of one deck.
+    """
+
+    def __init__(
+        self, pool: Pool, *, timeout_s: float = 10.0, deck_timeout_s: float = 300.0
+    ) -> None:
+        self._pool = pool
+        self._timeout_s = timeout_s
+        self._deck_timeout_s = deck_timeout_s
+
+    async def load(self, previous: Snapshot | None) -> Snapshot:
+        """See :meth:`services.routing.ports.Configuration.load`."""
+        with translated("config database"):
+            async with asyncio.timeout(self._timeout_s) as limit:
+                async with (
+                    self._pool.acquire() as connection,
+                    # One view of all tables, however long the decks take.
+                    connection.transaction(isolation="repeatable_read", readonly=True),
+                ):
+                    rows = await _read(connection)
+                    limit.reschedule(None)  # each deck has a limit of its own
+                    decks = await self._decks(connection, rows.decks, previous)
+        return _assembled(rows, decks, previous)
+
+    async def _decks(
+        self, connection: Connection, rows: list[asyncpg.Record], previous: Snapshot | None
+    ) -> dict[str, Deck]:
+        known = (
+            {rates.deck.id: rates.deck for rates in previous.priced_decks().values()}
+            if previous
+            else {}
+        )
+        decks: dict[str, Deck] = {}
+        for row in rows:
+            deck = known.get(row["id"])
+            if deck is not None and deck.version == row["version"]:
+                table = deck.table
+            else:
+                table = await self._table(connection, row["id"])
+            decks[row["id"]] = Deck(**row, table=table)
+        return decks
+
+    async def _table(self, connection: Connection, deck_id: str) -> PrefixTable:
+        reader = DeckReader()
+
+        async def take(piece: bytes) -> None:
+            reader.feed(piece)
+            await asyncio.sleep(0)  # some milliseconds of work: calls go first
+
+        async with asyncio.timeout(self._deck_timeout_s):
+            await connection.copy_from_query(
+                COPY_RATES, deck_id, output=take, timeout=self._deck_timeout_s
+            )
+        table = reader.table()
+        log.info("deck.loaded", deck=deck_id, rows=len(table), size_bytes=table.size_bytes)
+        return table
+
+
+async def _read(connection: Connection) -> _Rows:
+    max_call_s = await connection.fetchval(_MAX_CALL_S)
+    return _Rows(
+        await connection.fetchval(_REVISION),
+        DEFAULT_MAX_CALL_S if max_call_s is None else int(max_call_s),
+        await connection.fetch(_ACCOUNTS),
+        await connection.fetch(_DECKS),
+        await connection.fetch(_CUSTOMERS),
+        await connection.fetch(_VENDORS),
+    )
+
+
+def _assembled(rows: _Rows, decks: dict[str, Deck], previous: Snapshot | None) -> Snapshot:
+    accounts = {row["id"]: _account(row) for row in rows.accounts}
+    known = previous.priced_decks() if previous else {}
+
+    def priced(row: asyncpg.Record) -> PricedDeck:
+        key = (row["deck_id"], row["account_id"])
+        deck, account = decks[key[0]], accounts[key[1]]
+        rates = known.get(key)
+        if rates is None or rates.deck != deck or rates.account != account:
+            rates = known[key] = PricedDeck(deck, account)
+        return rates
+
+    return Snapshot(
+        revision=rows.revision,
+        customers=[_customer(row, priced(row)) for row in rows.customers],
+        vendors=[_vendor(row, priced(row)) for row in rows.vendors],
+        max_call_s=rows.max_call_s,
+    )
+
+
+def _account(row: asyncpg.Record) -> Account:
+    return Account(**{**row, "mode": RoundingMode(row["mode"])})
+
+
+def _customer(row: asyncpg.Record, rates: PricedDeck) -> CustomerTrunk:
+    return CustomerTrunk(
+        id=row["id"],
+        name=row["name"],
+        rates=rates,
+        enabled=row["enabled"],
+        max_call_s=row["max_call_s"],
+        max_attempts=row["max_attempts"],
+        media_proxy=row["media_proxy"],
+        addresses=frozenset(row["addresses"]),
+        vendors=frozenset(row["vendors"]),
+    )
+
+
+def _vendor(row: asyncpg.Record, rates: PricedDeck) -> VendorTrunk:
+    columns = {name: value for name, value in row.items() if not name.endswith("_id")}
+    return VendorTrunk(**{**columns, "stop_codes": tuple(row["stop_codes"])}, rates=rates)

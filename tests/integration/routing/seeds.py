@@ -1,0 +1,89 @@
+"""Configuration written straight into Postgres."""
+
+import asyncio
+
+import asyncpg
+
+SEED = """
+    TRUNCATE config.account, config.deck, config.customer_trunk, config.vendor_trunk,
+             config.setting CASCADE;
+    INSERT INTO config.account (id, name, currency, digits, rounding, precision_ms) VALUES
+      ('acc_c', 'Customer', 'EUR', 4, 'up', 500), ('acc_v', 'Vendor', 'EUR', 6, 'half_up', 1);
+    INSERT INTO config.deck (id, name, currency) VALUES
+      ('dck_sell', 'sell', 'EUR'), ('dck_buy', 'buy', 'EUR'), ('dck_unused', 'unused', 'EUR');
+    INSERT INTO config.rate (deck_id, prefix, first_price, next_price) VALUES
+      ('dck_sell', '49', 0.02, 0.02), ('dck_buy', '49', 0.01, 0.01), ('dck_unused', '1', 1, 1);
+    INSERT INTO config.customer_trunk (id, name, account_id, deck_id, max_call_s, max_attempts)
+      VALUES ('ctr_a', 'in', 'acc_c', 'dck_sell', 90, 3);
+    INSERT INTO config.customer_trunk_address VALUES ('192.0.2.1:5060', 'ctr_a');
+    INSERT INTO config.vendor_trunk
+      (id, name, account_id, deck_id, host, port, transport, priority, weight, max_calls, max_cps,
+       media_proxy, callee_strip, callee_prepend, trying_timeout_ms, ringing_timeout_ms,
+       stop_codes)
+      VALUES ('vtr_a', 'out', 'acc_v', 'dck_buy', '198.51.100.1', 5070, 'tcp', 5, 7, 30, 10,
+              false, 2, '0', 900, 9000, '{404,486}'),
+             ('vtr_b', 'spare', 'acc_v', 'dck_buy', '198.51.100.2', 5060, 'udp', 6, 1, NULL, NULL,
+              true, 0, '', 5000, 120000, '{}');
+    INSERT INTO config.customer_trunk_vendor VALUES ('ctr_a', 'vtr_a'), ('ctr_a', 'vtr_b');
+    UPDATE config.revision SET n = n + 1;
+"""
+"""Two accounts, a customer, two vendors on one deck, and a deck nobody uses."""
+
+
+async def execute(dsn: str, statements: str) -> None:
+    """Run statements as the owner of everything."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        await connection.execute(statements)
+    finally:
+        await connection.close()
+
+
+class Cable:
+    """The way to a server, which can be cut and mended: what a dead server looks like."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._there = (host, port)
+        self._here: asyncio.Server | None = None
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._carriers: set[asyncio.Task[None] | None] = set()
+        self.port = 0
+
+    async def mend(self) -> None:
+        """Let connections through, at the port of the first time."""
+        self._here = await asyncio.start_server(self._carry, "127.0.0.1", self.port)
+        self.port = self._here.sockets[0].getsockname()[1]
+
+    async def cut(self) -> None:
+        """Break what is connected and refuse what comes."""
+        assert self._here is not None
+        self._here.close()
+        for writer in self._writers:
+            writer.transport.abort()
+        for carrier in list(self._carriers):
+            if carrier is not None:
+                await asyncio.wait([carrier])
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        carrier = asyncio.current_task()
+        self._carriers.add(carrier)
+        there_reader, there_writer = await asyncio.open_connection(*self._there)
+        self._writers |= {writer, there_writer}
+        try:
+            async with asyncio.TaskGroup() as ways:
+                ways.create_task(_pump(reader, there_writer))
+                ways.create_task(_pump(there_reader, writer))
+        finally:
+            self._writers -= {writer, there_writer}
+            self._carriers.discard(carrier)
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        while piece := await reader.read(65_536):
+            writer.write(piece)
+            await writer.drain()
+    except OSError:
+        pass  # cut
+    finally:
+        writer.close()
