@@ -1,0 +1,390 @@
+"""Events on their way to JetStream: durable on local disk first, then published in batches.
+
+Appends of a few milliseconds are written and synced together (group commit), in a thread. What
+is durable is gathered per subject for some tens of milliseconds and published as one message;
+its acknowledgement releases the disk space. With the bus away everything waits on disk.
+
+After a crash, what was durable is published again, in the same batches with the same ids.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple, TypeAlias, TypeVar
+
+from services.common.clock import utc_now
+from services.common.errors import Unavailable
+from services.common.events import message_id
+from services.common.logs import get_logger
+from services.common.spool.batches import Batch, BatchBook
+from services.common.spool.records import encode_acked, encode_event, join_batch
+from services.common.spool.segments import Segments
+
+log = get_logger(__name__)
+
+Publish: TypeAlias = Callable[[str, bytes, str], Awaitable[None]]
+"""``(subject, payload, message id)``: returns when stored, raises :class:`Unavailable`."""
+T = TypeVar("T")
+OnDurable: TypeAlias = Callable[[bool], None]
+
+COMMIT_SPACING_S = 0.005
+"""From the start of one commit to the next at the least; the first after a pause is at once."""
+UNHURRIED_COMMIT_S = 0.02
+"""How long events that nobody waits for may stay in memory."""
+GATHER_S = 0.03
+"""How long a batch takes in events."""
+GATHER_BEHIND_S = 1.0
+"""The same while the bus does not keep up: fewer, larger batches to hold and to send."""
+IN_FLIGHT = 8
+"""Batches published at once."""
+MOST_HELD_BYTES = 32 * 1024 * 1024
+"""Of unpublished events kept in memory; beyond it they are read back from disk."""
+MOST_STRANDED_BYTES = 64 * 1024 * 1024
+"""Of events that wait in memory for a failed disk; beyond it they are lost, and counted."""
+_RETRY_DISK_S = 1.0
+_RETRY_BUS_S = (0.1, 2.0)
+
+
+class _Entry(NamedTuple):
+    """An event between append and commit."""
+
+    batch: Batch
+    frame: bytes
+    payload: bytes
+    on_durable: OnDurable | None
+
+
+class Spool:
+    """One process's spool. Call :meth:`open`, then keep :meth:`run` running; all on one loop.
+
+    Args:
+        folder: of this process alone; created when missing.
+        node: its name, the first part of every message id.
+        publish: usually :meth:`services.common.bus.Bus.publish`.
+    """
+
+    def __init__(self, folder: Path, node: str, publish: Publish) -> None:
+        self._folder = folder
+        self._node = node
+        self._publish = publish
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="spool")
+        self._waiting: list[_Entry] = []
+        self._acks: list[bytes] = []
+        self._is_open = False
+        self._is_committing = False
+        self._segment = 0
+        self._commit_at: asyncio.Handle | None = None
+        self._commit_due = 0.0
+        self._committed_at = 0.0
+        self._close_at: asyncio.TimerHandle | None = None
+        self._ready: deque[Batch] = deque()
+        self._work = asyncio.Event()
+        self._settled = asyncio.Event()
+        self._held_bytes = 0
+        self._stranded_bytes = 0
+        self.healthy = False
+        """Whether the last commit reached the disk. While not, appends fail fast."""
+        self.appended = 0
+        self.commits = 0
+        self.published_batches = 0
+        self.published_events = 0
+        self.retries = 0
+        self.lost = 0
+        """Events dropped because the disk had failed for too long."""
+
+    async def open(self) -> None:
+        """Take hold of the folder and read what an earlier process left in it.
+
+        Raises:
+            FolderInUse: another process has it.
+            OSError: the disk does not work.
+        """
+        self._loop = asyncio.get_running_loop()
+        self._segments = await self._in_thread(partial(Segments, self._folder))
+        # Not below the time in seconds: were the folder lost, ids in use must not come back.
+        now_s = int(utc_now().timestamp())
+        epoch = await self._in_thread(partial(self._segments.next_epoch, now_s))
+        self._epoch = epoch
+        self._book = BatchBook(epoch)
+        found = await self._in_thread(lambda: list(self._segments.scan_all()))
+        self._ready.extend(self._book.recover((n, one.records) for n, one in found))
+        self._drop([n for n, _ in found if not self._book.is_needed(n)])
+        self._log_recovery(sum(one.damaged_bytes for _, one in found))
+        self.healthy = self._is_open = True
+        self._work.set()
+
+    @property
+    def epoch(self) -> int:
+        """The number of this start."""
+        return self._epoch
+
+    @property
+    def backlog(self) -> int:
+        """Batches that are not acknowledged, whether published or not."""
+        return len(self._book.backlog)
+
+    def append(self, subject: str, event_json: bytes, on_durable: OnDurable | None = None) -> None:
+        """Take one event; never blocks.
+
+        With ``on_durable`` the event is committed as soon as possible, and the callback is called
+        from the loop with ``True`` once it is on disk, or with ``False``: then it was not written
+        and will never be published. Without, the event is kept until the disk takes it.
+        """
+        if on_durable is not None and not self.healthy:
+            self._loop.call_soon(on_durable, False)
+            return
+        now = self._loop.time()
+        batch = self._book.assign(subject, len(event_json), now)
+        frame = encode_event(self._epoch, batch.seq, subject.encode("ascii"), event_json)
+        self._waiting.append(_Entry(batch, frame, event_json, on_durable))
+        self.appended += 1
+        if not self.healthy:
+            self._strand()
+        elif not self._is_committing:
+            soonest = self._committed_at + COMMIT_SPACING_S
+            wish = now if on_durable is not None else now + UNHURRIED_COMMIT_S
+            self._commit_by(max(soonest, wish))
+        if self._close_at is None:
+            self._arm_closing()
+
+    async def run(self) -> None:
+        """Publish until cancelled."""
+        window = asyncio.Semaphore(IN_FLIGHT)
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                await self._work.wait()
+                if not self._ready:
+                    self._work.clear()
+                    continue
+                await window.acquire()
+                tasks.create_task(self._deliver(self._ready.popleft(), window))
+
+    async def close(self, *, timeout_s: float = 5.0) -> None:
+        """Commit what is in memory, publish what can be within ``timeout_s``, let go.
+
+        Nothing may be appended any more. :meth:`run` has to be running still.
+        """
+        if not self._is_open:
+            self._thread.shutdown(wait=False)
+            return
+        self._is_open = False
+        for batch in self._book.close_older(float("inf")):
+            self._offer(batch)
+        self._commit_by(self._loop.time())
+        try:
+            async with asyncio.timeout(timeout_s):
+                while self._waiting or self._is_committing or self._book.backlog:
+                    self._settled.clear()
+                    await self._settled.wait()
+        except TimeoutError:
+            log.info("spool.left", batches=self.backlog, uncommitted=len(self._waiting))
+        self._disarm()
+        await self._in_thread(self._finish)
+        self._thread.shutdown(wait=False)
+
+    # -- committing --------------------------------------------------------------------------
+
+    def _commit_by(self, at: float) -> None:
+        if self._commit_at is not None:
+            if self._commit_due <= at:
+                return
+            self._commit_at.cancel()
+        self._commit_due = at
+        self._commit_at = self._loop.call_at(at, self._commit)
+
+    def _commit(self) -> None:
+        self._commit_at = None
+        if self._is_committing:
+            return
+        entries, self._waiting = self._waiting, []
+        acks, self._acks = self._acks, []
+        if not self.healthy and not acks:
+            acks = [encode_acked(self._epoch, 0)]  # something to try the disk with
+        if not entries and not acks:
+            return
+        self._is_committing = True
+        self._committed_at = self._loop.time()
+        data = b"".join([entry.frame for entry in entries] + acks)
+        writing = self._loop.run_in_executor(self._thread, self._segments.append, data)
+        writing.add_done_callback(partial(self._on_committed, entries))
+
+    def _on_committed(
+        self, entries: list[_Entry], writing: "asyncio.Future[tuple[int, int]]"
+    ) -> None:
+        self._is_committing = False
+        self._settled.set()
+        if writing.cancelled():
+            return
+        error = writing.exception()
+        if isinstance(error, OSError):
+            self._on_disk_failed(entries, error)
+            return
+        segment, at = writing.result()
+        self._on_disk_works()
+        self.commits += 1
+        previous, self._segment = self._segment, segment
+        for batch, frame, payload, _ in entries:
+            end = at + len(frame)
+            self._book.stored(batch, segment, at, end)
+            self._hold(batch, payload)
+            at = end
+        for entry in entries:
+            if entry.on_durable is not None:
+                self._loop.call_soon(entry.on_durable, True)
+            if entry.batch.is_complete:
+                self._offer(entry.batch)
+        if previous not in (0, segment) and not self._book.is_needed(previous):
+            self._drop([previous])
+        if self._waiting:
+            is_urgent = any(entry.on_durable is not None for entry in self._waiting)
+            spacing_s = COMMIT_SPACING_S if is_urgent else UNHURRIED_COMMIT_S
+            self._commit_by(self._committed_at + spacing_s)
+
+    def _hold(self, batch: Batch, payload: bytes) -> None:
+        if batch.events is None:
+            return
+        self._held_bytes += len(payload)
+        batch.events.append(payload)
+        if self._held_bytes > MOST_HELD_BYTES:
+            self._let_go(batch)
+
+    def _let_go(self, batch: Batch) -> None:
+        if batch.events is not None:
+            self._held_bytes -= sum(map(len, batch.events))
+            batch.events = None
+
+    def _on_disk_failed(self, entries: list[_Entry], error: OSError) -> None:
+        if self.healthy:
+            log.error("spool.disk_failed", folder=str(self._folder), error=str(error))
+        self.healthy = False
+        kept = [entry for entry in entries if entry.on_durable is None]
+        refused = [entry for entry in entries + self._waiting if entry.on_durable is not None]
+        self._waiting = kept + [entry for entry in self._waiting if entry.on_durable is None]
+        self._stranded_bytes = sum(len(entry.frame) for entry in self._waiting)
+        for entry in refused:
+            self._book.given_up(entry.batch, len(entry.payload))
+            self._offer(entry.batch)
+        for entry in refused:
+            if entry.on_durable is not None:
+                self._loop.call_soon(entry.on_durable, False)
+        self._commit_by(self._loop.time() + _RETRY_DISK_S)
+
+    def _on_disk_works(self) -> None:
+        if not self.healthy:
+            log.warning("spool.disk_works", folder=str(self._folder), lost=self.lost)
+        self.healthy = True
+        self._stranded_bytes = 0
+
+    def _strand(self) -> None:
+        self._stranded_bytes += len(self._waiting[-1].frame)
+        if self._stranded_bytes > MOST_STRANDED_BYTES:
+            entry = self._waiting.pop()
+            self._stranded_bytes -= len(entry.frame)
+            self._book.given_up(entry.batch, len(entry.payload))
+            self.lost += 1
+
+    # -- publishing --------------------------------------------------------------------------
+
+    def _arm_closing(self) -> None:
+        opened_at = self._book.oldest_open_at()
+        if opened_at is not None:
+            self._close_at = self._loop.call_at(opened_at + self._gather_s(), self._close_due)
+
+    def _gather_s(self) -> float:
+        return GATHER_S if len(self._ready) <= IN_FLIGHT else GATHER_BEHIND_S
+
+    def _close_due(self) -> None:
+        self._close_at = None
+        # The loop's clock ticks in milliseconds: half a tick makes "due" unambiguous.
+        for batch in self._book.close_older(self._loop.time() - self._gather_s() + 0.0005):
+            self._offer(batch)
+        self._arm_closing()
+
+    def _offer(self, batch: Batch) -> None:
+        if not batch.is_complete or batch.is_offered:
+            return
+        batch.is_offered = True
+        if not batch.count:
+            self._book.forget(batch)
+            return
+        self._ready.append(batch)
+        self._work.set()
+
+    async def _deliver(self, batch: Batch, window: asyncio.Semaphore) -> None:
+        try:
+            events = batch.events
+            if events is None:
+                events = await self._read(batch)
+            if len(events) < batch.count:
+                log.error("spool.unreadable", batch=batch.key, lost=batch.count - len(events))
+                self.lost += batch.count - len(events)
+            payload = join_batch(self._node, batch.epoch, batch.seq, events)
+            await self._publish_until_stored(batch, payload)
+            self._on_stored(batch)
+        finally:
+            window.release()
+
+    async def _read(self, batch: Batch) -> list[bytes]:
+        while True:
+            try:
+                return await self._in_thread(partial(self._segments.read, batch))
+            except OSError as error:
+                log.error("spool.read_failed", error=str(error))  # noqa: TRY400 - the disk's
+                await asyncio.sleep(_RETRY_DISK_S)
+
+    async def _publish_until_stored(self, batch: Batch, payload: bytes) -> None:
+        pause_s, longest_s = _RETRY_BUS_S
+        msg_id = message_id(self._node, batch.epoch, batch.seq)
+        while True:
+            try:
+                await self._publish(batch.subject, payload, msg_id)
+            except Unavailable:
+                self.retries += 1
+                await asyncio.sleep(pause_s)
+                pause_s = min(pause_s * 2, longest_s)
+            else:
+                return
+
+    def _on_stored(self, batch: Batch) -> None:
+        self.published_batches += 1
+        self.published_events += batch.count
+        self._let_go(batch)
+        # Written with the next commit, whenever that is: without it, a restart repeats the batch.
+        self._acks.append(encode_acked(batch.epoch, batch.seq))
+        self._drop([n for n in self._book.forget(batch) if n != self._segment])
+        self._settled.set()
+
+    # -- the folder --------------------------------------------------------------------------
+
+    def _drop(self, numbers: list[int]) -> None:
+        if numbers:
+            self._thread.submit(self._segments.drop, numbers)
+
+    def _finish(self) -> None:
+        needed = self._book.is_needed
+        try:
+            if self._acks and self._book.backlog:
+                self._segments.append(b"".join(self._acks))
+            self._segments.drop([n for n in self._segments.numbers() if not needed(n)])
+        except OSError as error:
+            log.warning("spool.not_tidied", error=str(error))
+        self._segments.close()
+
+    def _disarm(self) -> None:
+        for timer in (self._commit_at, self._close_at):
+            if timer is not None:
+                timer.cancel()
+        self._commit_at = self._close_at = None
+
+    def _log_recovery(self, damaged_bytes: int) -> None:
+        if damaged_bytes:
+            log.error("spool.damaged", folder=str(self._folder), damaged_bytes=damaged_bytes)
+        if self._ready:
+            events = sum(batch.count for batch in self._ready)
+            log.info("spool.recovered", batches=len(self._ready), events=events)
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        return await self._loop.run_in_executor(self._thread, work)
