@@ -136,7 +136,9 @@ def response_to(
     first = request._first
     lines = [f"SIP/2.0 {status} {REASONS.get(status, 'Unknown') if reason is None else reason}"]
     _refuse_nul(lines[0] + to_tag)
-    lines += request.raw_lines("via")
+    if (via := first.get("via")) is not None:
+        lines.append(via)
+        lines += request._more.get("via", ())
     if status == 100 and "timestamp" in first:
         lines.append(first["timestamp"])  # section 8.2.6.1
     if 100 < status < 300 and "record-route" in first:

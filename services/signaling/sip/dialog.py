@@ -8,7 +8,6 @@ is being negotiated, is its owner's business.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Self, TypedDict
 
 from services.signaling.sip.build import RequestDraft, request
@@ -245,4 +244,4 @@ def _target(contact: NameAddr | None) -> str:
     """
     if contact is None or not isinstance(uri := contact.address, SipUri):
         return ""
-    return contact.uri if not uri.headers else str(replace(uri, headers=""))
+    return contact.uri if not uri.headers else str(uri._replace(headers=""))

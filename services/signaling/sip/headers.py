@@ -36,11 +36,13 @@ _NAME_ADDR: Final = re.compile(
     re.DOTALL,
 )
 _VIA: Final = re.compile(
-    rf"SIP[ \t]*/[ \t]*2\.0[ \t]*/[ \t]*([{_WORD}]+)[ \t]+"
-    r"(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9_\-.]{1,255})[ \t]*(?::[ \t]*([0-9]{1,5})[ \t]*)?(;.*)?",
-    re.DOTALL | re.IGNORECASE,
+    rf"[sS][iI][pP][ \t]*/[ \t]*2\.0[ \t]*/[ \t]*([{_WORD}]+)[ \t]+"
+    r"([A-Za-z0-9_\-.]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])[ \t]*(?::[ \t]*([0-9]{1,5})[ \t]*)?(;.*)?",
+    re.DOTALL,
 )
-_BRANCH: Final = re.compile(r";[ \t]*branch[ \t]*=[ \t]*([^\x00-\x20;,\"<>\x7f]+)", re.IGNORECASE)
+_BRANCH: Final = re.compile(
+    r";[ \t]*[bB][rR][aA][nN][cC][hH][ \t]*=[ \t]*([^\x00-\x20;,\"<>\x7f]+)"
+)
 _RPORT: Final = re.compile(r";[ \t]*rport[ \t]*(?:=[^;,]*)?(?=[;,]|$)", re.IGNORECASE)
 _RECEIVED: Final = re.compile(r";[ \t]*received[ \t]*(?:=[^;,]*)?(?=[;,]|$)", re.IGNORECASE)
 _CSEQ: Final = re.compile(rf"([0-9]{{1,16}})[ \t]+([{_WORD}]+)")

@@ -21,6 +21,7 @@ from services.signaling.sip.names import (
     SINGLE,
     canonical_name,
 )
+from services.signaling.sip.uri import Uri, parse_uri
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,38 +97,42 @@ class Message:
         return [line] if more is None else [line, *more]
 
     def _require(self, name: str) -> str:
-        value = self.first(name)
-        if value is None:
+        line = self._first.get(name)
+        if line is None:
             raise MalformedMessage(f"Missing {name}")
-        return value
+        return line[line.index(":") + 1 :].strip(" \t")
 
     @property
     def via(self) -> Via:
         """The topmost Via value."""
-        if self._via is None:
-            self._via = Via.parse(split_list(self._require("via"))[0])
-        return self._via
+        via = self._via
+        if via is None:
+            via = self._via = Via.parse(split_list(self._require("via"))[0])
+        return via
 
     @property
     def cseq(self) -> CSeq:
         """Sequence number and method."""
-        if self._cseq is None:
-            self._cseq = CSeq.parse(self._require("cseq"))
-        return self._cseq
+        cseq = self._cseq
+        if cseq is None:
+            cseq = self._cseq = CSeq.parse(self._require("cseq"))
+        return cseq
 
     @property
     def from_(self) -> NameAddr:
         """The From value."""
-        if self._from is None:
-            self._from = NameAddr.parse(self._require("from"))
-        return self._from
+        address = self._from
+        if address is None:
+            address = self._from = NameAddr.parse(self._require("from"))
+        return address
 
     @property
     def to(self) -> NameAddr:
         """The To value."""
-        if self._to is None:
-            self._to = NameAddr.parse(self._require("to"))
-        return self._to
+        to = self._to
+        if to is None:
+            to = self._to = NameAddr.parse(self._require("to"))
+        return to
 
     @property
     def from_tag(self) -> str:
@@ -166,7 +171,7 @@ class Message:
 class Request(Message):
     """A request. ``method`` is case-sensitive; ``uri`` is as written."""
 
-    __slots__ = ("method", "uri")
+    __slots__ = ("_address", "method", "uri")
 
     def __init__(
         self,
@@ -180,6 +185,15 @@ class Request(Message):
         super().__init__(lines, first, more, body)
         self.method = method
         self.uri = uri
+        self._address: Uri | None = None
+
+    @property
+    def address(self) -> Uri:
+        """The request URI parsed. Raises :class:`MalformedMessage` when it breaks the grammar."""
+        address = self._address
+        if address is None:
+            address = self._address = parse_uri(self.uri)
+        return address
 
     def stamp_source(self, host: str, port: int) -> None:
         """Note in the top Via where this came from (section 18.2.1, RFC 3581 section 4).
@@ -343,6 +357,11 @@ def _fit_body(message: Message, *, stream: bool) -> str | None:
         return "Content-Length does not fit"
     message.body = message.body[:length]
     return None
+
+
+def has_single_via(message: Message) -> bool:
+    """Whether no proxy stands between its sender and us, or for a response, below us."""
+    return "via" not in message._more and "," not in message._first.get("via", "")
 
 
 def is_new_call(data: bytes) -> bool:

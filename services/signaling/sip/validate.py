@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from services.signaling.sip.errors import MalformedMessage
-from services.signaling.sip.headers import NameAddr, Via, parse_number, split_list
-from services.signaling.sip.message import Request, Response
+from services.signaling.sip.headers import NameAddr, Via, parse_number
+from services.signaling.sip.message import Request, Response, has_single_via
 from services.signaling.sip.names import METHODS
-from services.signaling.sip.uri import OtherUri, SipUri, parse_uri
+from services.signaling.sip.uri import OtherUri, SipUri, check_uri
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,21 +73,21 @@ def check_response(response: Response) -> bool:
     """Whether a response is sound enough to act on; others are dropped (section 8.1.3)."""
     # "If more than one Via header field value is present in a response, the UAC SHOULD
     # discard the message" (section 8.1.3.3)
-    if response.has_nul or "via" in response._more:
-        return False
-    if len(split_list(response.first("via") or "")) != 1:
+    if response.has_nul or not has_single_via(response):
         return False
     try:
-        _check_dialog_headers(response)
-        if response.contact is not None and response.status < 300:
-            parse_uri(response.contact.uri)
+        response.to.params  # noqa: B018 - From and Call-ID are ours, matched by the branch
+        if response.status < 300 and response.cseq.method == "INVITE":
+            if response.contact is not None:
+                check_uri(response.contact.uri)
+            _check_route(response)
     except MalformedMessage:
         return False
     return True
 
 
 def _check_uri(request: Request) -> Rejection | None:
-    uri = parse_uri(request.uri)
+    uri = request.address
     if isinstance(uri, OtherUri):
         return Rejection(416)
     if isinstance(uri, SipUri) and uri.headers:
@@ -97,8 +97,8 @@ def _check_uri(request: Request) -> Rejection | None:
 
 
 def _check_grammar(request: Request) -> None:
-    if len(vias := request.headers("via")) > 1:
-        for value in vias[1:]:
+    if not has_single_via(request):
+        for value in request.headers("via")[1:]:
             Via.parse(value).params  # noqa: B018 - parsing is the check
     request.via.params  # noqa: B018
     _check_dialog_headers(request)
@@ -110,15 +110,21 @@ def _check_grammar(request: Request) -> None:
     _check_contact(request)
 
 
-def _check_dialog_headers(message: Request | Response) -> None:
+def _check_dialog_headers(message: Request) -> None:
     message.cseq  # noqa: B018
     for address in (message.from_, message.to):
         address.params  # noqa: B018
-        address.address  # noqa: B018
-    for value in message.headers("record-route"):
-        parse_uri(NameAddr.parse(value).uri)
-    if not message.call_id or " " in message.call_id:
+        check_uri(address.uri)
+    _check_route(message)
+    call_id = message.call_id
+    if not call_id or " " in call_id:
         raise MalformedMessage("Malformed Call-ID")
+
+
+def _check_route(message: Request | Response) -> None:
+    if message.has("record-route"):
+        for value in message.headers("record-route"):
+            check_uri(NameAddr.parse(value).uri)
 
 
 def _check_contact(request: Request) -> None:
@@ -131,7 +137,8 @@ def _check_contact(request: Request) -> None:
     if request.method == "REGISTER":
         return  # a list, or "*": the registrar's to judge
     contact.params  # noqa: B018
-    if not isinstance(contact.address, SipUri) and request.method in _TARGET:
+    check_uri(contact.uri)
+    if request.method in _TARGET and contact.uri[:3].lower() != "sip":
         raise MalformedMessage("Contact is no SIP URI")
 
 

@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import pytest
 
 from services.signaling.sip.errors import MalformedMessage
@@ -5,6 +7,7 @@ from services.signaling.sip.uri import (
     OtherUri,
     SipUri,
     TelUri,
+    check_uri,
     equivalent,
     escape_user,
     parse_sip_uri,
@@ -130,3 +133,32 @@ def test_a_hostile_length_costs_no_more_than_its_length() -> None:
         with pytest.raises(MalformedMessage):
             parse_uri(text)
     assert isinstance(parse_uri("sip:a@b" + ";p=1" * 0), SipUri)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "sip:a@b",
+        "sip:a@b:0",
+        "sip:a@b:65536",
+        "sip:a@b:5060",
+        "sip:%41@b",
+        "sip:%4@b",
+        "sip:a@b;x=%zz",
+        "sip:a@b;x;X",
+        "sip:a@b;lr",
+        "tel:+1",
+        "tel:x y",
+        "other:x",
+        "junk",
+    ],
+)
+def test_checking_agrees_with_parsing(text: str) -> None:
+    def passes(judge: Callable[[str], object]) -> bool:
+        try:
+            judge(text)
+        except MalformedMessage:
+            return False
+        return True
+
+    assert passes(check_uri) is passes(parse_uri)
