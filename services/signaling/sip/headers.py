@@ -104,6 +104,16 @@ def split_list(value: str) -> list[str]:
     return items
 
 
+def first_item(value: str) -> str:
+    """The first item of a list, without looking at the rest."""
+    if "," not in value:
+        return value
+    for match in _SPLITTER.finditer(value):
+        if match[0] == ",":
+            return value[: match.start()].rstrip(" \t")
+    return value
+
+
 def parse_params(text: str) -> Params:
     """Parse ``;name=value`` parameters; names are lower case, quotes are kept.
 

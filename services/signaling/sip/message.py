@@ -12,7 +12,15 @@ from dataclasses import dataclass
 from typing import Final
 
 from services.signaling.sip.errors import MalformedMessage
-from services.signaling.sip.headers import CSeq, NameAddr, Via, is_token, parse_number, split_list
+from services.signaling.sip.headers import (
+    CSeq,
+    NameAddr,
+    Via,
+    first_item,
+    is_token,
+    parse_number,
+    split_list,
+)
 from services.signaling.sip.names import (
     CANONICAL,
     LISTED,
@@ -107,7 +115,7 @@ class Message:
         """The topmost Via value."""
         via = self._via
         if via is None:
-            via = self._via = Via.parse(split_list(self._require("via"))[0])
+            via = self._via = Via.parse(first_item(self._require("via")))
         return via
 
     @property
@@ -153,7 +161,7 @@ class Message:
     def contact(self) -> NameAddr | None:
         """The first Contact value."""
         if self._contact is None and (value := self.first("contact")) is not None:
-            self._contact = NameAddr.parse(split_list(value)[0])
+            self._contact = NameAddr.parse(first_item(value))
         return self._contact
 
     @property

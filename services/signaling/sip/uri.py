@@ -153,8 +153,11 @@ def check_uri(text: str) -> None:
         MalformedMessage: it breaks the grammar.
     """
     match = _SIP.fullmatch(text)
-    if match is None or "%" in text or match[6] or (match[5] and not 0 < int(match[5]) < 65536):
+    # One parameter cannot be repeated, and most URIs have no more.
+    if match is None or "%" in text or match[6].count(";") > 1:
         parse_uri(text)
+    elif match[5] and not 0 < int(match[5]) < 65536:
+        raise MalformedMessage("Port out of range")
 
 
 def _sip_uri(match: re.Match[str]) -> SipUri:

@@ -81,6 +81,14 @@ def test_lists_are_split_outside_quotes_and_brackets_only() -> None:
 
 
 @pytest.mark.parametrize(
+    "value, first",
+    [("a", "a"), ("a , b", "a"), ('"a,b" <x>, c', '"a,b" <x>'), ("<a,b>", "<a,b>"), (",a", "")],
+)
+def test_the_first_item_of_a_list(value: str, first: str) -> None:
+    assert headers.first_item(value) == first == headers.split_list(value)[0]
+
+
+@pytest.mark.parametrize(
     "value, sent_by, branch, asks_rport",
     [
         ("SIP/2.0/UDP 192.0.2.1;branch=z9hG4bKx;rport", "192.0.2.1", "z9hG4bKx", True),
