@@ -1,0 +1,1 @@
+"""Rating: can a call be paid and for how long; afterwards, what it cost."""

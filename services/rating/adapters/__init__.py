@@ -1,0 +1,1 @@
+"""Postgres, ClickHouse and the bus, behind the ports of rating."""

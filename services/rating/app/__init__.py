@@ -1,0 +1,1 @@
+"""Use cases of rating: credit for calls, settlement, payments, upkeep of leases."""

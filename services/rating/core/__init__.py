@@ -1,0 +1,1 @@
+"""Values and machines of rating: credit, leases, settlement."""

@@ -1,0 +1,1 @@
+"""gRPC and the bus, in front of the use cases of rating."""

@@ -1,0 +1,61 @@
+"""What arrives from the bus: ended calls to settle, rated calls to record and to free."""
+
+import asyncio
+from collections.abc import Sequence
+
+from services.common.bus import Bus, Message
+from services.common.events import (
+    CALLS_STREAM,
+    CDR_STREAM,
+    ENDED_SUBJECT,
+    RATED_SUBJECT,
+)
+from services.rating.app.records import Clerk
+from services.rating.app.settlement import Delivery, Settler
+
+SETTLE_DURABLE = "rating-settle"
+RECORD_DURABLE = "rating-cdr"
+
+_SETTLE_BATCH = 64
+"""Messages per transaction: under load each holds some tens of calls already."""
+_RECORD_BATCH = 256
+_RECORD_PAUSE_S = 0.2
+"""ClickHouse wants few large inserts: after each one, what arrives meanwhile gathers."""
+
+
+class BusEntry:
+    """The consumers of one rating process; they share the work of all of them."""
+
+    def __init__(self, bus: Bus, settler: Settler, clerk: Clerk) -> None:
+        self._bus = bus
+        self._settler = settler
+        self._clerk = clerk
+
+    async def start(self, tasks: asyncio.TaskGroup) -> None:
+        """Consume until the tasks are cancelled."""
+        tasks.create_task(
+            self._bus.consume(
+                CALLS_STREAM, ENDED_SUBJECT, SETTLE_DURABLE, self._on_ended, batch=_SETTLE_BATCH
+            )
+        )
+        tasks.create_task(
+            self._bus.consume(
+                CDR_STREAM, RATED_SUBJECT, RECORD_DURABLE, self._on_rated, batch=_RECORD_BATCH
+            )
+        )
+        await self._bus.subscribe_core(RATED_SUBJECT, self._on_seen)
+
+    async def _on_ended(self, messages: Sequence[Message]) -> None:
+        await self._settler.settle([_delivery(message) for message in messages])
+
+    async def _on_rated(self, messages: Sequence[Message]) -> None:
+        await self._clerk.write([_delivery(message) for message in messages])
+        await asyncio.sleep(_RECORD_PAUSE_S)
+
+    async def _on_seen(self, payload: bytes) -> None:
+        self._settler.seen(payload)
+
+
+def _delivery(message: Message) -> Delivery:
+    # Whoever publishes without an id still gets one that is stable over redeliveries.
+    return Delivery(message.msg_id or f"{message.subject}-{message.stream_seq}", message.payload)
