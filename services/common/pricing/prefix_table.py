@@ -5,12 +5,14 @@ A prefix is a number in base 11: each digit is one more than it looks, and what 
 the longest match of a number is found by one bisection for the last key that is not above it,
 and from there along the links to the prefixes around it, until one covers the number.
 
+The bisection is among the rows that begin with the number's first three digits.
+
 A row takes 29 bytes in packed arrays. What few rows have to themselves (prices and intervals,
 validity) is kept once and pointed to.
 """
 
 from array import array
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -28,6 +30,9 @@ NEVER_US = 2**63 - 1
 _SPAN = tuple(11 ** (MAX_PREFIX - length) for length in range(MAX_PREFIX + 1))
 _SHIFTED = str.maketrans("0123456789", "123456789a")
 _BASE = 11
+_HEAD = _BASE**15
+"""A key divided by this leaves its first three digits."""
+_HEADS = _BASE**3
 
 
 def key_of(number: str) -> int:
@@ -73,6 +78,7 @@ class PrefixTable:
     __slots__ = (
         "_around",
         "_from",
+        "_heads",
         "_ids",
         "_keys",
         "_lengths",
@@ -80,9 +86,10 @@ class PrefixTable:
         "_prices",
         "_till",
         "_validity",
-    )  # fmt: skip
+    )
 
     def __init__(self) -> None:
+        self._heads = array("I", bytes(4 * (_HEADS + 1)))  # first row by first three digits
         self._keys = array("q")
         self._lengths = array("B")
         self._around = array("i")  # last row of the nearest prefix that covers this one, or -1
@@ -101,7 +108,7 @@ class PrefixTable:
         """Memory held by the columns."""
         columns = [
             self._keys, self._lengths, self._around, self._ids, self._prices, self._validity,
-            self._from, self._till, *self._pools,
+            self._from, self._till, self._heads, *self._pools,
         ]  # fmt: skip
         return sum(column.itemsize * len(column) for column in columns)
 
@@ -113,8 +120,8 @@ class PrefixTable:
         code is closed, and its row still decides, so look at ``valid_till_us``. A prefix whose
         rows all lie in the future is not there yet: the one around it decides.
         """
-        keys, lengths = self._keys, self._lengths
-        row = bisect_right(keys, key) - 1
+        keys, lengths, head = self._keys, self._lengths, key // _HEAD
+        row = bisect_right(keys, key, self._heads[head], self._heads[head + 1]) - 1
         while row >= 0:
             if key - keys[row] < _SPAN[lengths[row]]:
                 validity = self._validity[row]
@@ -137,17 +144,22 @@ class PrefixTable:
             row -= 1
         return ended
 
+    def brief(self, row: int) -> tuple[int, int, int, int]:
+        """Id, length of the prefix, end of validity, and the reference of the prices."""
+        till_us = self._till[self._validity[row]]
+        return self._ids[row], self._lengths[row], till_us, self._prices[row]
+
+    def prices(self, reference: int) -> Prices:
+        """What all rows with this reference charge."""
+        *charged, is_blocked = (column[reference] for column in self._pools)
+        return Prices._make((*charged, bool(is_blocked)))
+
     def rate(self, row: int) -> Rate:
         """Everything about one row."""
-        prices, validity = self._prices[row], self._validity[row]
-        *charged, is_blocked = (column[prices] for column in self._pools)
-        return Rate(
-            _digits(self._keys[row], self._lengths[row]),
-            self._ids[row],
-            Prices._make((*charged, bool(is_blocked))),
-            self._from[validity],
-            self._till[validity],
-        )
+        rate_id, length, till_us, prices = self.brief(row)
+        prefix = _digits(self._keys[row], length)
+        from_us = self._from[self._validity[row]]
+        return Rate(prefix, rate_id, self.prices(prices), from_us, till_us)
 
 
 def _digits(key: int, length: int) -> str:
@@ -231,6 +243,9 @@ class PrefixTableBuilder:
         for name in ("_keys", "_lengths", "_around", "_ids", "_prices", "_validity"):
             column = getattr(table, name)
             setattr(table, name, column[:])  # an exact copy drops the room left to grow
+        row = 0
+        for head in range(_HEADS + 1):
+            row = table._heads[head] = bisect_left(table._keys, head * _HEAD, row)
         return table
 
 

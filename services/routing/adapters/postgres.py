@@ -16,6 +16,9 @@ from services.routing.core.trunks import CustomerTrunk, VendorTrunk
 
 log = get_logger(__name__)
 
+_BITE = 16_384
+"""Bytes of rates digested at once: some 400 rows, a millisecond."""
+
 _REVISION = "SELECT n FROM config.revision"
 _MAX_CALL_S = "SELECT value::text FROM config.setting WHERE name = 'max_call_s'"
 _ACCOUNTS = """
@@ -107,8 +110,9 @@ class PostgresConfiguration:
         reader = DeckReader()
 
         async def take(piece: bytes) -> None:
-            reader.feed(piece)
-            await asyncio.sleep(0)  # some milliseconds of work: calls go first
+            for start in range(0, len(piece), _BITE):
+                reader.feed(piece[start : start + _BITE])
+                await asyncio.sleep(0)  # calls go first
 
         async with asyncio.timeout(self._deck_timeout_s):
             await connection.copy_from_query(

@@ -84,7 +84,7 @@ def plan(snapshot: Snapshot, request: Request, draw: Draw) -> Plan | Refusal:
     called = digits_of(request.called)
     if customer is None or called is None or not _enabled(customer):
         return _turned_away(request, customer, called)
-    sell = customer.rates.find(key_of(called), request.at_us)
+    sell = customer.rates.find(called, key_of(called), request.at_us)
     refusal = _sell_refusal(customer, called, sell, request.at_us)
     if refusal is not None or sell is None:
         reason, because = refusal or (EndReason.NO_RATE, "")
@@ -152,7 +152,7 @@ def _judge(
     usable: list[_Ranked] = []
     dropped: list[Considered] = []
     for place, vendor in enumerate(vetted.usable):
-        offer = vendor.rates.find(key, at_us)
+        offer = vendor.rates.find(called, key, at_us)
         if offer is None:
             because = sentences.no_rate(vendor.rates, called)
             dropped.append(_considered(vendor, None, Verdict.NO_RATE, because))

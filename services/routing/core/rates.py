@@ -4,6 +4,7 @@ import datetime as dt
 from decimal import Decimal
 
 import msgspec
+from msgspec.structs import replace
 
 from services.common.money import RoundingMode
 from services.common.pricing.prefix_table import SCALE, PrefixTable, Prices
@@ -13,7 +14,9 @@ COMPARED_S = 60
 """Vendors are compared by what a call of this length costs."""
 
 _UNIT = 10**SCALE
-_KEPT = 4096  # some 2 MB per deck; a full memory starts anew, which costs each row in use 10 us
+_KEPT = (
+    4096  # some 2 MB per deck; a full memory starts anew, which costs each row in use some 3 us
+)
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
@@ -39,37 +42,59 @@ class Deck(msgspec.Struct, frozen=True, kw_only=True):
     table: PrefixTable
 
 
+class _Charged:
+    """What the rows of a deck with the same prices have in common."""
+
+    __slots__ = ("blocked", "cost", "cost_text", "prices", "terms")
+
+    def __init__(self, prices: Prices) -> None:
+        self.prices = prices
+        self.blocked = prices.blocked
+        self.cost = minute_cost(prices)
+        self.cost_text = scaled_text(self.cost)
+        self.terms: Terms | None = None
+
+
 class Offer:
     """One row of a priced deck, ready to be compared and explained."""
 
-    __slots__ = ("blocked", "cost", "cost_text", "encoded", "prefix", "rate_id", "row", "till_us")
+    __slots__ = (
+        "blocked",
+        "charged",
+        "cost",
+        "cost_text",
+        "encoded",
+        "prefix",
+        "rate_id",
+        "till_us",
+    )
 
-    def __init__(self, table: PrefixTable, row: int) -> None:
-        rate = table.rate(row)
-        self.row = row
-        self.rate_id = rate.id
-        self.prefix = rate.prefix
-        self.blocked = rate.prices.blocked
-        self.till_us = rate.valid_till_us
-        self.cost = minute_cost(rate.prices)
+    def __init__(self, rate_id: int, prefix: str, till_us: int, charged: _Charged) -> None:
+        self.rate_id = rate_id
+        self.prefix = prefix
+        self.till_us = till_us
+        self.charged = charged
+        self.blocked = charged.blocked
+        self.cost = charged.cost
         """Of a call of a minute, in units of 10^-10 of the currency."""
-        self.cost_text = scaled_text(self.cost)
+        self.cost_text = charged.cost_text
         self.encoded = b""
 
 
 class PricedDeck:
     """The offers of one deck to one account; remembers what it was asked for."""
 
-    __slots__ = ("_find", "_offers", "account", "deck")
+    __slots__ = ("_charged", "_find", "_offers", "account", "deck")
 
     def __init__(self, deck: Deck, account: Account) -> None:
         self.deck = deck
         self.account = account
         self._find = deck.table.find
         self._offers: dict[int, Offer] = {}
+        self._charged: dict[int, _Charged] = {}
 
-    def find(self, key: int, at_us: int) -> Offer | None:
-        """The offer that decides for the number of ``key`` at this instant.
+    def find(self, called: str, key: int, at_us: int) -> Offer | None:
+        """The offer that decides for ``called``, whose key is ``key``, at this instant.
 
         ``None`` when the deck does not know the number. A blocked offer, or one that ended
         (``till_us``), closes the code.
@@ -77,27 +102,36 @@ class PricedDeck:
         row = self._find(key, at_us)
         if row < 0:
             return None
-        offer = self._offers.get(row)
-        if offer is None:
-            if len(self._offers) >= _KEPT:
-                self._offers.clear()
-            offer = self._offers[row] = Offer(self.deck.table, row)
+        return self._offers.get(row) or self._prepare(row, called)
+
+    def _prepare(self, row: int, called: str) -> Offer:
+        if len(self._offers) >= _KEPT:
+            self._offers.clear()
+            self._charged.clear()
+        rate_id, length, till_us, prices = self.deck.table.brief(row)
+        charged = self._charged.get(prices)
+        if charged is None:
+            charged = self._charged[prices] = _Charged(self.deck.table.prices(prices))
+        offer = self._offers[row] = Offer(rate_id, called[:length], till_us, charged)
         return offer
 
     def terms(self, offer: Offer) -> bytes:
         """The encoded terms that a call on this offer is charged by."""
         if not offer.encoded:
-            offer.encoded = encode_terms(self._terms(offer))
+            charged = offer.charged
+            if charged.terms is None:
+                charged.terms = self._terms(charged.prices)
+            terms = replace(charged.terms, rate_id=offer.rate_id, prefix=offer.prefix)
+            offer.encoded = encode_terms(terms)
         return offer.encoded
 
-    def _terms(self, offer: Offer) -> Terms:
-        rate, account = self.deck.table.rate(offer.row), self.account
-        prices = rate.prices
+    def _terms(self, prices: Prices) -> Terms:
+        account = self.account
         return Terms(
             account_id=account.id,
-            rate_id=rate.id,
+            rate_id=0,
             deck_id=self.deck.id,
-            prefix=rate.prefix,
+            prefix="",
             currency=account.currency,
             connect_fee=_decimal(prices.connect_fee),
             first_price=_decimal(prices.first_price),

@@ -68,7 +68,7 @@ async def test_everything_configured_is_in_the_snapshot(pool: Pool) -> None:
     )
     assert (spare.max_calls, spare.max_cps, spare.stop_codes) == (None, None, ())
     assert spare.rates is first.rates  # one deck, one account: priced once
-    offer = customer.rates.find(key_of("4930"), NOW)
+    offer = customer.rates.find("4930", key_of("4930"), NOW)
     assert offer is not None
     terms = decode_terms(customer.rates.terms(offer))
     assert (terms.account_id, terms.digits, terms.mode, terms.precision_ms) == (
@@ -143,7 +143,7 @@ async def test_what_stayed_the_same_keeps_its_prepared_offers(pool: Pool, databa
     after = await load(pool, before)
     assert after.vendors[0].rates is before.vendors[0].rates
     rates = after.customers["ctr_a"].rates
-    offer = rates.find(key_of("49"), NOW)
+    offer = rates.find("49", key_of("49"), NOW)
     assert offer is not None
     assert decode_terms(rates.terms(offer)).digits == 2
 

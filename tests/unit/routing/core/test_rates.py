@@ -64,7 +64,7 @@ seconds = st.integers(1, 200)
 def test_cost_of_a_minute_is_what_a_call_of_a_minute_is_charged(prices: Prices) -> None:
     account = Account(id="acc", name="A", currency="EUR", digits=10)
     rates = priced(prices, account)
-    offer = rates.find(key_of("49"), 0)
+    offer = rates.find("49", key_of("49"), 0)
     assert offer is not None
     assert to_units(charge(decode_terms(rates.terms(offer)), 60_000)[1]) == offer.cost
 
@@ -74,7 +74,7 @@ def test_terms_carry_the_row_and_the_rounding_of_the_account() -> None:
         id="acc_1", name="A", currency="EUR", digits=4, mode=RoundingMode.UP, precision_ms=500
     )
     rates = priced(Prices(5, CENT, 2 * CENT, 3 * CENT, 30, 6, 1, 2), account)
-    offer = rates.find(key_of("4930"), 0)
+    offer = rates.find("4930", key_of("4930"), 0)
     assert offer is not None
     assert decode_terms(rates.terms(offer)) == Terms(
         account_id="acc_1",
@@ -98,11 +98,11 @@ def test_terms_carry_the_row_and_the_rounding_of_the_account() -> None:
 
 def test_offers_and_their_terms_are_made_once() -> None:
     rates = priced(Prices(0, 1, 1, 0))
-    one, two = rates.find(key_of("491"), 0), rates.find(key_of("492"), 0)
+    one, two = rates.find("491", key_of("491"), 0), rates.find("492", key_of("492"), 0)
     assert one is not None
     assert one is two
     assert rates.terms(one) is rates.terms(one)
-    assert rates.find(key_of("50"), 0) is None
+    assert rates.find("50", key_of("50"), 0) is None
 
 
 def test_memory_of_offers_is_bounded() -> None:
@@ -110,7 +110,7 @@ def test_memory_of_offers_is_bounded() -> None:
     deck = Deck(id="dck", name="deck", currency="EUR", version=1, table=table)
     rates = PricedDeck(deck, Account(id="acc", name="A", currency="EUR"))
     for at in range(10_000, 20_000):
-        offer = rates.find(key_of(str(at)), 0)
+        offer = rates.find(str(at), key_of(str(at)), 0)
         assert offer is not None
         assert offer.cost == at
     assert len(rates._offers) < 5000

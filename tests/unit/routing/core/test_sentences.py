@@ -23,7 +23,7 @@ def test_busy_names_the_limit_when_there_is_but_one() -> None:
 
 def test_default_row_and_single_attempt() -> None:
     trunk = vendor("v", row("", 5, blocked=True))
-    offer = trunk.rates.find(key_of("49"), 0)
+    offer = trunk.rates.find("49", key_of("49"), 0)
     assert offer is not None
     assert sentences.blocked(trunk.rates, offer) == "the default row is blocked in its deck v deck"
     assert sentences.beyond(2, offer, 1) == (
@@ -33,7 +33,7 @@ def test_default_row_and_single_attempt() -> None:
 
 def test_drawn_by_weight() -> None:
     ahead, behind = vendor("a", row("", 5), weight=9), vendor("b", row("", 5))
-    first, second = (each.rates.find(key_of("49"), 0) for each in (ahead, behind))
+    first, second = (each.rates.find("49", key_of("49"), 0) for each in (ahead, behind))
     assert first is not None
     assert second is not None
     assert sentences.ranked(2, behind, second, (ahead, first)) == (
