@@ -25,7 +25,10 @@ def main(arguments: list[str]) -> None:
     if os.getppid() != parent:
         sys.exit("the supervisor is gone already")
     program = arguments[4:]
-    os.execv(program[0], program)  # noqa: S606 - what the supervisor asked for
+    try:
+        os.execv(program[0], program)  # noqa: S606 - what the supervisor asked for
+    except OSError as error:
+        sys.exit(f"{program[0]}: {error.strerror}")
 
 
 if __name__ == "__main__":

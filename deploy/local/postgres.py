@@ -98,7 +98,8 @@ class Postgres:
         """See :meth:`Unit.command`."""
         settings = _SETTINGS | {"port": str(self._port)}
         if not self._fsync:
-            settings |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+            # Commits still reach the kernel: a killed server loses none, only a power cut does.
+            settings |= {"fsync": "off", "full_page_writes": "off"}
         options = [text for name, value in settings.items() for text in ("-c", f"{name}={value}")]
         return Command(
             (str(self._programs / "bin/postgres"), "-D", f"{self._location}/data", *options),
@@ -176,14 +177,7 @@ class Postgres:
         if account is None or self._copy or can_walk_to(self._programs / "bin", account):
             return
         self._copy = tempfile.TemporaryDirectory(prefix="tandem-postgres-")
-        place = Path(self._copy.name)
-        place.chmod(0o755)
-        for part in ("lib", "share"):
-            shutil.copytree(self._programs / part, place / part, symlinks=True)
-        (place / "bin").mkdir()
-        for program in ("postgres", "initdb"):
-            shutil.copy2(self._programs / "bin" / program, place / "bin")
-        self._programs = place
+        self._programs = copy_programs(self._programs, Path(self._copy.name))
 
     def _initialise(self) -> None:
         """Create the cluster under another name first: half of one is never taken for whole."""
@@ -254,6 +248,21 @@ def is_server_of(pid: int, data: Path) -> bool:
         return is_postgres and (process / "cwd").resolve(strict=True) == data.resolve()
     except OSError:  # it is gone, or not ours to look at
         return False
+
+
+def copy_programs(programs: Path, place: Path) -> Path:
+    """Copy what a server needs to ``place``, open to everybody; returns where the copy is."""
+    place.chmod(0o755)
+    copy = place / programs.parent.name / programs.name
+    for part in ("lib", "share"):
+        shutil.copytree(programs / part, copy / part, symlinks=True)
+    (copy / "bin").mkdir()
+    for program in ("postgres", "initdb"):
+        shutil.copy2(programs / "bin" / program, copy / "bin")
+    # The programs look for these libraries beside their package.
+    libraries = f"{programs.parent.name}.libs"
+    shutil.copytree(programs.parents[1] / libraries, place / libraries, symlinks=True)
+    return copy
 
 
 def can_walk_to(folder: Path, account: Account) -> bool:

@@ -28,6 +28,9 @@ STEADY_S = 10.0
 ATTEMPTS_TO_START = 3
 """Deaths before the first readiness after which the whole start has failed."""
 
+LAST_PATIENCE_S = 10.0
+"""Between the second request to stop, which means "at once", and the kill."""
+
 
 class Phase(StrEnum):
     """What just happened to a process."""
@@ -55,7 +58,14 @@ Observer = Callable[[Progress], None]
 class Keeper:
     """Keeps one unit running until it is told to stop."""
 
-    def __init__(self, unit: Unit, layout: Layout, observer: Observer) -> None:
+    def __init__(
+        self,
+        unit: Unit,
+        layout: Layout,
+        observer: Observer,
+        *,
+        last_patience_s: float = LAST_PATIENCE_S,
+    ) -> None:
         self.unit = unit
         self.ready = asyncio.Event()
         """Set while the process answers."""
@@ -68,6 +78,7 @@ class Keeper:
         self._stopping = asyncio.Event()
         self._stop_signal = signal.SIGTERM
         self._was_ready = False
+        self._last_patience_s = last_patience_s
 
     @property
     def pid(self) -> int | None:
@@ -108,13 +119,30 @@ class Keeper:
         if process is None or process.returncode is not None:
             return
         self._tell(Phase.STOPPING)
-        for number, patience_s in ((self._stop_signal, limit_s), (self._stop_signal, 10.0)):
-            _send(process, number)
-            if await self._ends(process, patience_s, hurry):
+        for patience_s, cut_short in (
+            (limit_s, hurry),
+            (self._last_patience_s, asyncio.Event()),
+        ):
+            _send(process, self._stop_signal)
+            if await self._ends(process, patience_s, cut_short):
                 return
-            hurry = asyncio.Event()
         _send(process, signal.SIGKILL)
         await process.wait()
+
+    async def kill(self) -> None:
+        """End the process at once, as a crash would; returns when it is gone."""
+        process = self._process
+        if process is not None and process.returncode is None:
+            _send(process, signal.SIGKILL)
+            await process.wait()
+            self.ready.clear()
+
+    async def answers(self) -> None:
+        """Wait until the process answers: asked now, because it may just have been killed."""
+        await self.ready.wait()
+        while not await self.unit.is_ready():
+            await asyncio.sleep(PROBE_INTERVAL_S)
+            await self.ready.wait()
 
     async def _may_start(self) -> bool:
         await self.allowed.wait()
@@ -179,13 +207,14 @@ async def all_ready(keepers: Iterable[Keeper], limit_s: float) -> None:
     Raises:
         StartFailed: one did not within ``limit_s``.
     """
-    waiting = list(keepers)
+    waiting = {keeper.unit.name: keeper for keeper in keepers}
     try:
         async with asyncio.timeout(limit_s):
-            for keeper in waiting:
-                await keeper.ready.wait()
+            for name, keeper in list(waiting.items()):
+                await keeper.answers()
+                del waiting[name]
     except TimeoutError as error:
-        late = ", ".join(keeper.unit.name for keeper in waiting if not keeper.ready.is_set())
+        late = ", ".join(waiting)
         raise StartFailed(late, f"not ready within {limit_s:.0f} s") from error
 
 
@@ -204,6 +233,7 @@ async def run_once(name: str, command: Command, layout: Layout, limit_s: float) 
         raise StartFailed(name, f"not done within {limit_s:.0f} s", children.tail(log)) from error
     finally:
         _send(process, signal.SIGKILL)
+        await process.wait()
     if status:
         raise StartFailed(name, f"exit {status}", children.tail(log))
 

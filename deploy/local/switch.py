@@ -134,6 +134,10 @@ class LocalSwitch:
         """The process of a server or service, while there is one."""
         return self._keepers[name].pid
 
+    def kill(self, name: str) -> None:
+        """End a process as a crash would; it is started again unless it is held."""
+        self._await(self._keepers[name].kill())
+
     def hold(self, name: str) -> None:
         """When the process ends do not start it again, until :meth:`release`."""
         self._call(self._keepers[name].allowed.clear)

@@ -1,12 +1,14 @@
 """The ClickHouse engine in this process: statements in, blocks in its native format out."""
 
 import json
+import tempfile
 from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
+from typing import Self
 
 import chdb
 from chdb import ChdbError
-from chdb.state.sqlitelike import Connection, StreamingInserter
+from chdb.state.sqlitelike import Connection
 
 from deploy.local.clickhouse import blocks, statements
 from deploy.local.clickhouse.errors import EngineRefused, UnknownColumnType
@@ -43,13 +45,15 @@ class Engine:
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
         config = path / "config.xml"
         config.write_text(_CONFIG.format(fsync=int(fsync)))
+        self._staging = path / "staging"
+        self._staging.mkdir(exist_ok=True, mode=0o700)
         self._location = f"{path / 'engine'}?config-file={config}"
         # Kept open: the engine shuts down with its last connection.
         self._first = self._open()
 
     def connect(self) -> "EngineConnection":
         """A connection with a current database and settings of its own."""
-        return EngineConnection(self._open())
+        return EngineConnection(self._open(), self._staging)
 
     def version(self) -> tuple[int, int, int]:
         """Major, minor and patch version of the engine."""
@@ -70,18 +74,19 @@ class Engine:
 class EngineConnection:
     """What one client talks to. Not for use by two threads at once."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, staging: Path) -> None:
         self._connection = connection
+        self._staging = staging
 
     def use(self, database: str) -> None:
         """Make ``database`` the current one."""
-        self._run(f"USE {statements.quoted_name(database)}")
+        self.run(f"USE {statements.quoted_name(database)}")
 
     def apply(self, settings: Mapping[str, tuple[str, bool]]) -> None:
         """Set each setting to its value; an unknown one matters only if it is marked so."""
         for name, (value, is_important) in settings.items():
             try:
-                self._run(statements.setting(name, value))
+                self.run(statements.setting(name, value))
             except EngineRefused as refused:
                 if is_important or refused.code != statements.UNKNOWN_SETTING:
                     raise
@@ -90,7 +95,7 @@ class EngineConnection:
         """Put the settings that :meth:`apply` was given back to their defaults."""
         for name in settings:
             try:
-                self._run(statements.setting(name, None))
+                self.run(statements.setting(name, None))
             except EngineRefused as refused:
                 if refused.code != statements.UNKNOWN_SETTING:
                     raise
@@ -105,7 +110,7 @@ class EngineConnection:
             EngineRefused: also after some blocks.
         """
         if not statements.is_select(query):
-            yield from blocks.split(self._run(query))
+            yield from blocks.split(self.run(query))
             return
         query = statements.without_format(query)
         # Asked first: a connection forgets its stream when it is asked something else.
@@ -114,14 +119,18 @@ class EngineConnection:
         for block in self._stream(query):
             yield _zoned(block, columns)
 
-    def sample(self, insert: Insert) -> bytes:
-        """The block that tells a client which columns an insert wants."""
-        return blocks.header(self._columns(insert.sample))
-
     def insert(self, insert: Insert) -> "Insertion":
         """Begin an insert; its rows are handed over in pieces."""
+        return Insertion(self, insert, self._columns(insert.sample), self._staging)
+
+    def run(self, statement: str, output: str = _FORMAT) -> bytes:
+        """Run a statement; returns all of its rows.
+
+        Raises:
+            EngineRefused: it failed.
+        """
         try:
-            return Insertion(self._connection.send_insert(insert.statement, _FORMAT))
+            return bytes(self._connection.query(statement, output).bytes())
         except _ENGINE_ERRORS as error:
             raise statements.refusal(str(error)) from error
 
@@ -141,15 +150,9 @@ class EngineConnection:
             raise statements.refusal(str(error)) from error
 
     def _columns(self, query: str) -> list[tuple[str, str]]:
-        listed = self._run(statements.describing(query), "JSONCompactEachRow")
+        listed = self.run(statements.describing(query), "JSONCompactEachRow")
         rows = [json.loads(line) for line in listed.splitlines()]
         return [(row[0], row[1]) for row in rows]
-
-    def _run(self, statement: str, output: str = _FORMAT) -> bytes:
-        try:
-            return bytes(self._connection.query(statement, output).bytes())
-        except _ENGINE_ERRORS as error:
-            raise statements.refusal(str(error)) from error
 
 
 class Insertion:
@@ -157,34 +160,52 @@ class Insertion:
 
     None, as long as they fit the engine's insert block (a million rows): beyond that ClickHouse
     commits block by block, here as elsewhere.
+
+    Rows wait in an unnamed file, which goes with us however we end. The engine has a call that
+    takes them piece by piece, but that one keeps an error of the table (a constraint, a full
+    disk) to itself and reports rows as written that are not there.
     """
 
-    def __init__(self, inserter: StreamingInserter) -> None:
-        self._inserter = inserter
-        self.is_empty = True
-        """No row bytes were handed over yet."""
+    def __init__(
+        self,
+        connection: EngineConnection,
+        insert: Insert,
+        columns: Sequence[tuple[str, str]],
+        staging: Path,
+    ) -> None:
+        self._connection = connection
+        self._insert = insert
+        self._columns = columns
+        # Closed by our own context.
+        self._file = tempfile.TemporaryFile(dir=staging, buffering=0)  # noqa: SIM115
+        self._size_bytes = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    @property
+    def sample(self) -> bytes:
+        """The block that tells a client which columns are wanted."""
+        return blocks.header(self._columns)
 
     def append(self, piece: bytes) -> None:
         """Hand over the next bytes, cut anywhere."""
-        self.is_empty = False
+        rest = memoryview(piece)
         try:
-            self._inserter.append(piece)  # type: ignore[no-untyped-call] # see above
-        except _ENGINE_ERRORS as error:
-            raise statements.refusal(str(error)) from error
+            while rest:
+                rest = rest[self._file.write(rest) :]
+        except OSError as error:
+            raise EngineRefused(statements.NO_SPACE, f"DB::Exception: {error}") from error
+        self._size_bytes += len(piece)
 
     def finish(self) -> None:
-        """Commit."""
-        try:
-            self._inserter.finish()
-        except _ENGINE_ERRORS as error:
-            raise statements.refusal(str(error)) from error
-
-    def cancel(self) -> None:
-        """Give up; harmless when it is finished."""
-        try:
-            self._inserter.cancel()  # type: ignore[no-untyped-call] # see above
-        except _ENGINE_ERRORS as error:
-            raise statements.refusal(str(error)) from error
+        """Commit what was handed over; nothing to do when that is nothing."""
+        if self._size_bytes:
+            path = f"/proc/self/fd/{self._file.fileno()}"
+            self._connection.run(self._insert.statement(path, self._columns))
 
 
 def _zoned(block: bytes, columns: Sequence[tuple[str, str]]) -> bytes:

@@ -156,10 +156,11 @@ def _skip_client_info(reader: WireReader) -> None:
 
 def _read_settings(reader: WireReader) -> dict[str, tuple[str, bool]]:
     settings: dict[str, tuple[str, bool]] = {}
-    while name := reader.string(most=MAX_NAME_BYTES, what="a setting name"):
+    for _ in range(MAX_SETTINGS):
+        name = reader.string(most=MAX_NAME_BYTES, what="a setting name")
+        if not name:
+            return settings
         flags = reader.varint()
         value = reader.string(most=MAX_SETTING_BYTES, what="a setting")
         settings[name] = (value, bool(flags & _IMPORTANT))
-        if len(settings) > MAX_SETTINGS:
-            raise MalformedPacket(f"more than {MAX_SETTINGS} settings")
-    return settings
+    raise MalformedPacket(f"more than {MAX_SETTINGS} settings")

@@ -146,17 +146,10 @@ class Session:
         return True
 
     def _insert(self, connection: EngineConnection, insert: Insert) -> None:
-        sample = connection.sample(insert)
-        insertion = connection.insert(insert)
-        try:
-            self._peer.sendall(packets.data(sample))
+        with connection.insert(insert) as insertion:
+            self._peer.sendall(packets.data(insertion.sample))
             self._pass_on(insertion)
-            if insertion.is_empty:
-                insertion.cancel()
-            else:
-                insertion.finish()
-        finally:
-            insertion.cancel()
+            insertion.finish()
 
     def _pass_on(self, insertion: Insertion) -> None:
         """Hand the peer's blocks to the engine as they come in."""

@@ -4,6 +4,7 @@ Everything else about a statement is the engine's business.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from deploy.local.clickhouse.errors import EngineRefused
@@ -24,6 +25,7 @@ _SETTING_NAME = re.compile(r"[A-Za-z_]\w{0,127}", re.ASCII)
 
 UNKNOWN_SETTING = 115
 UNKNOWN_EXCEPTION = 1002
+NO_SPACE = 243
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +43,14 @@ class Insert:
         listed = self.columns[1:-1] if self.columns else "*"
         return f"SELECT {listed} FROM {self.table}"  # noqa: S608 - the client's own words
 
-    @property
-    def statement(self) -> str:
-        """What the engine is given: the same insert, without its format."""
-        return f"INSERT INTO {self.table} {self.columns} {self.settings}"
+    def statement(self, path: str, columns: Sequence[tuple[str, str]]) -> str:
+        """An insert of the rows of ``columns`` that lie in a file."""
+        names = ", ".join(quoted_name(name) for name, _ in columns)
+        # Spelled out, because the engine remembers what it infers by path, and paths recur.
+        structure = quoted(", ".join(f"{quoted_name(name)} {kind}" for name, kind in columns))
+        source = f"file({quoted(path)}, 'Native', {structure})"
+        target = f"{self.table} ({names}) {self.settings}"
+        return f"INSERT INTO {target} SELECT {names} FROM {source}"  # noqa: S608 - as above
 
 
 def insert_of(query: str) -> Insert | None:
@@ -68,7 +74,8 @@ def without_format(query: str) -> str:
 def describing(query: str) -> str:
     """A statement that lists the columns of ``query``, a SELECT."""
     # On a line of its own the parenthesis survives a comment at the end of the query.
-    return f"DESCRIBE TABLE (\n{query.rstrip().rstrip(';')}\n)"
+    asked = query.rstrip().rstrip(";")
+    return f"DESCRIBE TABLE (\n{asked}\n) SETTINGS print_pretty_type_names = 0"
 
 
 def setting(name: str, value: str | None) -> str:
