@@ -1,0 +1,1 @@
+"""The outside of signaling: sockets, links to other services, spool, configuration."""

@@ -1,0 +1,103 @@
+"""media over its link. Implements :class:`services.signaling.ports.Media`."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+
+from proto.media.v1 import media_pb2 as pb
+from services.common.clock import UTC
+from services.common.events import StreamStats
+from services.common.link import Link
+from services.common.link_methods import MEDIA_LINK
+from services.signaling.core.commands import AnswerMedia, OfferMedia
+from services.signaling.core.values import MediaAnswer, MediaStats
+
+TIMEOUT_S = 1.0
+
+MediaLink = Link[pb.MediaItem, pb.MediaReply, pb.MediaEvent]
+
+
+def open_media_link(address: str, on_silence: Callable[[str], None]) -> MediaLink:
+    """The link to media; ``on_silence`` gets the id of a call without audio."""
+
+    def on_event(event: pb.MediaEvent) -> None:
+        # One silent side is a muted telephone; two are a dead call.
+        if event.kind == "silence" and event.side == pb.SIDE_UNSPECIFIED:
+            on_silence(event.call_id)
+
+    return Link(MEDIA_LINK, address, timeout_s=TIMEOUT_S, on_event=on_event)
+
+
+class LinkedMedia:
+    """Asks over the link, translates the answers."""
+
+    def __init__(self, link: MediaLink, *, silence_timeout_ms: int) -> None:
+        self._link = link
+        self._silence_timeout_ms = silence_timeout_ms
+
+    def offer(
+        self, call_id: str, ask: OfferMedia, on_answer: Callable[[MediaAnswer | None], None]
+    ) -> None:
+        """See :meth:`services.signaling.ports.Media.offer`."""
+        item = pb.MediaItem(call_id=call_id, offer=self._describe(ask, provisional=False))
+        self._link.request(item, lambda reply: on_answer(_answer(reply)))
+
+    def answer(
+        self, call_id: str, ask: AnswerMedia, on_answer: Callable[[MediaAnswer | None], None]
+    ) -> None:
+        """See :meth:`services.signaling.ports.Media.answer`."""
+        describe = self._describe(ask, provisional=ask.provisional)
+        item = pb.MediaItem(call_id=call_id, answer=describe)
+        self._link.request(item, lambda reply: on_answer(_answer(reply)))
+
+    def forget(self, call_id: str, attempt: int) -> None:
+        """See :meth:`services.signaling.ports.Media.forget`."""
+        self._link.send(pb.MediaItem(call_id=call_id, forget=pb.Forget(attempt=attempt)))
+
+    def release(self, call_id: str, on_stats: Callable[[MediaStats | None], None]) -> None:
+        """See :meth:`services.signaling.ports.Media.release`."""
+        item = pb.MediaItem(call_id=call_id, release=pb.Release())
+        self._link.request(item, lambda reply: on_stats(_media_stats(reply)))
+
+    def _describe(self, ask: OfferMedia | AnswerMedia, *, provisional: bool) -> pb.Describe:
+        described = pb.Describe(
+            sdp=ask.sdp,
+            source_host=ask.source_host,
+            attempt=ask.attempt,
+            provisional=provisional,
+            silence_timeout_ms=self._silence_timeout_ms,
+        )
+        # "from" is a word of Python's.
+        setattr(described, "from", pb.SIDE_CALLER if ask.from_caller else pb.SIDE_CALLEE)
+        return described
+
+
+def _answer(reply: pb.MediaReply | None) -> MediaAnswer | None:
+    return None if reply is None else MediaAnswer(error=reply.error, sdp=reply.sdp)
+
+
+def _media_stats(reply: pb.MediaReply | None) -> MediaStats | None:
+    if reply is None or reply.error:
+        return None
+    return MediaStats(
+        caller=_stream(reply.caller) if reply.HasField("caller") else None,
+        callee=_stream(reply.callee) if reply.HasField("callee") else None,
+    )
+
+
+def _stream(stats: pb.StreamStats) -> StreamStats:
+    return StreamStats(
+        packets=stats.packets,
+        bytes=stats.bytes,
+        lost=stats.lost,
+        jitter_ms=stats.jitter_ms,
+        first_at=_instant(stats.first_at_unix_ms),
+        last_at=_instant(stats.last_at_unix_ms),
+        refused=stats.refused,
+        source=stats.source,
+    )
+
+
+def _instant(unix_ms: int) -> dt.datetime | None:
+    return dt.datetime.fromtimestamp(unix_ms / 1000, UTC) if unix_ms else None

@@ -1,0 +1,27 @@
+"""All sockets behind one port. Implements :class:`services.signaling.ports.Network`."""
+
+from __future__ import annotations
+
+from services.signaling.adapters.tcp import TcpTransport
+from services.signaling.adapters.udp import UdpSocket
+from services.signaling.sip.actions import Peer
+
+
+class Sockets:
+    """Chooses the socket a message leaves by."""
+
+    def __init__(self, udp: list[UdpSocket], tcp: TcpTransport) -> None:
+        self._udp = udp
+        self._tcp = tcp
+        self._v4 = next((sock for sock in udp if not sock.is_v6), None)
+        self._v6 = next((sock for sock in udp if sock.is_v6), None)
+
+    def send(self, data: bytes, peer: Peer, key: str) -> bool:
+        """See :meth:`services.signaling.ports.Network.send`."""
+        if peer.transport != "udp":
+            return self._tcp.send(data, peer, key)
+        number = peer.connection
+        if 0 < number <= len(self._udp):
+            return self._udp[number - 1].send(data, peer)
+        sock = self._v6 if ":" in peer.host else self._v4
+        return sock is not None and sock.send(data, peer)

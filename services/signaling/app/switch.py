@@ -1,0 +1,532 @@
+"""The driver of all calls: messages in, commands out, one timer for everything.
+
+Callback style throughout: no call costs a task or an await. Only the loop of the process calls
+in here, so nothing is locked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+
+from services.common.causes import EndReason
+from services.common.events import CallEnded
+from services.signaling.app.counters import Counters
+from services.signaling.app.wakeups import NEVER, Wakeups
+from services.signaling.core.call import Call
+from services.signaling.core.commands import (
+    Acknowledge,
+    AnswerMedia,
+    Authorize,
+    Cancel,
+    Command,
+    Emit,
+    Extend,
+    FindRoutes,
+    Finished,
+    ForgetMedia,
+    OfferMedia,
+    Owner,
+    Persist,
+    ReleaseCredit,
+    ReleaseMedia,
+    Request,
+    Respond,
+)
+from services.signaling.core.context import ALLOW, Context
+from services.signaling.core.ladder import Ladders, Step
+from services.signaling.core.legs import CALLER, dialog_of, options_reply, peer_of
+from services.signaling.core.trunks import TrunkTable
+from services.signaling.ports import Credits, EventLog, Media, Network, Observer, Planner
+from services.signaling.sip.actions import (
+    Action,
+    Cancelled,
+    DeliverAck,
+    DeliverRequest,
+    DeliverResponse,
+    Fail,
+    NoAck,
+    Peer,
+    Send,
+    Terminated,
+)
+from services.signaling.sip.build import response_to
+from services.signaling.sip.errors import MalformedMessage
+from services.signaling.sip.layer import TransactionLayer
+from services.signaling.sip.message import Request as Received
+from services.signaling.sip.message import Response, parse
+
+Datagram = tuple[bytes, Peer]
+
+
+class Switch:
+    """See the module docstring."""
+
+    def __init__(
+        self,
+        *,
+        context: Context,
+        layer: TransactionLayer,
+        network: Network,
+        planner: Planner,
+        credits_: Credits,
+        media: Media,
+        events: EventLog,
+        observer: Observer,
+        ladders: Ladders,
+        new_call_id: Callable[[], str],
+        monotonic: Callable[[], float],
+        utc_now: Callable[[], dt.datetime],
+        most_calls: int = 50_000,
+    ) -> None:
+        self.counters = Counters()
+        self.calls: dict[str, Call] = {}
+        """Live calls by id, oldest first."""
+        self.trunks = TrunkTable({})
+        self.ladders = ladders
+        self._context = context
+        self._layer = layer
+        self._network = network
+        self._planner = planner
+        self._credits = credits_
+        self._media = media
+        self._events = events
+        self._observer = observer
+        self._new_call_id = new_call_id
+        self._monotonic = monotonic
+        self._utc_now = utc_now
+        self._most_calls = most_calls
+        self._is_draining = False
+        self._drained: asyncio.Event = asyncio.Event()
+        self._owners: dict[str, tuple[Call, Owner, str]] = {}
+        self._invites: dict[str, Call] = {}
+        self._wakeups = Wakeups()
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = NEVER
+        self._waiting: deque[tuple[Call, list[Command]]] = deque()
+        self._is_performing = False
+        self._performers: dict[type, Callable[..., None]] = {
+            Respond: self._respond,
+            Request: self._request,
+            Acknowledge: self._acknowledge,
+            Cancel: self._cancel,
+            FindRoutes: self._find_routes,
+            Authorize: self._authorize,
+            Extend: self._extend,
+            ReleaseCredit: self._release_credit,
+            OfferMedia: self._offer_media,
+            AnswerMedia: self._answer_media,
+            ForgetMedia: self._forget_media,
+            ReleaseMedia: self._release_media,
+            Persist: self._persist,
+            Emit: self._emit,
+            Finished: self._finish,
+        }
+
+    # --- from the network ---------------------------------------------------------------
+
+    def receive(self, datagrams: Iterable[Datagram]) -> None:
+        """Take messages in the order they came."""
+        for data, source in datagrams:
+            try:
+                self._receive_one(data, source)
+            except Exception as error:  # noqa: BLE001 - one message must not stop the others
+                self.counters.errors += 1
+                self._observer.failed("message", error)
+        self._arm()
+
+    def _receive_one(self, data: bytes, source: Peer) -> None:
+        now = self._monotonic()
+        counters = self.counters
+        counters.messages_in += 1
+        counters.bytes_in += len(data)
+        if not (
+            data.startswith(b"SIP/2.0 ")
+            or self.trunks.knows(source.host)
+            or self.trunks.reply_to_unknown
+            or self._is_in_dialog(data)
+        ):
+            counters.unknown_dropped += 1
+            return
+        self._follow(self._layer.on_message(data, source, now), now, data, source)
+
+    def _is_in_dialog(self, data: bytes) -> bool:
+        """Whether a stranger's message names a dialog of ours: its call may come by a detour."""
+        try:
+            message = parse(data)
+            return message.to_tag.partition("-")[0] in self._context.dialogs
+        except MalformedMessage:
+            return False
+
+    def on_transport_error(self, key: str) -> None:
+        """A request could not be delivered."""
+        now = self._monotonic()
+        self.counters.send_failures += 1
+        self._follow(self._layer.on_transport_error(key), now)
+        self._arm()
+
+    def on_refused(self, branch: str) -> None:
+        """Nobody listens where the INVITE with this branch was sent."""
+        self.on_transport_error(f"{branch} INVITE")
+
+    def on_silence(self, call_id: str) -> None:
+        """Neither party has sent audio for too long."""
+        self.hang_up(call_id, EndReason.RTP_TIMEOUT)
+
+    def on_peer_lost(self, peer: Peer) -> None:
+        """A connection is gone."""
+        self._follow(self._layer.on_peer_lost(peer), self._monotonic())
+        self._arm()
+
+    def _follow(
+        self, actions: list[Action], now: float, data: bytes = b"", source: Peer | None = None
+    ) -> None:
+        """Carry out what the layer wants; ``data`` is the message it wants it for."""
+        sent: list[Send] = []
+        for action in actions:
+            if type(action) is Send:
+                self._put(action)
+                sent.append(action)
+                self.counters.retransmissions += 1
+                continue
+            place = self._deliver(action, now)
+            if place is not None and source is not None and self.ladders.enabled:
+                self._trace(place, now, data, source, sent)
+
+    def _deliver(self, action: Action, now: float) -> tuple[Call, str] | None:
+        """Hand a message to its call; the call and the leg it came on."""
+        match action:
+            case DeliverRequest(request, key, source):
+                return self._on_request(request, key, source, now)
+            case DeliverResponse(response, key):
+                return self._on_response(response, key, now)
+            case DeliverAck(request, key):
+                return self._on_ack(request, key, now)
+            case Cancelled(request, key):
+                return self._on_cancel(request, key, now)
+            case Send():
+                self._put(action)
+            case Fail() | NoAck() | Terminated():
+                self._on_end(action, now)
+        return None
+
+    def _on_end(self, action: Fail | NoAck | Terminated, now: float) -> None:
+        key = action.key
+        if isinstance(action, Terminated):
+            self._owners.pop(key, None)
+            self._invites.pop(key, None)
+        elif isinstance(action, Fail):
+            if (owned := self._owners.pop(key, None)) is not None:
+                self._perform(owned[0], owned[0].on_failure(owned[1], action.status, now))
+        elif (call := self._invites.pop(key, None)) is not None:
+            self._perform(call, call.on_no_ack(key, now))
+
+    def _on_cancel(self, cancel: Received, key: str, now: float) -> tuple[Call, str] | None:
+        call = self._invites.get(key)
+        if call is None:
+            return None
+        self._perform(call, call.on_cancel(cancel, key, now))
+        return call, CALLER
+
+    def _on_request(
+        self, request: Received, key: str, source: Peer, now: float
+    ) -> tuple[Call, str] | None:
+        tag = request.to_tag
+        if not tag:
+            return self._on_new_request(request, key, source, now)
+        found = self._context.dialogs.get(tag) or self._context.dialogs.get(tag.partition("-")[0])
+        if found is None:
+            self._answer(request, key, 481, now)
+            return None
+        call = found[0]
+        if request.method == "INVITE":
+            self._invites[key] = call
+        self._perform(call, call.on_request(request, key, source, now))
+        return found
+
+    def _on_new_request(
+        self, request: Received, key: str, source: Peer, now: float
+    ) -> tuple[Call, str] | None:
+        if request.method == "INVITE":
+            return self._on_invite(request, key, source, now), CALLER
+        if request.method == "OPTIONS":
+            reply = options_reply(request, self._context.new_tag())
+            self._follow(self._layer.respond(key, reply, now), now)
+        elif request.method in {"INFO", "MESSAGE"}:
+            self._answer(request, key, 405, now, ALLOW)
+        else:
+            self._answer(request, key, 481, now)
+        return None
+
+    def _on_invite(self, invite: Received, key: str, source: Peer, now: float) -> Call:
+        call_id = self._new_call_id()
+        call = Call(self._context, call_id, invite, key, source, now, self._utc_now())
+        self.counters.invites += 1
+        is_full = len(self.calls) >= self._most_calls
+        self.calls[call_id] = call
+        self._invites[key] = call
+        trunk = self.trunks.identify(source.host, source.port)
+        if self._is_draining:
+            commands = call.refuse(EndReason.NODE_SHUTDOWN, now)
+        elif is_full:
+            commands = call.refuse(EndReason.CUSTOMER_CAPACITY, now)
+        else:
+            commands = call.start(trunk, now)
+        self._perform(call, commands)
+        return call
+
+    def _on_response(self, response: Response, key: str, now: float) -> tuple[Call, str] | None:
+        is_final = response.status >= 200
+        owned = self._owners.pop(key, None) if is_final else self._owners.get(key)
+        if owned is not None:
+            call, owner, leg = owned
+            self._perform(call, call.on_response(owner, response, now))
+            return call, leg
+        if response.status // 100 == 2 and response.cseq.method == "INVITE":
+            self._hang_up_stray(response, key, now)
+        return None
+
+    def _hang_up_stray(self, response: Response, key: str, now: float) -> None:
+        """A 2xx nobody waits for, of a fork or after a CANCEL: ACK and BYE (13.2.2.4)."""
+        dialog = dialog_of(response)
+        target = peer_of(dialog.next_hop, self._context)
+        if target is None:
+            return
+        ack = dialog.ack(response.cseq.number)
+        self._follow(self._layer.send_ack(key, dialog.remote_tag, ack, target), now)
+        _, actions = self._layer.send_request(dialog.request("BYE"), target, now)
+        self._follow(actions, now)
+
+    def _on_ack(self, ack: Received, key: str, now: float) -> tuple[Call, str] | None:
+        call = self._invites.pop(key, None)
+        if call is None:
+            return None
+        self._perform(call, call.on_ack(ack, key, now))
+        found = self._context.dialogs.get(ack.to_tag.partition("-")[0])
+        return (call, CALLER) if found is None else found
+
+    def _answer(self, request: Received, key: str, status: int, now: float, *headers: str) -> None:
+        reply = response_to(request, status, to_tag=self._context.new_tag(), headers=headers)
+        self._follow(self._layer.respond(key, reply, now), now)
+
+    # --- time ---------------------------------------------------------------------------
+
+    def _arm(self) -> None:
+        """Keep the one timer at the earliest deadline there is."""
+        layer_at = self._layer.deadline
+        at = self._wakeups.next
+        if layer_at is not None and layer_at < at:
+            at = layer_at
+        if at >= self._timer_at:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_at = at
+        delay = max(0.0, at - self._monotonic())
+        self._timer = asyncio.get_running_loop().call_later(delay, self._on_time)
+
+    def _on_time(self) -> None:
+        self._timer, self._timer_at = None, NEVER
+        now = self._monotonic()
+        try:
+            self._follow(self._layer.on_timer(now), now)
+            for call in self._wakeups.due(now):
+                self._perform(call, call.on_timer(now))
+        except Exception as error:  # noqa: BLE001 - a timer that dies would stop all calls
+            self.counters.errors += 1
+            self._observer.failed("timer", error)
+        self._arm()
+
+    # --- commands -----------------------------------------------------------------------
+
+    def _perform(self, call: Call, commands: list[Command]) -> None:
+        """Carry commands out in order.
+
+        A port may answer before it returns; what the call wants then has to wait for its turn.
+        """
+        self._waiting.append((call, commands))
+        if self._is_performing:
+            return
+        self._is_performing = True
+        try:
+            while self._waiting:
+                turn, turn_commands = self._waiting.popleft()
+                for command in turn_commands:
+                    self._performers[type(command)](turn, command)
+                if turn.record.call_id in self.calls:
+                    self._wakeups.update(turn)
+        finally:
+            self._is_performing = False
+
+    def _resume(self, call: Call, commands: list[Command]) -> None:
+        """Carry out what an answer from one of our services led to."""
+        self._perform(call, commands)
+        if not self._is_performing:
+            self._arm()
+
+    def _respond(self, call: Call, command: Respond) -> None:
+        now = self._monotonic()
+        if command.reply.status >= 300:
+            self._invites.pop(command.key, None)
+        self._send(self._layer.respond(command.key, command.reply, now), call, command.leg, now)
+
+    def _request(self, call: Call, command: Request) -> None:
+        now = self._monotonic()
+        key, actions = self._layer.send_request(command.draft, command.peer, now)
+        command.owner.key = key
+        self._owners[key] = (call, command.owner, command.leg)
+        self._send(actions, call, command.leg, now)
+
+    def _acknowledge(self, call: Call, command: Acknowledge) -> None:
+        now = self._monotonic()
+        actions = self._layer.send_ack(command.key, command.to_tag, command.draft, command.peer)
+        self._send(actions, call, command.leg, now)
+
+    def _cancel(self, call: Call, command: Cancel) -> None:
+        now = self._monotonic()
+        self._send(self._layer.cancel(command.key, now, command.headers), call, command.leg, now)
+
+    def _send(self, actions: list[Action], call: Call, leg: str, now: float) -> None:
+        for action in actions:
+            if type(action) is Send and self.ladders.enabled:
+                self._note(call, Step(now, leg, True, peer_text(action.peer), action.data))
+            self._deliver(action, now)
+
+    def _put(self, send: Send) -> None:
+        counters = self.counters
+        counters.messages_out += 1
+        counters.bytes_out += len(send.data)
+        if not self._network.send(send.data, send.peer, send.key):
+            counters.send_failures += 1
+            if send.key:
+                for action in self._layer.on_transport_error(send.key):
+                    # What fails at once must not end an attempt that is not begun yet.
+                    asyncio.get_running_loop().call_soon(self._deliver_late, action)
+
+    def _deliver_late(self, action: Action) -> None:
+        self._deliver(action, self._monotonic())
+        self._arm()
+
+    def _find_routes(self, call: Call, command: FindRoutes) -> None:
+        at_unix_ms = int(call.record.invited_wall.timestamp() * 1000)
+        self._planner.plan(
+            command,
+            at_unix_ms,
+            lambda plan: self._resume(call, call.on_plan(plan, self._monotonic())),
+        )
+
+    def _authorize(self, call: Call, command: Authorize) -> None:
+        self._credits.authorize(
+            call.record.call_id,
+            command.sell_terms,
+            lambda credit: self._resume(call, call.on_credit(credit, self._monotonic())),
+        )
+
+    def _extend(self, call: Call, command: Extend) -> None:
+        self._credits.extend(
+            call.record.call_id,
+            command.reservation_id,
+            command.sell_terms,
+            command.paid_ms,
+            lambda credit: self._resume(call, call.on_extended(credit, self._monotonic())),
+        )
+
+    def _release_credit(self, call: Call, command: ReleaseCredit) -> None:
+        self._credits.release(call.record.call_id, command.reservation_id)
+
+    def _offer_media(self, call: Call, command: OfferMedia) -> None:
+        self._media.offer(
+            call.record.call_id,
+            command,
+            lambda answer: self._resume(
+                call, call.on_media(command.token, answer, self._monotonic())
+            ),
+        )
+
+    def _answer_media(self, call: Call, command: AnswerMedia) -> None:
+        self._media.answer(
+            call.record.call_id,
+            command,
+            lambda answer: self._resume(
+                call, call.on_media(command.token, answer, self._monotonic())
+            ),
+        )
+
+    def _forget_media(self, call: Call, command: ForgetMedia) -> None:
+        self._media.forget(call.record.call_id, command.attempt)
+
+    def _release_media(self, call: Call, _: ReleaseMedia) -> None:
+        self._media.release(
+            call.record.call_id,
+            lambda stats: self._resume(call, call.on_media_stats(stats, self._monotonic())),
+        )
+
+    def _persist(self, call: Call, command: Persist) -> None:
+        self._events.persist(
+            command.event,
+            lambda durable: self._resume(
+                call, call.on_durable(self._monotonic(), durable=durable)
+            ),
+        )
+
+    def _emit(self, _: Call, command: Emit) -> None:
+        event = command.event
+        self._events.append(event)
+        if isinstance(event, CallEnded):
+            self.counters.end(event)
+            self._observer.call_ended(event)
+            if event.answered_at is None:
+                self.ladders.keep_failed(event.call_id)
+
+    def _finish(self, call: Call, _: Finished) -> None:
+        del self.calls[call.record.call_id]
+        self._wakeups.forget(call)
+        if self._is_draining and not self.calls:
+            self._drained.set()
+
+    # --- operators ----------------------------------------------------------------------
+
+    def hang_up(self, call_id: str, reason: EndReason) -> bool:
+        """End a live call; ``False`` when there is none of this id."""
+        call = self.calls.get(call_id)
+        if call is None:
+            return False
+        self._resume(call, call.hang_up(reason, self._monotonic()))
+        return True
+
+    def live(self, after: str = "") -> Iterator[Call]:
+        """Live calls with ids above ``after``, oldest first: ids grow with time."""
+        return (call for call_id, call in self.calls.items() if call_id > after)
+
+    async def drain(self) -> None:
+        """Refuse new calls; return when the last one is over."""
+        self._is_draining = True
+        if self.calls:
+            await self._drained.wait()
+
+    def close(self) -> None:
+        """Stop the timer; live calls are abandoned as after a crash."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer, self._timer_at = None, -NEVER
+
+    # --- ladder -------------------------------------------------------------------------
+
+    def _trace(
+        self, place: tuple[Call, str], now: float, data: bytes, source: Peer, sent: list[Send]
+    ) -> None:
+        call, leg = place
+        self._note(call, Step(now, leg, False, peer_text(source), data))
+        for send in sent:
+            self._note(call, Step(now, leg, True, peer_text(send.peer), send.data))
+
+    def _note(self, call: Call, step: Step) -> None:
+        self.ladders.add(call.record.call_id, step)
+
+
+def peer_text(peer: Peer) -> str:
+    """A peer as records write it."""
+    host = f"[{peer.host}]" if ":" in peer.host else peer.host
+    return f"{host}:{peer.port};{peer.transport}"

@@ -1,0 +1,1 @@
+"""What signaling knows of calls: pure machines and values. No clock, no socket, no log."""

@@ -1,0 +1,60 @@
+"""What an INVITE is measured by before anything is asked about it, and what it offers."""
+
+from __future__ import annotations
+
+from services.common.causes import EndReason
+from services.signaling.core.context import Context
+from services.signaling.core.headers import INVITE_PASSES, passed_lines
+from services.signaling.core.hunting import Answered, Hunt, Offer
+from services.signaling.core.legs import CALLER, Ingress, session
+from services.signaling.core.limits import Limit
+from services.signaling.core.trunks import CustomerTrunk
+from services.signaling.sip.actions import Peer
+from services.signaling.sip.message import Request
+
+
+def admit(context: Context, trunk: CustomerTrunk, invite: Request, now: float) -> EndReason | None:
+    """Count the call against its trunk's limits, or say why it may not go on."""
+    if not trunk.enabled:
+        return EndReason.CUSTOMER_DISABLED
+    if invite.max_forwards == 0:
+        return EndReason.LOOP
+    limit = context.customer_limits.take(
+        trunk.id, max_calls=trunk.max_calls, max_cps=trunk.max_cps, now=now
+    )
+    if limit is None:
+        return None
+    return EndReason.CUSTOMER_CPS if limit is Limit.CPS else EndReason.CUSTOMER_CAPACITY
+
+
+def offer_of(ingress: Ingress) -> Offer:
+    """What every egress INVITE takes over from the caller's (RFC 7332: Max-Forwards less one)."""
+    invite = ingress.invite
+    hops = invite.max_forwards
+    return Offer(
+        session(invite),
+        ingress.source.host,
+        tuple(passed_lines(invite, INVITE_PASSES)),
+        70 if hops is None else min(hops, 70) - 1,
+    )
+
+
+def early_leg(
+    received: Request,
+    source: Peer,
+    ingress: Ingress | None,
+    hunt: Hunt | None,
+    answered: Answered | None,
+) -> str:
+    """Which leg of an unanswered call a request truly belongs to; ``""`` for none."""
+    if ingress is None:
+        return ""
+    if received.to_tag.partition("-")[0] == ingress.base_tag:
+        return CALLER if ingress.accepts(received, source) else ""
+    if answered is not None:
+        return answered.leg.name if answered.leg.accepts(received, source) else ""
+    attempt = hunt.current if hunt is not None else None
+    if attempt is None or attempt.draft is None or received.to_tag != attempt.tag:
+        return ""
+    is_vendor = received.call_id == attempt.draft.call_id and source.host == attempt.peer.host
+    return attempt.name if is_vendor else ""

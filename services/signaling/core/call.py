@@ -1,0 +1,537 @@
+"""One call: a pure machine joining the caller's leg with those of the vendors tried for it.
+
+Inputs take ``now`` (monotonic seconds) and return commands, to be carried out in order. What
+the outside answers comes back as an input, so that CANCEL is obeyed while a lookup is under way.
+Inputs a state does not expect are ignored: the network is hostile, and answers come late.
+
+Whatever becomes of it, a call emits exactly one ``CallEnded``, and later ``Finished``.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Hashable, Sequence
+from enum import StrEnum
+
+from services.common.causes import SIP_OF_REASON, EndReason, q850_of_sip
+from services.signaling.core.admission import admit, early_leg, offer_of
+from services.signaling.core.commands import (
+    AnswerMedia,
+    Authorize,
+    Command,
+    Emit,
+    FindRoutes,
+    Finished,
+    OfferMedia,
+    Owner,
+    Persist,
+    ReleaseCredit,
+    ReleaseMedia,
+    Request,
+    Respond,
+)
+from services.signaling.core.context import Context
+from services.signaling.core.conversation import Conversation, Over
+from services.signaling.core.conversation import Step as TalkStep
+from services.signaling.core.exchanges import Exchanges
+from services.signaling.core.headers import (
+    BYE_PASSES,
+    RESPONSE_PASSES,
+    numbers,
+    passed_lines,
+    q850_received,
+    reason_header,
+    reason_line,
+)
+from services.signaling.core.hunting import (
+    Answered,
+    Attempt,
+    Hunt,
+    Lost,
+    Progress,
+    acknowledge,
+    known_reason,
+)
+from services.signaling.core.hunting import Step as HuntStep
+from services.signaling.core.legs import CALLER, Ingress, Leg, options_reply
+from services.signaling.core.record import AttemptRecord, CallRecord, bounded
+from services.signaling.core.talk_time import TalkTime
+from services.signaling.core.trunks import CustomerTrunk
+from services.signaling.core.values import Credit, MediaAnswer, MediaStats, Plan
+from services.signaling.sip.actions import Peer
+from services.signaling.sip.build import response_to
+from services.signaling.sip.headers import readable
+from services.signaling.sip.message import Request as Received
+from services.signaling.sip.message import Response
+
+NEVER = float("inf")
+SETTLE_S = 5.0
+"""A record waits this long for the last word of a cancelled vendor."""
+
+
+class State(StrEnum):
+    """Where the call is."""
+
+    ROUTING = "routing"
+    AUTHORIZING = "authorizing"
+    DIALLING = "dialling"
+    RINGING = "ringing"
+    ANSWERING = "answering"
+    """A vendor answered; the answer is being made durable."""
+    ANSWERED = "answered"
+    ENDING = "ending"
+
+
+_CAN_PROGRESS = frozenset({State.DIALLING, State.RINGING})
+
+
+class Call:
+    """See the module docstring."""
+
+    __slots__ = (
+        "_answered", "_context", "_conversation", "_credit", "_has_media", "_hunt", "_ingress",
+        "_is_counted", "_is_finished", "_is_recorded", "_plan", "_record_by", "_tags",
+        "_wants_stats", "invite_key", "record", "state", "timer",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        context: Context,
+        call_id: str,
+        invite: Received,
+        key: str,
+        source: Peer,
+        now: float,
+        wall: dt.datetime,
+    ) -> None:
+        self._context = context
+        self.state = State.ROUTING
+        self.invite_key = key
+        """The caller's INVITE transaction."""
+        self.record = record = CallRecord(call_id, context.node, now, wall)
+        record.source = f"{source.host}:{source.port};{source.transport}"
+        record.sip_call_id = bounded(invite.call_id)
+        self.timer: Hashable | None = None
+        """The owner's to keep: when it has scheduled a wake-up."""
+        self._ingress: Ingress | None = Ingress(invite, key, source, context)
+        self._plan: Plan | None = None
+        self._credit: Credit | None = None
+        self._hunt: Hunt | None = None
+        self._answered: Answered | None = None
+        self._conversation: Conversation | None = None
+        self._tags: list[str] = []
+        self._is_counted = False
+        self._has_media = False
+        self._wants_stats = False
+        self._is_recorded = self._is_finished = False
+        self._record_by = NEVER
+
+    @property
+    def deadline(self) -> float:
+        """When :meth:`on_timer` is next due; infinity when no timer runs."""
+        if self.state is State.ENDING:
+            return self._record_by
+        if self._conversation is not None:
+            return self._conversation.deadline
+        return NEVER if self._hunt is None else self._hunt.deadline
+
+    # --- the beginning ------------------------------------------------------------------
+
+    def start(self, trunk: CustomerTrunk | None, now: float) -> list[Command]:
+        """Admit the call, or refuse it. ``None`` stands for a source nobody knows."""
+        assert self._ingress is not None
+        invite, record = self._ingress.invite, self.record
+        caller, called = numbers(invite)
+        record.caller, record.called = bounded(readable(caller)), bounded(readable(called))
+        if trunk is None:
+            return self._refuse(EndReason.UNKNOWN_CUSTOMER, now)
+        record.customer_trunk_id, record.account_id = trunk.id, trunk.account_id
+        refused = admit(self._context, trunk, invite, now)
+        if refused is not None:
+            return self._refuse(refused, now)
+        self._is_counted = True
+        self._own(self._ingress.base_tag, CALLER)
+        busy = self._context.vendor_limits.full
+        return [Emit(record.started()), FindRoutes(trunk.id, record.caller, record.called, busy)]
+
+    def refuse(self, reason: EndReason, now: float, *, status: int = 0) -> list[Command]:
+        """Refuse instead of :meth:`start`: the switch drains, or is full."""
+        return self._refuse(reason, now, status=status)
+
+    def _own(self, tag: str, leg: str) -> None:
+        self._tags.append(tag)
+        self._context.dialogs[tag] = (self, leg)
+
+    def on_plan(self, plan: Plan | None, now: float) -> list[Command]:
+        """Take routing's answer; ``None`` when there was none."""
+        if self.state is not State.ROUTING:
+            return []
+        if plan is None:
+            return self._refuse(EndReason.ROUTING_UNAVAILABLE, now)
+        self.record.plan(plan)
+        if plan.refused:
+            return self._refuse(known_reason(plan.refused), now)
+        if not plan.candidates:
+            return self._refuse(EndReason.NO_ROUTE, now)
+        self._plan = plan
+        self.state = State.AUTHORIZING
+        return [Authorize(plan.sell_terms)]
+
+    def on_credit(self, credit: Credit | None, now: float) -> list[Command]:
+        """Take rating's answer; ``None`` when there was none."""
+        if self.state is not State.AUTHORIZING:
+            # Cancelled meanwhile: what was reserved goes back.
+            is_reserved = credit is not None and bool(credit.reservation_id)
+            return [ReleaseCredit(credit.reservation_id)] if credit and is_reserved else []
+        if credit is None:
+            return self._refuse(EndReason.RATING_UNAVAILABLE, now)
+        if credit.refused:
+            return self._refuse(known_reason(credit.refused), now)
+        self._credit = credit
+        self.record.reservation_id = credit.reservation_id
+        self.state = State.DIALLING
+        assert self._plan is not None
+        assert self._ingress is not None
+        offer = offer_of(self._ingress)
+        self._hunt = Hunt(self._context, self.record, offer, self._plan.candidates)
+        return self._seek(self._hunt.start(now), now)
+
+    # --- the hunt -----------------------------------------------------------------------
+
+    def _seek(self, steps: Sequence[HuntStep], now: float) -> list[Command]:
+        """Carry out what the hunt wants, in its order."""
+        commands: list[Command] = []
+        for step in steps:
+            if isinstance(step, Progress):
+                commands += self._on_progress(step, now)
+            elif isinstance(step, Answered):
+                commands += self._on_answered(step, now)
+            elif isinstance(step, Lost):
+                commands += self._on_lost(step, now)
+            else:
+                self._note(step)
+                commands.append(step)
+        return commands
+
+    def _note(self, step: Command) -> None:
+        if isinstance(step, OfferMedia | AnswerMedia):
+            self._has_media = True
+        elif isinstance(step, Request) and isinstance(step.owner, Attempt):
+            self._own(step.owner.tag, step.owner.name)
+
+    def _on_progress(self, step: Progress, now: float) -> list[Command]:
+        if self.state not in _CAN_PROGRESS or self._ingress is None:
+            return []
+        self.state = State.RINGING
+        response, record = step.response, self.record
+        tag = self._ingress.tag(step.attempt.number, response.to_tag)
+        headers = passed_lines(response, RESPONSE_PASSES)
+        reply = self._ingress.answer(response.status, tag, step.sdp, headers)
+        commands: list[Command] = [Respond(self.invite_key, reply, CALLER)]
+        if record.ringing_at is None and (response.status == 180 or step.sdp):
+            record.ringing_at = now
+            commands.append(Emit(record.ringing(step.attempt.record, response.status, now)))
+        return commands
+
+    def _on_answered(self, step: Answered, now: float) -> list[Command]:
+        if self.state not in _CAN_PROGRESS:
+            return []
+        self.state = State.ANSWERING
+        self._answered = step
+        self.record.answer(step.attempt.record, min(step.attempt.answered_at, now))
+        return [Persist(self.record.answered(step.attempt.record))]
+
+    def _on_lost(self, step: Lost, now: float) -> list[Command]:
+        headers = [] if step.response is None else passed_lines(step.response, ("reason",))
+        side = "server" if step.response is None else "callee"
+        return self._refuse(step.reason, now, status=step.status, headers=headers, side=side)
+
+    # --- the answer ---------------------------------------------------------------------
+
+    def on_durable(self, now: float, *, durable: bool) -> list[Command]:
+        """The answer is on disk, or could not be written."""
+        if self.state is not State.ANSWERING:
+            return []
+        answered, ingress = self._answered, self._ingress
+        assert answered is not None
+        assert ingress is not None
+        if not durable:
+            return self._take_back(answered, EndReason.SPOOL_UNAVAILABLE, now)
+        self.state = State.ANSWERED
+        callee = answered.leg
+        tag = ingress.tag(answered.attempt.number, callee.dialog.remote_tag)
+        headers = passed_lines(answered.response, RESPONSE_PASSES)
+        reply = ingress.answer(200, tag, answered.sdp, headers)
+        self._conversation = self._converse(answered, ingress.leg(tag, callee.attempt))
+        self.record.sip_code_out = 200
+        # What an established call does not need is not kept: there are tens of thousands.
+        self._answered = self._ingress = self._plan = self._credit = self._hunt = None
+        return [Respond(self.invite_key, reply, CALLER)]
+
+    def _converse(self, answered: Answered, caller: Leg) -> Conversation:
+        credit, plan, record = self._credit, self._plan, self.record
+        assert credit is not None
+        assert plan is not None
+        assert record.answered_at is not None
+        exchanges = Exchanges(self._context, media_proxy=answered.attempt.candidate.media_proxy)
+        exchanges.begin(
+            self.invite_key,
+            caller,
+            answered.leg,
+            key=answered.attempt.key,
+            is_late=answered.is_offer,
+        )
+        return Conversation(
+            self._context,
+            caller,
+            answered.leg,
+            exchanges,
+            TalkTime(
+                record.answered_at,
+                paid_ms=credit.paid_ms if credit.reservation_id else None,
+                max_call_s=plan.max_call_s,
+            ),
+            invite_key=self.invite_key,
+            reservation_id=credit.reservation_id,
+            sell_terms=plan.sell_terms,
+        )
+
+    def _take_back(
+        self, answered: Answered, reason: EndReason, now: float, *, side: str = "server"
+    ) -> list[Command]:
+        """The vendor answered, but the caller will not hear of it: nobody talked."""
+        context, leg = self._context, answered.leg
+        self.record.answered_at = self.record.answered_attempt = None
+        answered.attempt.record.end_reason = reason
+        answered.attempt.record.ended_at = now
+        context.vendor_limits.give_back(answered.attempt.candidate.vendor_trunk_id)
+        commands: list[Command] = []
+        if answered.is_offer:
+            commands.append(acknowledge(answered.attempt.key, leg, context))
+        if not leg.is_over:
+            bye = leg.request(context, "BYE")
+            commands.append(Request(Owner(), bye, leg.target(context), leg.name))
+        return [*commands, *self._refuse(reason, now, side=side)]
+
+    # --- from the network ---------------------------------------------------------------
+
+    def on_response(self, owner: Owner, response: Response, now: float) -> list[Command]:
+        """Take a response to a request of ours."""
+        if not isinstance(owner, Attempt):
+            if self._conversation is None:
+                return []
+            return self._talk(self._conversation.on_response(owner, response, now), now)
+        if self._hunt is None:
+            return []
+        commands = self._seek(self._hunt.on_response(owner, response, now), now)
+        return commands + self._try_record(now)
+
+    def on_failure(self, owner: Owner, status: int, now: float) -> list[Command]:
+        """No response will come: 408 after silence, 503 when it could not be sent."""
+        if not isinstance(owner, Attempt):
+            if self._conversation is None:
+                return []
+            return self._talk(self._conversation.on_failure(owner, status, now), now)
+        if self._hunt is None:
+            return []
+        commands = self._seek(self._hunt.on_failure(owner, status, now), now)
+        return commands + self._try_record(now)
+
+    def on_cancel(self, cancel: Received, key: str, now: float) -> list[Command]:
+        """The caller cancelled; the CANCEL itself has been answered."""
+        if key != self.invite_key:
+            if self._conversation is None:
+                return []
+            return self._talk(self._conversation.on_cancel(key, now), now)
+        return self._give_up(cancel, now)
+
+    def _give_up(self, received: Received, now: float) -> list[Command]:
+        if self._ingress is None or self.state is State.ENDING:
+            return []
+        headers = tuple(passed_lines(received, BYE_PASSES))
+        commands: list[Command] = []
+        if self._hunt is not None and self._answered is None:
+            commands += self._seek(self._hunt.stop(EndReason.CANCELLED, now, headers), now)
+        self.record.reason_header = bounded(reason_header(received))
+        self.record.q850_in = q850_received(received) or 16
+        if self._answered is not None:
+            answered = self._answered
+            return self._take_back(answered, EndReason.CANCELLED, now, side="caller")
+        return commands + self._refuse(EndReason.CANCELLED, now, side="caller")
+
+    def on_request(self, received: Received, key: str, source: Peer, now: float) -> list[Command]:
+        """Take a request that names a tag of ours."""
+        conversation = self._conversation
+        if conversation is None:
+            return self._on_early_request(received, key, source, now)
+        tag = received.to_tag
+        leg = conversation.caller
+        if tag != leg.dialog.local_tag:
+            leg = conversation.callee
+        if tag != leg.dialog.local_tag or not leg.accepts(received, source):
+            return [Respond(key, response_to(received, 481), leg.name)]
+        return self._talk(conversation.on_request(received, key, leg, now), now)
+
+    def _on_early_request(
+        self, received: Received, key: str, source: Peer, now: float
+    ) -> list[Command]:
+        """Before the answer there is little to ask inside a dialog."""
+        name = early_leg(received, source, self._ingress, self._hunt, self._answered)
+        if not name:
+            return [Respond(key, response_to(received, 481), CALLER)]
+        if received.method == "OPTIONS":
+            return [Respond(key, options_reply(received, ""), name)]
+        if received.method != "BYE":
+            # RFC 3311 section 5.2: an UPDATE before its time; and so is everything else.
+            headers = ("Retry-After: 1",)
+            return [Respond(key, response_to(received, 500, headers=headers), name)]
+        done: list[Command] = [Respond(key, response_to(received, 200), name)]
+        if name == CALLER:
+            return done + self._give_up(received, now)  # section 15: may end an early dialog
+        if self._answered is None:
+            return done
+        self._answered.leg.is_over = True
+        return done + self._take_back(self._answered, EndReason.NO_ANSWER, now, side="callee")
+
+    def on_ack(self, received: Received, key: str, now: float) -> list[Command]:
+        """Take the ACK of a 2xx of ours."""
+        if self._conversation is None:
+            return []
+        return self._talk(self._conversation.on_ack(received, key, now), now)
+
+    def on_no_ack(self, key: str, now: float) -> list[Command]:
+        """A 2xx of ours was never acknowledged."""
+        if self._conversation is None:
+            return []
+        return self._talk(self._conversation.on_no_ack(key, now), now)
+
+    # --- from our own services ----------------------------------------------------------
+
+    def on_media(self, token: int, answer: MediaAnswer | None, now: float) -> list[Command]:
+        """Take rewritten SDP; ``None`` when media did not answer."""
+        if self._conversation is not None:
+            return self._talk(self._conversation.on_media(token, answer, now), now)
+        if self._hunt is None:
+            return []
+        return self._seek(self._hunt.on_media(token, answer, now), now)
+
+    def on_media_stats(self, stats: MediaStats | None, now: float) -> list[Command]:
+        """Take what was relayed; ``None`` when media did not answer."""
+        if not self._wants_stats:
+            return []
+        self._wants_stats = False
+        if stats is not None:
+            self.record.media_caller, self.record.media_callee = stats.caller, stats.callee
+        return self._try_record(now)
+
+    def on_extended(self, credit: Credit | None, now: float) -> list[Command]:
+        """Take rating's answer to ``Extend``; ``None`` when there was none."""
+        if self._conversation is not None:
+            self._conversation.on_extended(credit, now)
+            self.record.reservation_id = self._conversation.reservation_id
+        return []
+
+    # --- the end ------------------------------------------------------------------------
+
+    def on_timer(self, now: float) -> list[Command]:
+        """Act on what is due at ``now``; does nothing when woken early."""
+        if self.state is State.ENDING:
+            return self._try_record(now)
+        if self._conversation is not None:
+            return self._talk(self._conversation.on_timer(now), now)
+        return [] if self._hunt is None else self._seek(self._hunt.on_timer(now), now)
+
+    def hang_up(self, reason: EndReason, now: float) -> list[Command]:
+        """End the call for a reason of ours: an operator, silence, a shutdown."""
+        if self._conversation is not None:
+            return self._talk(self._conversation.end(reason, now), now)
+        if self.state is State.ENDING:
+            return []
+        if self._answered is not None:
+            return self._take_back(self._answered, reason, now)
+        commands: list[Command] = []
+        if self._hunt is not None:
+            commands += self._seek(self._hunt.stop(reason, now), now)
+        return commands + self._refuse(reason, now)
+
+    def _talk(self, steps: Sequence[TalkStep], now: float) -> list[Command]:
+        """Carry out what the conversation wants, in its order."""
+        commands: list[Command] = []
+        for step in steps:
+            if isinstance(step, Over):
+                commands += self._on_over(step, now)
+            else:
+                self._note(step)
+                commands.append(step)
+        return commands + self._try_finish()
+
+    def _on_over(self, over: Over, now: float) -> list[Command]:
+        record = self.record
+        if over.bye is not None:
+            record.q850_in = q850_received(over.bye) or 16
+            record.reason_header = bounded(reason_header(over.bye))
+        record.end(over.reason, over.at, side=over.side)
+        attempt = _answered_attempt(record)
+        attempt.ended_at, attempt.end_reason = over.at, over.reason
+        self._context.vendor_limits.give_back(attempt.candidate.vendor_trunk_id)
+        return self._close(now)
+
+    def _refuse(
+        self,
+        reason: EndReason,
+        now: float,
+        *,
+        status: int = 0,
+        headers: Sequence[str] = (),
+        side: str = "server",
+    ) -> list[Command]:
+        """Give the INVITE its final response."""
+        assert self._ingress is not None
+        record = self.record
+        status = status or SIP_OF_REASON.get(reason, 503)
+        record.end(reason, now, side=side)
+        record.sip_code_out = status
+        record.q850_out = 16 if reason is EndReason.CANCELLED else q850_of_sip(status)
+        lines = headers or (reason_line(record.q850_out),)
+        reply = self._ingress.refusal(status, lines)
+        return [Respond(self.invite_key, reply, CALLER), *self._close(now)]
+
+    def _close(self, now: float) -> list[Command]:
+        """Give back what the call holds, and write its record as soon as it is complete."""
+        self.state = State.ENDING
+        record = self.record
+        commands: list[Command] = []
+        if self._is_counted:
+            self._is_counted = False
+            self._context.customer_limits.give_back(record.customer_trunk_id)
+        if record.answered_at is None and record.reservation_id:
+            commands.append(ReleaseCredit(record.reservation_id))
+        if self._has_media:
+            self._wants_stats = True
+            commands.append(ReleaseMedia())
+        self._record_by = now + SETTLE_S
+        return commands + self._try_record(now)
+
+    def _try_record(self, now: float) -> list[Command]:
+        if self._is_recorded or self.state is not State.ENDING:
+            return []
+        is_settled = self._hunt is None or self._hunt.is_settled
+        if now < self._record_by and (self._wants_stats or not is_settled):
+            return []
+        self._is_recorded, self._record_by = True, NEVER
+        return [Emit(self.record.ended()), *self._try_finish()]
+
+    def _try_finish(self) -> list[Command]:
+        if self._is_finished or not self._is_recorded:
+            return []
+        if self._conversation is not None and not self._conversation.is_settled:
+            return []
+        self._is_finished = True
+        for tag in self._tags:
+            self._context.dialogs.pop(tag, None)
+        return [Finished()]
+
+
+def _answered_attempt(record: CallRecord) -> AttemptRecord:
+    assert record.answered_attempt is not None
+    return record.attempts[record.answered_attempt]

@@ -1,0 +1,155 @@
+"""What a call asks of the outside, in the order it is to be done.
+
+The order is a promise: persist before send, send before timer. Answers come back as inputs of
+the call, with the ``token`` or ``owner`` that the command carried. Named tuples, because some
+twenty are made per call.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from services.common.events import CallAnswered, CallEnded, CallRinging, CallStarted
+from services.signaling.sip.actions import Peer
+from services.signaling.sip.build import Reply, RequestDraft
+
+
+class Owner:
+    """Whoever sent a request and is told of its responses."""
+
+    __slots__ = ("key",)
+
+    def __init__(self) -> None:
+        self.key = ""
+        """The client transaction, filled in when the request is sent."""
+
+
+class Respond(NamedTuple):
+    """Answer the request of server transaction ``key``."""
+
+    key: str
+    reply: Reply
+    leg: str
+
+
+class Request(NamedTuple):
+    """Send a request; its responses go to ``owner``."""
+
+    owner: Owner
+    draft: RequestDraft
+    peer: Peer
+    leg: str
+
+
+class Acknowledge(NamedTuple):
+    """ACK the 2xx of our INVITE ``key``, now and whenever it is repeated."""
+
+    key: str
+    to_tag: str
+    draft: RequestDraft
+    peer: Peer
+    leg: str
+
+
+class Cancel(NamedTuple):
+    """CANCEL our INVITE ``key``; held back until its first provisional response."""
+
+    key: str
+    leg: str
+    headers: tuple[str, ...] = ()
+
+
+class FindRoutes(NamedTuple):
+    """Ask routing; answered by ``on_plan``."""
+
+    customer_trunk_id: str
+    caller: str
+    called: str
+    busy: frozenset[str]
+    """Vendor trunks that are full here."""
+
+
+class Authorize(NamedTuple):
+    """Ask rating to reserve credit; answered by ``on_credit``."""
+
+    sell_terms: bytes
+
+
+class Extend(NamedTuple):
+    """Ask rating to cover more talk time; answered by ``on_extended``."""
+
+    reservation_id: str
+    sell_terms: bytes
+    paid_ms: int
+
+
+class ReleaseCredit(NamedTuple):
+    """Give the reservation of an unanswered call back. Never answered."""
+
+    reservation_id: str
+
+
+class OfferMedia(NamedTuple):
+    """Rewrite an SDP offer for the other side; answered by ``on_media``."""
+
+    token: int
+    from_caller: bool
+    sdp: bytes
+    source_host: str
+    attempt: int
+
+
+class AnswerMedia(NamedTuple):
+    """Rewrite the answer to the last offer; answered by ``on_media``."""
+
+    token: int
+    from_caller: bool
+    sdp: bytes
+    source_host: str
+    attempt: int
+    provisional: bool
+
+
+class ForgetMedia(NamedTuple):
+    """An attempt failed: its side's ports are not needed. Never answered."""
+
+    attempt: int
+
+
+class ReleaseMedia(NamedTuple):
+    """The call is over; answered by ``on_media_stats``."""
+
+
+class Persist(NamedTuple):
+    """Make the answer durable; answered by ``on_durable``."""
+
+    event: CallAnswered
+
+
+class Emit(NamedTuple):
+    """Tell the world. Never answered."""
+
+    event: CallStarted | CallRinging | CallEnded
+
+
+class Finished(NamedTuple):
+    """The call needs nothing any more: always its last command."""
+
+
+Command = (
+    Respond
+    | Request
+    | Acknowledge
+    | Cancel
+    | FindRoutes
+    | Authorize
+    | Extend
+    | ReleaseCredit
+    | OfferMedia
+    | AnswerMedia
+    | ForgetMedia
+    | ReleaseMedia
+    | Persist
+    | Emit
+    | Finished
+)

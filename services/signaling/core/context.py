@@ -1,0 +1,79 @@
+"""What all calls of one process share: identity, random tokens, limits, who owns which dialog."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from ipaddress import ip_address
+from itertools import count
+from typing import TYPE_CHECKING, Final
+
+from services.signaling.core.limits import TrunkLimits
+from services.signaling.core.trunks import canonical_host
+from services.signaling.sip.validate import Capabilities
+
+if TYPE_CHECKING:
+    from services.signaling.core.call import Call
+
+CAPABILITIES: Final = Capabilities(
+    methods=("INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "INFO", "UPDATE", "MESSAGE")
+)
+"""PRACK is missing on purpose: reliable provisional responses end at each leg unasked for."""
+
+ALLOW: Final = CAPABILITIES.allow_line
+ACCEPT: Final = CAPABILITIES.accept_line
+AGENT: Final = "User-Agent: Tandem"
+
+_LITERAL: Final = re.compile(r"[0-9.]+|.*:.*")
+
+
+class Context:
+    """Shared by every call; plain data and injected functions, no I/O of its own."""
+
+    __slots__ = (
+        "_addresses", "advertised", "customer_limits", "dialogs", "new_call_id", "new_tag", "node",
+        "tokens", "vendor_limits",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        *,
+        node: str,
+        advertised: str,
+        new_tag: Callable[[], str],
+        new_call_id: Callable[[], str],
+        addresses: Mapping[str, str] | None = None,
+    ) -> None:
+        self.node = node
+        self.advertised = advertised
+        """``host:port`` as peers shall write to it: in Contact and From."""
+        self.new_tag = new_tag
+        """Fresh unguessable tokens without ``-``, which separates forks of one call."""
+        self.new_call_id = new_call_id
+        """Fresh SIP Call-ID values for egress legs."""
+        self.customer_limits = TrunkLimits()
+        self.vendor_limits = TrunkLimits()
+        self.dialogs: dict[str, tuple[Call, str]] = {}
+        """Calls, and the names of their legs, by the tags we gave their dialogs."""
+        self.tokens = count(1)
+        """Numbers that no two rewritings of SDP share, so that late replies fit nowhere."""
+        self._addresses = {} if addresses is None else addresses
+
+    def contact(self, transport: str) -> str:
+        """Our Contact header on a leg of this transport."""
+        parameter = "" if transport == "udp" else f";transport={transport}"
+        return f"Contact: <sip:{self.advertised}{parameter}>"
+
+    def resolve(self, host: str) -> str | None:
+        """The address to send to; ``None`` for a name that nobody has looked up yet."""
+        if _LITERAL.fullmatch(host):
+            return canonical_host(host)
+        return self._addresses.get(host.lower())
+
+
+def is_private(host: str) -> bool:
+    """Whether ``host`` is an address that means nothing outside its own network."""
+    try:
+        return ip_address(host).is_private
+    except ValueError:
+        return False

@@ -1,0 +1,462 @@
+"""The hunt for a vendor: one egress INVITE after the other until one answers or none is left.
+
+Tells its call three things, among its commands: :class:`Progress`, :class:`Answered` and
+:class:`Lost`. An INVITE that was given up on keeps being looked after until its last response,
+so that a 2xx which crossed our CANCEL is acknowledged and hung up.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from enum import Enum, auto
+from typing import NamedTuple
+
+from services.common.causes import (
+    SIP_OF_REASON,
+    STOP_HUNTING,
+    EndReason,
+    q850_of_sip,
+    reason_of_status,
+)
+from services.signaling.core.commands import (
+    Acknowledge,
+    AnswerMedia,
+    Cancel,
+    Command,
+    ForgetMedia,
+    OfferMedia,
+    Owner,
+    Request,
+)
+from services.signaling.core.context import AGENT, ALLOW, Context
+from services.signaling.core.headers import address, q850_received, reason_header
+from services.signaling.core.legs import Leg, session
+from services.signaling.core.limits import Limit
+from services.signaling.core.record import AttemptRecord, CallRecord, bounded
+from services.signaling.core.values import Candidate, MediaAnswer
+from services.signaling.sip.actions import Peer
+from services.signaling.sip.build import RequestDraft, request
+from services.signaling.sip.dialog import Dialog
+from services.signaling.sip.message import Response
+
+NEVER = float("inf")
+
+
+class Offer(NamedTuple):
+    """What every egress INVITE of a call has in common."""
+
+    sdp: bytes
+    """``b""`` for a late offer: the callee's 200 brings it."""
+    source_host: str
+    headers: tuple[str, ...] = ()
+    """Lines that pass from the caller's INVITE."""
+    max_forwards: int = 70
+
+
+class State(Enum):
+    """Where one attempt is."""
+
+    OFFERING = auto()
+    """The caller's SDP is being rewritten."""
+    CALLING = auto()
+    ANSWERED = auto()
+    ABANDONED = auto()
+    """Cancelled; whatever it still answers changes nothing."""
+    OVER = auto()
+
+
+class Attempt(Owner):
+    """One egress INVITE."""
+
+    __slots__ = (
+        "answered_at", "candidate", "deadline", "draft", "early", "name", "number", "peer",
+        "record", "responses", "started_at", "state", "tag", "token",
+    )  # fmt: skip
+
+    def __init__(
+        self, number: int, candidate: Candidate, record: AttemptRecord, peer: Peer
+    ) -> None:
+        super().__init__()
+        self.number = number
+        """From 1; also the number of its media."""
+        self.name = f"B{number}"
+        self.candidate = candidate
+        self.record = record
+        self.peer = peer
+        self.state = State.OFFERING
+        self.draft: RequestDraft | None = None
+        self.tag = ""
+        """Ours, on this leg."""
+        self.started_at = self.answered_at = record.started_at
+        self.deadline = NEVER
+        self.token = 0
+        """Of the rewriting under way; 0 for none."""
+        self.responses: deque[Response] = deque()
+        """Not looked at yet: their order must survive the rewriting."""
+        self.early: dict[str, bytes] = {}
+        """SDP of provisional responses, by To tag: some vendors leave it out of the 200."""
+
+
+class Progress(NamedTuple):
+    """A vendor rings or plays early media; ``sdp`` is ready to be passed back."""
+
+    attempt: Attempt
+    response: Response
+    sdp: bytes
+
+
+class Answered(NamedTuple):
+    """A vendor answered; ``leg`` is its dialog.
+
+    With ``is_offer`` its 2xx awaits our ACK, because the caller's answer has to go into it.
+    """
+
+    attempt: Attempt
+    response: Response
+    leg: Leg
+    sdp: bytes
+    is_offer: bool
+
+
+class Lost(NamedTuple):
+    """There is no vendor left to try, or none that would do better."""
+
+    reason: EndReason
+    status: int
+    """For the caller."""
+    response: Response | None = None
+
+
+Step = Command | Progress | Answered | Lost
+
+
+class Hunt:
+    """See the module docstring."""
+
+    def __init__(
+        self, context: Context, record: CallRecord, offer: Offer, candidates: Sequence[Candidate]
+    ) -> None:
+        self._context = context
+        self._record = record
+        self._offer = offer
+        self._left = deque(candidates)
+        self._abandoned: set[Attempt] = set()
+        self.current: Attempt | None = None
+
+    @property
+    def deadline(self) -> float:
+        """When :meth:`on_timer` is next due."""
+        return NEVER if self.current is None else self.current.deadline
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether no INVITE of ours waits for its final response any more."""
+        return not self._abandoned
+
+    # --- inputs -------------------------------------------------------------------------
+
+    def start(self, now: float) -> list[Step]:
+        """Try the first vendor."""
+        return self._advance(EndReason.NO_ROUTE, now)
+
+    def on_media(self, token: int, answer: MediaAnswer | None, now: float) -> list[Step]:
+        """Take rewritten SDP; ``None`` when media did not answer."""
+        attempt = self.current
+        if attempt is None or not token or attempt.token != token:
+            return []
+        attempt.token = 0
+        if answer is None or answer.error:
+            return self._on_media_refused(attempt, answer, now)
+        if attempt.state is State.OFFERING:
+            return self._dial(attempt, answer.sdp, now)
+        response = attempt.responses.popleft()
+        return [*self._pass(attempt, response, answer.sdp), *self._drain(attempt)]
+
+    def on_response(self, attempt: Attempt, response: Response, now: float) -> list[Step]:
+        """Take a response to the INVITE of ``attempt``."""
+        status = response.status
+        if attempt.state is State.CALLING:
+            if status >= 300:
+                return self._on_refused(attempt, response, now)
+            self._note_life(attempt, status, now)
+            if status > 100:
+                attempt.responses.append(response)
+                return self._drain(attempt) if not attempt.token else []
+            return []
+        if 200 <= status < 300:
+            self._abandoned.discard(attempt)
+            return self._hang_up(attempt, response)
+        if status >= 300 and attempt.state is State.ABANDONED:
+            self._abandoned.discard(attempt)
+            attempt.state = State.OVER
+            attempt.record.sip_code = attempt.record.sip_code or status
+        return []
+
+    def on_failure(self, attempt: Attempt, status: int, now: float) -> list[Step]:
+        """No response will come: 408 for silence, 503 when it could not be sent."""
+        if attempt.state is State.ABANDONED:
+            self._abandoned.discard(attempt)
+            attempt.state = State.OVER
+            return []
+        if attempt.state is not State.CALLING:
+            return []
+        reason = EndReason.VENDOR_TIMEOUT if status == 408 else EndReason.VENDOR_UNREACHABLE
+        self._close(attempt, reason, now)
+        return [*self._forget(attempt), *self._advance(reason, now)]
+
+    def on_timer(self, now: float) -> list[Step]:
+        """Give up on a vendor that says nothing, or that rings for too long."""
+        attempt = self.current
+        if attempt is None or now < attempt.deadline:
+            return []
+        has_rung = (
+            attempt.deadline > attempt.started_at + attempt.candidate.trying_timeout_ms / 1000
+        )
+        reason = EndReason.RINGING_TIMEOUT if has_rung else EndReason.VENDOR_TIMEOUT
+        return [*self._abandon(attempt, reason, now), *self._advance(reason, now)]
+
+    def stop(self, reason: EndReason, now: float, headers: tuple[str, ...] = ()) -> list[Step]:
+        """The caller cancelled, or the call ends for a reason of ours."""
+        self._left.clear()
+        attempt = self.current
+        if attempt is None:
+            return []
+        return self._abandon(attempt, reason, now, headers)
+
+    # --- one attempt after the other ----------------------------------------------------
+
+    def _advance(self, reason: EndReason, now: float) -> list[Step]:
+        self.current = None
+        while self._left:
+            candidate = self._left.popleft()
+            record = AttemptRecord(candidate, now)
+            self._record.attempts.append(record)
+            skipped = self._admit(candidate, now)
+            if isinstance(skipped, EndReason):
+                record.end_reason, record.ended_at = skipped, now
+                # A vendor that was asked says more about the call than one that was not.
+                reason = skipped if reason is EndReason.NO_ROUTE else reason
+                continue
+            attempt = Attempt(len(self._record.attempts), candidate, record, skipped)
+            self.current = attempt
+            if not (candidate.media_proxy and self._offer.sdp):
+                return self._dial(attempt, self._offer.sdp, now)
+            return [self._ask(attempt, self._offer.sdp, from_caller=True)]
+        return [Lost(reason, _status_out(reason, self._record.sip_code_in))]
+
+    def _admit(self, candidate: Candidate, now: float) -> Peer | EndReason:
+        """Where to send the INVITE, or why not to."""
+        host = self._context.resolve(candidate.host)
+        if host is None:
+            return EndReason.VENDOR_UNREACHABLE
+        limit = self._context.vendor_limits.take(
+            candidate.vendor_trunk_id,
+            max_calls=candidate.max_calls or None,
+            max_cps=candidate.max_cps or None,
+            now=now,
+        )
+        if limit is not None:
+            return EndReason.VENDOR_CPS if limit is Limit.CPS else EndReason.VENDOR_CAPACITY
+        return Peer(candidate.transport, host, candidate.port)
+
+    def _dial(self, attempt: Attempt, sdp: bytes, now: float) -> list[Step]:
+        context, candidate, offer = self._context, attempt.candidate, self._offer
+        attempt.tag = context.new_tag()
+        draft = request(
+            "INVITE",
+            _request_uri(candidate),
+            from_=f"{address(candidate.caller, context.advertised)};tag={attempt.tag}",
+            to=address(candidate.called, _bracketed(candidate.host)),
+            call_id=context.new_call_id(),
+            cseq=1,
+            max_forwards=offer.max_forwards,
+            headers=(context.contact(candidate.transport), ALLOW, AGENT, *offer.headers),
+            body=sdp,
+        )
+        attempt.draft, attempt.state = draft, State.CALLING
+        attempt.record.sip_call_id = draft.call_id
+        attempt.started_at = now
+        attempt.deadline = now + candidate.trying_timeout_ms / 1000
+        return [Request(attempt, draft, attempt.peer, attempt.name)]
+
+    def _note_life(self, attempt: Attempt, status: int, now: float) -> None:
+        if status < 200:
+            attempt.deadline = attempt.started_at + attempt.candidate.ringing_timeout_ms / 1000
+            if status > 100 and attempt.record.ringing_at is None:
+                attempt.record.ringing_at = now
+        else:
+            attempt.deadline = NEVER
+            attempt.answered_at = now
+
+    def _drain(self, attempt: Attempt) -> list[Step]:
+        """Pass responses on in order, until one needs its SDP rewritten."""
+        steps: list[Step] = []
+        while attempt.responses and not attempt.token and attempt.state is State.CALLING:
+            response = attempt.responses[0]
+            sdp = self._session(attempt, response)
+            if sdp and attempt.candidate.media_proxy:
+                is_offer = not self._offer.sdp
+                steps.append(
+                    self._ask(
+                        attempt, sdp, from_caller=False, response=response, is_offer=is_offer
+                    )
+                )
+                break
+            attempt.responses.popleft()
+            steps += self._pass(attempt, response, sdp)
+        return steps
+
+    def _session(self, attempt: Attempt, response: Response) -> bytes:
+        sdp = session(response)
+        if response.status >= 200:
+            return sdp or attempt.early.get(response.to_tag, b"")
+        if not self._offer.sdp:
+            # An offer may not stand in an unreliable provisional (RFC 3261 section 13.2.1).
+            return b""
+        if sdp and len(attempt.early) < 16:
+            attempt.early[response.to_tag] = sdp
+        return sdp
+
+    def _pass(self, attempt: Attempt, response: Response, sdp: bytes) -> list[Step]:
+        if response.status < 200:
+            return [Progress(attempt, response, sdp)]
+        assert attempt.draft is not None
+        dialog = Dialog.from_response(attempt.draft, response)
+        leg = Leg(attempt.name, dialog, attempt.peer, attempt=attempt.number)
+        attempt.state = State.ANSWERED
+        attempt.responses.clear()
+        self._left.clear()
+        is_offer = bool(sdp) and not self._offer.sdp
+        answered = Answered(attempt, response, leg, sdp, is_offer)
+        if is_offer:
+            return [answered]
+        return [acknowledge(attempt.key, leg, self._context), answered]
+
+    def _hang_up(self, attempt: Attempt, response: Response) -> list[Step]:
+        """A 2xx nobody wants: another fork's, or one that crossed our CANCEL (9.1, 13.2.2.4)."""
+        assert attempt.draft is not None
+        dialog = Dialog.from_response(attempt.draft, response)
+        leg = Leg(attempt.name, dialog, attempt.peer, attempt=attempt.number)
+        bye = leg.request(self._context, "BYE")
+        return [
+            acknowledge(attempt.key, leg, self._context),
+            Request(Owner(), bye, leg.target(self._context), leg.name),
+        ]
+
+    # --- failures -----------------------------------------------------------------------
+
+    def _on_refused(self, attempt: Attempt, response: Response, now: float) -> list[Step]:
+        status = response.status
+        record = attempt.record
+        record.sip_code = self._record.sip_code_in = status
+        record.q850 = q850_received(response) or q850_of_sip(status)
+        record.reason_header = bounded(reason_header(response))
+        self._record.q850_in = record.q850
+        self._record.reason_header = record.reason_header
+        reason = reason_of_status(status)
+        self._close(attempt, reason, now)
+        steps = self._forget(attempt)
+        if attempt.candidate.stops_at(status):
+            self._left.clear()
+        if not self._left:
+            self.current = None
+            return [*steps, Lost(reason, _status_out(reason, status), response)]
+        return [*steps, *self._advance(reason, now)]
+
+    def _on_media_refused(
+        self, attempt: Attempt, answer: MediaAnswer | None, now: float
+    ) -> list[Step]:
+        reason = EndReason.MEDIA_UNAVAILABLE
+        if answer is not None:
+            reason = known_reason(answer.error)
+        if attempt.state is State.OFFERING:
+            # The caller's SDP or our ports are the problem: no vendor can help.
+            self._close(attempt, reason, now)
+            self.current = None
+            return [Lost(reason, SIP_OF_REASON[reason])]
+        response = attempt.responses.popleft()
+        if response.status < 200:
+            return [*self._pass(attempt, response, b""), *self._drain(attempt)]
+        self._close(attempt, reason, now)
+        self.current = None
+        return [*self._hang_up(attempt, response), Lost(reason, SIP_OF_REASON[reason])]
+
+    def _abandon(
+        self, attempt: Attempt, reason: EndReason, now: float, headers: tuple[str, ...] = ()
+    ) -> list[Step]:
+        was_sent = attempt.state is State.CALLING
+        has_answered = any(response.status >= 200 for response in attempt.responses)
+        self._close(attempt, reason, now)
+        self.current = None
+        if not was_sent:
+            return []
+        if has_answered:
+            # Its 2xx is here already, only its SDP was still being rewritten.
+            return self._hang_up(attempt, attempt.responses[-1])
+        attempt.state = State.ABANDONED
+        self._abandoned.add(attempt)
+        return [Cancel(attempt.key, attempt.name, headers), *self._forget(attempt)]
+
+    def _close(self, attempt: Attempt, reason: EndReason, now: float) -> None:
+        attempt.state, attempt.deadline, attempt.token = State.OVER, NEVER, 0
+        attempt.record.ended_at = now
+        attempt.record.end_reason = reason
+        self._context.vendor_limits.give_back(attempt.candidate.vendor_trunk_id)
+
+    def _forget(self, attempt: Attempt) -> list[Step]:
+        if attempt.candidate.media_proxy and self._offer.sdp:
+            return [ForgetMedia(attempt.number)]
+        return []
+
+    def _ask(
+        self,
+        attempt: Attempt,
+        sdp: bytes,
+        *,
+        from_caller: bool,
+        response: Response | None = None,
+        is_offer: bool = True,
+    ) -> Step:
+        attempt.token = next(self._context.tokens)
+        host = self._offer.source_host if from_caller else attempt.peer.host
+        if is_offer:
+            return OfferMedia(attempt.token, from_caller, sdp, host, attempt.number)
+        is_provisional = response is not None and response.status < 200
+        return AnswerMedia(attempt.token, from_caller, sdp, host, attempt.number, is_provisional)
+
+
+def acknowledge(key: str, leg: Leg, context: Context) -> Acknowledge:
+    """The ACK, without body, of the 2xx that made ``leg``."""
+    dialog = leg.dialog
+    return Acknowledge(key, dialog.remote_tag, dialog.ack(1), leg.target(context), leg.name)
+
+
+def known_reason(reason: str) -> EndReason:
+    """The end reason another service named; what it made up is our error to report."""
+    try:
+        return EndReason(reason)
+    except ValueError:
+        return EndReason.INTERNAL_ERROR
+
+
+def _status_out(reason: EndReason, status: int) -> int:
+    """What the caller hears: the called party's verdict as it is, everything else as ours.
+
+    A vendor's 401 or 500 concerns us and him; passed on it would mislead the customer's
+    own failover.
+    """
+    if status in STOP_HUNTING or status in {480, 488, 606}:
+        return status
+    return SIP_OF_REASON.get(reason, 503)
+
+
+def _request_uri(candidate: Candidate) -> str:
+    user_and_host = address(candidate.called, _bracketed(candidate.host))[1:-1]
+    port = "" if candidate.port == 5060 else f":{candidate.port}"
+    parameter = "" if candidate.transport == "udp" else f";transport={candidate.transport}"
+    return user_and_host + port + parameter
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

@@ -1,0 +1,208 @@
+"""One side of a call: our end of a dialog, and the requests and answers written on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from services.signaling.core.context import ACCEPT, AGENT, ALLOW, Context, is_private
+from services.signaling.sip.actions import Peer
+from services.signaling.sip.build import Reply, RequestDraft, response_to
+from services.signaling.sip.dialog import Dialog, DialogState
+from services.signaling.sip.errors import MalformedMessage
+from services.signaling.sip.message import Request, Response
+from services.signaling.sip.uri import SipUri, parse_uri
+
+CALLER = "A"
+"""Name of the ingress leg; egress legs are B1, B2 and so on, by attempt."""
+
+_OFFERING = frozenset({"INVITE", "UPDATE"})
+
+
+class Leg:
+    """A dialog that a call has with one party, from the moment it can carry requests."""
+
+    __slots__ = ("attempt", "dialog", "is_acknowledged", "is_over", "name", "peer", "source_host")
+
+    def __init__(self, name: str, dialog: Dialog, peer: Peer, *, attempt: int) -> None:
+        self.name = name
+        self.dialog = dialog
+        self.peer = peer
+        """Where its first message came from or went to."""
+        self.attempt = attempt
+        """Egress attempt whose media this leg has; the caller's is that of the answered one."""
+        self.is_acknowledged = name != CALLER
+        """Whether a BYE may be sent: not before the ACK of our 2xx (section 15)."""
+        self.is_over = False
+        """Whether BYE was sent or received."""
+
+    @property
+    def is_caller(self) -> bool:
+        """Whether this is the ingress leg."""
+        return self.name == CALLER
+
+    def request(
+        self,
+        context: Context,
+        method: str,
+        *,
+        headers: Iterable[str] = (),
+        body: bytes = b"",
+        content_type: str = "application/sdp",
+        max_forwards: int = 70,
+    ) -> RequestDraft:
+        """Draft the next request on this leg."""
+        lines = list(headers)
+        if method in _OFFERING:
+            lines += (context.contact(self.peer.transport), ALLOW)
+        return self.dialog.request(
+            method, headers=lines, body=body, content_type=content_type, max_forwards=max_forwards
+        )
+
+    def target(self, context: Context) -> Peer:
+        """Where requests on this leg go: its first route or its Contact."""
+        return _target(self.dialog.next_hop, self.peer, context)
+
+    def accepts(self, request: Request, source: Peer) -> bool:
+        """Whether a request that names our tag truly comes from the other end of this leg.
+
+        Tags and Call-ID can leak; the address is checked too, against where the dialog was
+        set up and where the party asked us to send to.
+        """
+        dialog = self.dialog
+        if request.call_id != dialog.call_id or request.from_tag != dialog.remote_tag:
+            return False
+        return source.host == self.peer.host or source.host in _hosts(dialog)
+
+
+def _hosts(dialog: Dialog) -> set[str]:
+    hosts = set()
+    for uri in (dialog.remote_target, dialog.next_hop):
+        try:
+            parsed = parse_uri(uri)
+        except MalformedMessage:
+            continue
+        if isinstance(parsed, SipUri):
+            hosts.add(parsed.address[0])
+    return hosts
+
+
+def _target(uri: str, peer: Peer, context: Context) -> Peer:
+    found = peer_of(uri, context, peer.transport)
+    # A private Contact behind a public source is a NAT that did not rewrite it.
+    if found is None or (
+        found.host != peer.host and is_private(found.host) != is_private(peer.host)
+    ):
+        return peer
+    # Same host over a stream: its connection is used while it lives.
+    if found.transport != peer.transport or (found.reliable and found.host != peer.host):
+        return found
+    return found._replace(connection=peer.connection)
+
+
+def peer_of(uri: str, context: Context, transport: str = "udp") -> Peer | None:
+    """Where a request to ``uri`` goes; ``None`` when nobody can tell."""
+    try:
+        parsed = parse_uri(uri)
+    except MalformedMessage:
+        return None
+    if not isinstance(parsed, SipUri):
+        return None
+    host, port = parsed.address
+    address = context.resolve(host)
+    wanted = parsed.transport or transport
+    if address is None or wanted not in {"udp", "tcp"}:
+        return None
+    return Peer(wanted, address, port)
+
+
+class Ingress:
+    """The INVITE of the caller, until it has a final response that was acknowledged."""
+
+    __slots__ = ("_base", "_context", "_tags", "invite", "key", "source")
+
+    def __init__(self, invite: Request, key: str, source: Peer, context: Context) -> None:
+        self.invite = invite
+        self.key = key
+        self.source = source
+        self._context = context
+        self._base = context.new_tag()
+        self._tags: dict[tuple[int, str], str] = {}
+
+    @property
+    def base_tag(self) -> str:
+        """What all our tags on this leg begin with, up to any ``-``."""
+        return self._base
+
+    def tag(self, attempt: int, remote_tag: str) -> str:
+        """Our To tag for one egress dialog: the caller sees forks as forks, as he should.
+
+        A vendor whose ringing had no tag gets none of its own for the tag it has later.
+        """
+        known = self._tags.get((attempt, remote_tag))
+        if known is None:
+            known = self._tags.pop((attempt, ""), "") or self._fresh_tag()
+            self._tags[attempt, remote_tag] = known
+        return known
+
+    def _fresh_tag(self) -> str:
+        return f"{self._base}-{len(self._tags)}" if self._tags else self._base
+
+    def accepts(self, request: Request, source: Peer) -> bool:
+        """Whether a request that names our tag truly comes from the caller."""
+        invite = self.invite
+        return (request.call_id, request.from_tag, source.host) == (
+            invite.call_id,
+            invite.from_tag,
+            self.source.host,
+        )
+
+    def refusal(self, status: int, headers: Iterable[str] = ()) -> Reply:
+        """A final response that is no success."""
+        return response_to(self.invite, status, to_tag=self._base, headers=headers)
+
+    def answer(
+        self,
+        status: int,
+        to_tag: str,
+        sdp: bytes,
+        headers: Iterable[str] = (),
+        reason: str | None = None,
+    ) -> Reply:
+        """A provisional response or a 2xx, with our Contact."""
+        lines = [*headers, self._context.contact(self.source.transport), ALLOW]
+        return response_to(self.invite, status, reason, to_tag=to_tag, headers=lines, body=sdp)
+
+    def leg(self, to_tag: str, attempt: int) -> Leg:
+        """The dialog that a 2xx with ``to_tag`` confirms."""
+        dialog = Dialog.from_request(self.invite, to_tag)
+        dialog.confirm()
+        return Leg(CALLER, dialog, self.source, attempt=attempt)
+
+
+def options_reply(request: Request, tag: str) -> Reply:
+    """The answer to OPTIONS, in or out of a dialog: what we can do (section 11.2)."""
+    return response_to(request, 200, to_tag=tag, headers=[ALLOW, ACCEPT, AGENT])
+
+
+def dialog_of(response: Response) -> Dialog:
+    """The dialog of a 2xx that nobody waits for any more, from the response alone."""
+    contact = response.contact
+    return Dialog(
+        DialogState(
+            call_id=response.call_id,
+            local=response.first("from") or "",
+            remote=response.first("to") or "",
+            local_tag=response.from_tag,
+            remote_tag=response.to_tag,
+            local_cseq=response.cseq.number,
+            remote_cseq=-1,
+            remote_target=contact.uri if contact is not None else response.to.uri,
+            route_set=response.headers("record-route")[::-1],
+            is_confirmed=True,
+        )
+    )
+
+
+def session(message: Request | Response) -> bytes:
+    """The SDP a message carries; ``b""`` when it carries none."""
+    return message.body if message.body and message.content_type == "application/sdp" else b""

@@ -1,0 +1,99 @@
+"""Who is calling: customer trunks by the address their signaling comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from ipaddress import AddressValueError, IPv4Address, IPv6Address
+
+import msgspec
+
+
+class CustomerTrunk(msgspec.Struct, frozen=True, kw_only=True):
+    """One customer trunk, as far as signaling needs it."""
+
+    id: str
+    account_id: str
+    enabled: bool = True
+    max_calls: int | None = None
+    """``None`` = no limit, as ``max_cps``."""
+    max_cps: int | None = None
+
+
+def canonical_host(host: str) -> str:
+    """An address literal as the kernel writes it: mapped IPv4 as IPv4, IPv6 compressed.
+
+    A name is returned in lower case.
+    """
+    text = host.strip("[]")
+    try:
+        return str(IPv4Address(text))
+    except AddressValueError:
+        pass
+    try:
+        address = IPv6Address(text)
+    except AddressValueError:
+        return text.lower()
+    return str(address.ipv4_mapped or address)
+
+
+def split_address(text: str) -> tuple[str, int | None]:
+    """Host and port of ``192.0.2.1:5060``, ``[2001:db8::1]:5060`` or either without port.
+
+    Raises:
+        ValueError: the port is not a number from 1 to 65535.
+    """
+    text = text.strip()
+    if text.startswith("["):
+        host, _, rest = text[1:].partition("]")
+        port_text = rest.removeprefix(":")
+    elif text.count(":") > 1:
+        host, port_text = text, ""
+    else:
+        host, _, port_text = text.partition(":")
+    if not port_text:
+        return canonical_host(host), None
+    port = int(port_text)
+    if not 0 < port < 65536:
+        raise ValueError(f"{port} is not a port")
+    return canonical_host(host), port
+
+
+class TrunkTable:
+    """Immutable lookup of trunks; a new one replaces it when the configuration changes.
+
+    An address with a port wins over the bare address, so that several customers may share
+    one address behind different ports.
+    """
+
+    __slots__ = ("_by_host", "_by_host_port", "_hosts", "reply_to_unknown")
+
+    def __init__(
+        self,
+        addresses: Mapping[str, CustomerTrunk],
+        *,
+        vendor_hosts: Iterable[str] = (),
+        reply_to_unknown: bool = False,
+    ) -> None:
+        self.reply_to_unknown = reply_to_unknown
+        """Whether strangers are answered 403; else they are dropped, and only counted."""
+        self._by_host: dict[str, CustomerTrunk] = {}
+        self._by_host_port: dict[tuple[str, int], CustomerTrunk] = {}
+        for text, trunk in addresses.items():
+            host, port = split_address(text)
+            if port is None:
+                self._by_host[host] = trunk
+            else:
+                self._by_host_port[host, port] = trunk
+        self._hosts = {
+            *self._by_host,
+            *(host for host, _ in self._by_host_port),
+            *(canonical_host(host) for host in vendor_hosts),
+        }
+
+    def identify(self, host: str, port: int) -> CustomerTrunk | None:
+        """The customer trunk that sends from ``host`` and ``port``."""
+        return self._by_host_port.get((host, port)) or self._by_host.get(host)
+
+    def knows(self, host: str) -> bool:
+        """Whether any trunk, customer or vendor, lives at ``host``."""
+        return host in self._hosts

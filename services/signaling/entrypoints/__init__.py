@@ -1,0 +1,1 @@
+"""Who calls signaling: SIP peers and, over gRPC, operators."""

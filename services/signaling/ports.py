@@ -1,0 +1,96 @@
+"""What signaling needs from the outside, in its own words.
+
+Everything is asked by callback and never blocks: a call costs no task. A callback gets ``None``
+when there is no answer to be had, and may be called before the question returns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from services.common.events import CallAnswered, CallEnded, CallRinging, CallStarted
+from services.signaling.core.commands import AnswerMedia, FindRoutes, OfferMedia
+from services.signaling.core.values import Credit, MediaAnswer, MediaStats, Plan
+from services.signaling.sip.actions import Peer
+
+
+class Network(Protocol):
+    """The sockets."""
+
+    def send(self, data: bytes, peer: Peer, key: str) -> bool:
+        """Send, or say at once that it is impossible.
+
+        What turns out impossible later is told to the switch, by ``key``.
+        """
+
+
+class Planner(Protocol):
+    """routing."""
+
+    def plan(
+        self, question: FindRoutes, at_unix_ms: int, on_plan: Callable[[Plan | None], None]
+    ) -> None:
+        """Ask where a call may go; ``at_unix_ms`` decides which rates are in force."""
+
+
+class Credits(Protocol):
+    """rating."""
+
+    def authorize(
+        self, call_id: str, sell_terms: bytes, on_credit: Callable[[Credit | None], None]
+    ) -> None:
+        """Reserve credit for a call."""
+
+    def extend(
+        self,
+        call_id: str,
+        reservation_id: str,
+        sell_terms: bytes,
+        paid_ms: int,
+        on_extended: Callable[[Credit | None], None],
+    ) -> None:
+        """Cover more talk time than ``paid_ms``."""
+
+    def release(self, call_id: str, reservation_id: str) -> None:
+        """Give back what an unanswered call reserved."""
+
+
+class Media(Protocol):
+    """The relay."""
+
+    def offer(
+        self, call_id: str, ask: OfferMedia, on_answer: Callable[[MediaAnswer | None], None]
+    ) -> None:
+        """Rewrite an offer."""
+
+    def answer(
+        self, call_id: str, ask: AnswerMedia, on_answer: Callable[[MediaAnswer | None], None]
+    ) -> None:
+        """Rewrite the answer to the last offer."""
+
+    def forget(self, call_id: str, attempt: int) -> None:
+        """Free what an attempt held."""
+
+    def release(self, call_id: str, on_stats: Callable[[MediaStats | None], None]) -> None:
+        """Free what a call held, and tell what was relayed."""
+
+
+class EventLog(Protocol):
+    """What is written here is told to the world, whatever breaks meanwhile."""
+
+    def append(self, event: CallStarted | CallRinging | CallEnded) -> None:
+        """Tell, without waiting."""
+
+    def persist(self, event: CallAnswered, on_durable: Callable[[bool], None]) -> None:
+        """Tell, and say when it is on disk, or that it cannot be."""
+
+
+class Observer(Protocol):
+    """Logs and traces; never on the path of a call."""
+
+    def call_ended(self, event: CallEnded) -> None:
+        """A call is over."""
+
+    def failed(self, what: str, error: BaseException) -> None:
+        """An error of ours, which must not take the process with it."""

@@ -1,0 +1,220 @@
+"""Composition root of signaling: what is built of what, and in which order it starts."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from functools import partial
+
+from proto.signaling.v1 import signaling_pb2_grpc as pb_grpc
+from services.common.bus import Bus
+from services.common.clock import monotonic, utc_now
+from services.common.config_watch import ConfigWatch
+from services.common.grpc import Server, split_address
+from services.common.ids import CALL, new_id
+from services.common.postgres import READER, Pool, close_pool, open_pool
+from services.common.spool import Spool
+from services.common.telemetry import Telemetry
+from services.signaling.adapters.config import TrunkLoader, VendorNames
+from services.signaling.adapters.events import SpooledEvents
+from services.signaling.adapters.media import LinkedMedia, open_media_link
+from services.signaling.adapters.network import Sockets
+from services.signaling.adapters.observer import CallObserver
+from services.signaling.adapters.rating import LinkedCredits, open_rating_link
+from services.signaling.adapters.routing import LinkedPlanner, open_routing_link
+from services.signaling.adapters.tcp import TcpTransport
+from services.signaling.adapters.udp import UdpSocket
+from services.signaling.app.counters import PDD_BOUNDS_S
+from services.signaling.app.switch import Switch
+from services.signaling.core.context import CAPABILITIES, Context
+from services.signaling.core.ladder import Ladders
+from services.signaling.core.trunks import TrunkTable
+from services.signaling.entrypoints.grpc import SignalingServicer
+from services.signaling.settings import SignalingSettings
+from services.signaling.sip.layer import TransactionLayer
+
+Address = tuple[str, int]
+
+
+def random_token() -> str:
+    """Sixteen hexadecimal digits nobody can guess: tags and branches."""
+    return os.urandom(8).hex()
+
+
+class SignalingService:
+    """Implements :class:`services.common.run.Service`."""
+
+    def __init__(self, settings: SignalingSettings, telemetry: Telemetry) -> None:
+        self._settings = settings
+        self._addresses = [split_address(text.strip()) for text in settings.sip.split(",")]
+        self._names = VendorNames()
+        self._bus = Bus(settings.nats_url, f"signaling-{settings.node}")
+        self._spool = Spool(settings.data_dir / "spool", settings.node, self._bus.publish)
+        self._routing = open_routing_link(settings.routing_address)
+        self._rating = open_rating_link(settings.rating_address)
+        self._media = open_media_link(settings.media_address, self._on_silence)
+        self._udp: list[UdpSocket] = []
+        self._tcp = TcpTransport(
+            on_messages=lambda messages: self._switch.receive(messages),
+            on_failed=lambda key: self._switch.on_transport_error(key),
+            on_lost=lambda peer: self._switch.on_peer_lost(peer),
+        )
+        self._pdd = telemetry.histogram(
+            "pdd_seconds", "INVITE to the first ringing or media", PDD_BOUNDS_S
+        )
+        self._observer = CallObserver(telemetry, self._pdd, monotonic)
+        self._switch = self._build_switch()
+        self._grpc = Server(settings.grpc_address)
+        self._pool: Pool | None = None
+        self._has_trunks = False
+        self._register(telemetry)
+
+    def _build_switch(self) -> Switch:
+        settings = self._settings
+        advertised = advertised_address(settings.advertised, self._addresses[0])
+        self._layer = TransactionLayer(
+            sent_by=advertised, ids=random_token, capabilities=CAPABILITIES
+        )
+        return Switch(
+            context=Context(
+                node=settings.node,
+                advertised=advertised,
+                new_tag=random_token,
+                new_call_id=lambda: os.urandom(12).hex(),
+                addresses=self._names.addresses,
+            ),
+            layer=self._layer,
+            network=Sockets(self._udp, self._tcp),
+            planner=LinkedPlanner(self._routing),
+            credits_=LinkedCredits(self._rating),
+            media=LinkedMedia(self._media, silence_timeout_ms=settings.silence_timeout_ms),
+            events=SpooledEvents(self._spool),
+            observer=self._observer,
+            ladders=Ladders(calls=settings.ladder_calls),
+            new_call_id=partial(new_id, CALL),
+            monotonic=monotonic,
+            utc_now=utc_now,
+            most_calls=settings.most_calls,
+        )
+
+    # --- life ---------------------------------------------------------------------------
+
+    async def start(self, tasks: asyncio.TaskGroup) -> None:
+        """See :meth:`services.common.run.Service.start`: sockets open last."""
+        await self._spool.open()
+        for work in (self._bus, self._spool, self._routing, self._rating, self._media, self._tcp):
+            tasks.create_task(work.run())
+        self._pool = await open_pool(
+            self._settings.postgres_dsn, role=READER, name="signaling", max_size=2
+        )
+        loader = TrunkLoader(self._pool, self._names, self._use)
+        watch = ConfigWatch(self._pool, self._bus, loader.load)
+        await watch.load()
+        tasks.create_task(watch.run())
+        tasks.create_task(loader.follow_names())
+        self._grpc.add(
+            pb_grpc.add_SignalingServicer_to_server,
+            SignalingServicer(
+                self._switch,
+                node=self._settings.node,
+                monotonic=monotonic,
+                unix_ms=lambda: round(utc_now().timestamp() * 1000),
+            ),
+        )
+        await self._grpc.start(tasks)
+        await self._open_sockets()
+
+    async def _open_sockets(self) -> None:
+        for number, address in enumerate(self._addresses, start=1):
+            sock = UdpSocket(
+                address,
+                number,
+                on_datagrams=self._switch.receive,
+                on_refused=self._switch.on_refused,
+            )
+            self._udp.append(sock)
+            await self._tcp.listen(address)
+        for sock in self._udp:
+            sock.start()
+
+    async def drain(self) -> None:
+        """See :meth:`services.common.run.Service.drain`."""
+        await self._switch.drain()
+
+    async def close(self) -> None:
+        """See :meth:`services.common.run.Service.close`."""
+        self._switch.close()
+        for sock in self._udp:
+            sock.close()
+        self._tcp.close()
+        await self._grpc.stop()
+        await self._spool.close()
+        if self._pool is not None:
+            await close_pool(self._pool)
+
+    def ready(self) -> dict[str, bool]:
+        """See :meth:`services.common.run.Service.ready`."""
+        return {
+            "trunks": self._has_trunks,
+            "routing": self._routing.connected,
+            "rating": self._rating.connected,
+            "media": self._media.connected,
+            "spool": self._spool.healthy,
+        }
+
+    def _use(self, table: TrunkTable) -> None:
+        self._switch.trunks = table
+        self._has_trunks = True
+
+    def _on_silence(self, call_id: str) -> None:
+        self._switch.on_silence(call_id)
+
+    def _register(self, telemetry: Telemetry) -> None:
+        counters, switch, spool = self._switch.counters, self._switch, self._spool
+        for name in (
+            "messages_in", "messages_out", "bytes_in", "bytes_out", "unknown_dropped", "invites",
+            "retransmissions", "send_failures", "errors", "answered",
+        ):  # fmt: skip
+            telemetry.counter(f"{name}_total", name, partial(getattr, counters, name))
+        telemetry.counter_by(
+            "reason", "calls_ended_total", "Calls by end reason", lambda: counters.ended
+        )
+        telemetry.gauge("calls", "Live calls", lambda: len(switch.calls))
+        telemetry.gauge("transactions", "Alive", lambda: self._layer.transaction_count)
+        telemetry.gauge("connections", "TCP connections", lambda: self._tcp.connections)
+        telemetry.gauge("spool_backlog", "Unpublished batches", lambda: spool.backlog)
+        telemetry.counter("spool_lost_total", "Events lost", lambda: spool.lost)
+        for what, link in (("routing", self._routing), ("rating", self._rating)):
+            telemetry.counter(
+                f"{what}_timeouts_total", "Unanswered", partial(getattr, link, "timed_out")
+            )
+
+
+def advertised_address(advertised: str, first: Address) -> str:
+    """``host:port`` as peers shall write to it."""
+    host, port = first
+    if advertised:
+        if ":" not in advertised or advertised.endswith("]"):
+            return f"{advertised}:{port}"
+        return advertised
+    if host in {"0.0.0.0", "::"}:  # noqa: S104 - compared, not bound
+        host = _outgoing_address(is_v6=host == "::")
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _outgoing_address(*, is_v6: bool) -> str:
+    """The address this machine would send from; nothing is sent to find out."""
+    family = socket.AF_INET6 if is_v6 else socket.AF_INET
+    beyond = "2001:db8::1" if is_v6 else "192.0.2.1"
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((beyond, 9))
+        except OSError:
+            return "::1" if is_v6 else "127.0.0.1"
+        return str(probe.getsockname()[0])
+
+
+def build(settings: SignalingSettings, telemetry: Telemetry) -> SignalingService:
+    """For :func:`services.common.run.run_service`."""
+    return SignalingService(settings, telemetry)

@@ -1,0 +1,27 @@
+"""Settings of signaling, from ``TANDEM_*``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from services.common.settings import ServiceSettings
+
+
+class SignalingSettings(ServiceSettings):
+    """What signaling is told by its environment."""
+
+    sip: str = "127.0.0.1:5060"
+    """Addresses to listen at, UDP and TCP on each, separated by commas."""
+    advertised: str = ""
+    """``host[:port]`` that peers shall write to; empty for the first address of ``sip``."""
+    routing_address: str = "127.0.0.1:5002"
+    rating_address: str = "127.0.0.1:5003"
+    media_address: str = "127.0.0.1:5004"
+    most_calls: Annotated[int, Field(ge=1)] = 50_000
+    """Live calls beyond which new ones get 503."""
+    ladder_calls: Annotated[int, Field(ge=0)] = 1_000
+    """Recent calls whose messages are kept; 0 keeps none."""
+    silence_timeout_ms: Annotated[int, Field(ge=0)] = 60_000
+    """A call without RTP from either side for so long is hung up; 0 = never."""

@@ -1,0 +1,112 @@
+"""Ports of signaling that answer in process, for tests of the driver over real sockets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from services.common.events import CallAnswered, CallEnded, CallRinging, CallStarted, encode
+from services.signaling.core.commands import AnswerMedia, FindRoutes, OfferMedia
+from services.signaling.core.values import Candidate, Credit, MediaAnswer, MediaStats, Plan
+
+
+class FixedPlanner:
+    """Sends every call to the same candidates."""
+
+    def __init__(self, *candidates: Candidate) -> None:
+        self.plan_now: Plan | None = Plan(account_id="acc_1", candidates=candidates)
+        self.asked: list[FindRoutes] = []
+
+    def plan(
+        self, question: FindRoutes, at_unix_ms: int, on_plan: Callable[[Plan | None], None]
+    ) -> None:
+        del at_unix_ms
+        self.asked.append(question)
+        on_plan(self.plan_now)
+
+
+class FixedCredits:
+    """Grants every call the same talk time."""
+
+    def __init__(self, credit: Credit | None = None) -> None:
+        self.credit = credit or Credit(reservation_id="rsv_1", paid_ms=3_600_000)
+        self.released: list[str] = []
+
+    def authorize(
+        self, call_id: str, sell_terms: bytes, on_credit: Callable[[Credit | None], None]
+    ) -> None:
+        del call_id, sell_terms
+        on_credit(self.credit)
+
+    def extend(
+        self,
+        call_id: str,
+        reservation_id: str,
+        sell_terms: bytes,
+        paid_ms: int,
+        on_extended: Callable[[Credit | None], None],
+    ) -> None:
+        del call_id, sell_terms
+        on_extended(Credit(reservation_id=reservation_id, paid_ms=paid_ms))
+
+    def release(self, call_id: str, reservation_id: str) -> None:
+        self.released.append(f"{call_id}/{reservation_id}")
+
+
+class EchoMedia:
+    """Passes SDP on unchanged."""
+
+    def offer(
+        self, call_id: str, ask: OfferMedia, on_answer: Callable[[MediaAnswer | None], None]
+    ) -> None:
+        del call_id
+        on_answer(MediaAnswer(sdp=ask.sdp))
+
+    def answer(
+        self, call_id: str, ask: AnswerMedia, on_answer: Callable[[MediaAnswer | None], None]
+    ) -> None:
+        del call_id
+        on_answer(MediaAnswer(sdp=ask.sdp))
+
+    def forget(self, call_id: str, attempt: int) -> None:
+        del call_id, attempt
+
+    def release(self, call_id: str, on_stats: Callable[[MediaStats | None], None]) -> None:
+        del call_id
+        on_stats(MediaStats())
+
+
+class MemoryEvents:
+    """Encodes as the real one does, and keeps the events."""
+
+    def __init__(self, *, keep: bool = True) -> None:
+        self.events: list[CallStarted | CallRinging | CallAnswered | CallEnded] = []
+        self._keep = keep
+
+    def append(self, event: CallStarted | CallRinging | CallEnded) -> None:
+        encode(event)
+        if self._keep:
+            self.events.append(event)
+
+    def persist(self, event: CallAnswered, on_durable: Callable[[bool], None]) -> None:
+        encode(event)
+        if self._keep:
+            self.events.append(event)
+        on_durable(True)
+
+    @property
+    def ended(self) -> list[CallEnded]:
+        return [event for event in self.events if isinstance(event, CallEnded)]
+
+
+class Observations:
+    """Keeps the errors."""
+
+    def __init__(self) -> None:
+        self.errors: list[BaseException] = []
+
+    def call_ended(self, event: CallEnded) -> None:
+        del event
+
+    def failed(self, what: str, error: BaseException) -> None:
+        del what
+        self.errors.append(error)
