@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
 
@@ -201,6 +202,7 @@ def _parse_media_head(head: bytes) -> tuple[bytes, int, int, bytes, bytes]:
     return kind, _number(port, 0, 65_535), _number(count or b"1", 1, 65_535), protocol, formats
 
 
+@lru_cache(maxsize=4_096)  # a switch talks to few gateways; reading an address takes 10 us
 def _parse_connection(value: bytes) -> Connection:
     fields = value.split()
     if len(fields) != 3 or fields[0] != b"IN" or fields[1] not in (b"IP4", b"IP6"):

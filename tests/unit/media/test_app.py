@@ -1,0 +1,222 @@
+"""The use cases over a relay that only remembers."""
+
+import itertools
+from collections.abc import Callable, Iterable
+
+import pytest
+
+from services.common.causes import EndReason
+from services.media.app import Limits, MediaCalls
+from services.media.core.exchange import Aim, Describe, Endpoint, Side
+from services.media.core.port_pool import NoRtpPorts
+from services.media.core.reception import Report
+from services.media.core.sdp import Family
+from services.media.ports import Reports
+from tests.unit.media.core.test_sdp import BOMBS, WEBRTC, audio
+
+
+class FakeRelay:
+    """Ports in order; every endpoint reports as many packets as its id."""
+
+    def __init__(self, pairs: int = 1_000) -> None:
+        self._pairs = pairs
+        self._ids = itertools.count(1)
+        self.open_ids: set[int] = set()
+        self.aims: list[Aim] = []
+
+    def open(self, family: Family, call_id: str) -> Endpoint:
+        assert call_id
+        if len(self.open_ids) >= self._pairs:
+            raise NoRtpPorts
+        number = next(self._ids)
+        self.open_ids.add(number)
+        return Endpoint(number, family, "203.0.113.1", 10_000 + 2 * (number % 20_000))
+
+    def aim(self, aim: Aim) -> None:
+        self.aims.append(aim)
+
+    def close(self, endpoint_ids: Iterable[int], on_closed: Callable[[Reports], None]) -> None:
+        ids = list(endpoint_ids)
+        assert self.open_ids.issuperset(ids), "closed once"
+        self.open_ids.difference_update(ids)
+        on_closed({each: Report(packets=each) for each in ids})
+
+
+class FakeOwner:
+    """A signaling process that notes what it is told."""
+
+    def __init__(self) -> None:
+        self.is_closed = False
+        self.silent: list[str] = []
+
+    def tell_silence(self, call_id: str) -> None:
+        self.silent.append(call_id)
+
+
+class Driven:
+    def __init__(self, pairs: int = 1_000) -> None:
+        self.relay = FakeRelay(pairs)
+        self.owner = FakeOwner()
+        self.calls = MediaCalls(self.relay, itertools.count(1).__next__, Limits(60.0, 600.0))
+
+    def offer(
+        self, call_id: str = "c", sdp: bytes = audio(), now: float = 0.0
+    ) -> bytes | EndReason:
+        describe = Describe(Side.CALLER, sdp, attempt=1, silence_timeout_ms=30_000)
+        return self.calls.offer(call_id, describe, self.owner, now)
+
+    def answer(
+        self, call_id: str = "c", sdp: bytes = audio(), now: float = 0.0
+    ) -> bytes | EndReason:
+        describe = Describe(Side.CALLEE, sdp, attempt=1)
+        return self.calls.answer(call_id, describe, self.owner, now)
+
+    def release(self, call_id: str = "c") -> list[tuple[Report, Report]]:
+        found: list[tuple[Report, Report]] = []
+        self.calls.release(call_id, lambda caller, callee: found.append((caller, callee)))
+        return found
+
+
+def test_call_from_offer_to_release() -> None:
+    drive = Driven()
+    assert isinstance(drive.offer(), bytes)
+    assert isinstance(drive.answer(), bytes)
+    assert [(aim.endpoint_id, aim.peer_id) for aim in drive.relay.aims] == [(1, 2), (2, 1)]
+    assert drive.release() == [(Report(packets=1), Report(packets=2))]
+    assert drive.relay.open_ids == set()
+    assert (drive.calls.live, drive.calls.released, drive.calls.packets) == (0, 1, 3)
+
+
+def test_release_twice_or_of_the_unknown_is_harmless() -> None:
+    drive = Driven()
+    drive.offer()
+    drive.release()
+    assert drive.release() == [(Report(), Report())]
+
+
+@pytest.mark.parametrize("sdp", [*BOMBS.values(), WEBRTC], ids=[*BOMBS, "webrtc"])
+def test_bad_offer_is_refused_and_leaves_nothing(sdp: bytes) -> None:
+    drive = Driven()
+    assert drive.offer(sdp=sdp) is EndReason.CODEC_MISMATCH
+    assert drive.relay.open_ids == set()
+    assert drive.calls.live == 0
+
+
+def test_bad_answer_or_second_offer_leaves_the_call_as_it_was() -> None:
+    drive = Driven()
+    drive.offer()
+    assert drive.answer(sdp=b"junk") is EndReason.CODEC_MISMATCH
+    assert isinstance(drive.answer(), bytes)
+    assert drive.offer(sdp=b"junk") is EndReason.CODEC_MISMATCH
+    assert drive.offer(sdp=WEBRTC) is EndReason.CODEC_MISMATCH
+    assert drive.relay.open_ids == {1, 2}
+    assert drive.release() == [(Report(packets=1), Report(packets=2))]
+
+
+@pytest.mark.parametrize("pairs", [0, 1])
+def test_exhaustion_is_told_and_gives_back_what_was_taken(pairs: int) -> None:
+    drive = Driven(pairs)
+    assert drive.offer() is EndReason.NO_RTP_PORTS
+    assert drive.relay.open_ids == set()
+    assert drive.calls.refusals[EndReason.NO_RTP_PORTS] == 1
+
+
+def test_exhaustion_in_an_established_call_leaves_it_alone() -> None:
+    drive = Driven(2)
+    drive.offer()
+    drive.answer()
+    assert drive.offer(sdp=audio("m=video 5000 RTP/AVP 31")) is EndReason.NO_RTP_PORTS
+    assert drive.relay.open_ids == {1, 2}
+    assert isinstance(drive.offer(), bytes)
+
+
+def test_answer_to_an_unknown_call() -> None:
+    assert Driven().answer() is EndReason.MEDIA_UNAVAILABLE
+    drive = Driven()
+    drive.offer()
+    describe = Describe(Side.CALLEE, audio(), attempt=2)
+    assert drive.calls.answer("c", describe, drive.owner, 0.0) is EndReason.MEDIA_UNAVAILABLE
+
+
+def test_forget_gives_the_attempts_ports_back() -> None:
+    drive = Driven()
+    drive.offer()
+    drive.calls.forget("c", 1, drive.owner)
+    drive.calls.forget("c", 1, drive.owner)
+    drive.calls.forget("unknown", 1, drive.owner)
+    assert drive.relay.open_ids == {1}
+
+
+def test_ten_thousand_failed_calls_leave_nothing() -> None:
+    drive = Driven()
+    for number in range(10_000):
+        call_id = str(number)
+        drive.offer(call_id)
+        drive.answer(call_id)
+        drive.offer(call_id, WEBRTC)
+        drive.calls.forget(call_id, 1, drive.owner)
+        drive.offer(call_id)
+        drive.release(call_id)
+    assert drive.relay.open_ids == set()
+    assert drive.calls.live == 0
+    assert drive.calls._call_of_endpoint == {}
+
+
+def test_silence_is_told_once_to_the_owner() -> None:
+    drive = Driven()
+    drive.offer()
+    drive.answer(now=10.0)
+    drive.calls.on_active([2], 30.0)
+    drive.calls.on_active([999], 50.0)
+    drive.calls.sweep(59.9)
+    assert drive.owner.silent == []
+    drive.calls.sweep(60.0)
+    drive.calls.sweep(61.0)
+    assert drive.owner.silent == ["c"]
+
+
+def test_orphans_are_reaped_when_quiet_and_their_owner_gone() -> None:
+    drive = Driven()
+    for call_id, extra in (("talking", ""), ("held", "a=inactive"), ("quiet", "")):
+        drive.offer(call_id, audio(extra))
+        drive.answer(call_id)
+    drive.calls.sweep(10_000.0)
+    assert drive.calls.live == 3, "their owner is there"
+    drive.owner.is_closed = True
+    drive.calls.on_active([1], 10_000.0)
+    drive.calls.sweep(10_001.0)
+    assert drive.calls.live == 1, "only the talking one"
+    assert drive.calls.reaped == 2
+    drive.calls.sweep(10_060.0)
+    assert drive.relay.open_ids == set()
+
+
+def test_held_orphan_is_given_more_time() -> None:
+    drive = Driven()
+    drive.offer("held", audio("a=inactive"))
+    drive.answer("held")
+    drive.owner.is_closed = True
+    drive.calls.sweep(599.0)
+    assert drive.calls.live == 1
+    drive.calls.sweep(600.0)
+    assert drive.calls.live == 0
+
+
+def test_new_owner_adopts_a_call() -> None:
+    drive = Driven()
+    drive.offer()
+    drive.owner.is_closed = True
+    drive.owner = FakeOwner()
+    drive.answer()
+    drive.calls.sweep(100.0)
+    assert drive.owner.silent == ["c"]
+
+
+def test_draining_refuses_new_calls_only() -> None:
+    drive = Driven()
+    drive.offer("old")
+    drive.calls.is_draining = True
+    assert isinstance(drive.answer("old"), bytes)
+    assert isinstance(drive.offer("old"), bytes)
+    assert drive.offer("new") is EndReason.MEDIA_UNAVAILABLE
+    assert drive.calls.live == 1
