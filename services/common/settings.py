@@ -26,9 +26,9 @@ class ServiceSettings(BaseSettings):
     """Where liveness, readiness, metrics and drain are served over HTTP."""
     grpc_address: str = "127.0.0.1:5001"
     """Where this service listens for others: ``host:port`` or ``unix:/path``."""
-    nats_url: str = Field("nats://127.0.0.1:4222", repr=False)
-    postgres_dsn: str = Field("postgresql://tandem@127.0.0.1:5432/tandem", repr=False)
-    clickhouse_dsn: str = Field("clickhouse://tandem@127.0.0.1:9000/tandem", repr=False)
+    nats_url: str = Field(default="nats://127.0.0.1:4222", repr=False)
+    postgres_dsn: str = Field(default="postgresql://tandem@127.0.0.1:5432/tandem", repr=False)
+    clickhouse_dsn: str = Field(default="clickhouse://tandem@127.0.0.1:9000/tandem", repr=False)
     stream_replicas: Annotated[int, Field(ge=1, le=5)] = 1
     """Copies of every JetStream stream: 1 embedded, 3 in a cluster."""
     log_level: str = "INFO"

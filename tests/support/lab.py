@@ -57,7 +57,7 @@ def document(
         {
             "name": f"buy-{name}",
             "currency": "EUR",
-            "rates": [{"prefix": "49", "price": f"0.0{order}2", "intervals": "1/1"}],
+            "rates": [{"prefix": "49", "price": f"0.0{order}2"}],
         }
         for order, name in enumerate(vendors, start=1)
     ]
@@ -72,7 +72,7 @@ def document(
         }
         for name, address in vendors.items()
     ]
-    sell = {"prefix": "49", "price": "0.06", "connect_fee": "0.001", "intervals": "1/1"}
+    sell = {"prefix": "49", "price": "0.06", "connect_fee": "0.001"}
     return {
         "accounts": [
             {"name": "customer", "currency": "EUR", "credit_limit": "1000"},

@@ -92,7 +92,10 @@ def plan(snapshot: Snapshot, request: Request, draw: Draw) -> Plan | Refusal:
     usable, dropped = _judge(snapshot, customer, request, called, draw)
     if not usable:
         because = f"none of {len(dropped)} vendors can take the call"
-        return _refused(request, customer, called, EndReason.NO_ROUTE, because, sell, dropped)
+        # A vendor that would do, were it not full, tells the customer to come back later.
+        is_full = any(each.verdict is Verdict.CAPACITY for each in dropped)
+        reason = EndReason.VENDOR_CAPACITY if is_full else EndReason.NO_ROUTE
+        return _refused(request, customer, called, reason, because, sell, dropped)
     usable.sort()
     return Plan(
         customer=customer,

@@ -221,6 +221,12 @@ def test_every_vendor_that_is_dropped_is_told_with_its_reason() -> None:
     }
 
 
+def test_when_only_full_vendors_would_do_the_customer_hears_of_capacity() -> None:
+    both = switch(vendor("unrated", row("33", 1)), vendor("busy", row("49", 1), max_calls=1))
+    assert refused(both, busy=("vtr_busy",)).reason is EndReason.VENDOR_CAPACITY
+    assert refused(switch(vendor("unrated", row("33", 1)))).reason is EndReason.NO_ROUTE
+
+
 def test_usable_vendors_beyond_the_attempts_allowed_are_told() -> None:
     vendors = [vendor(name, row("", at)) for at, name in enumerate("abc", start=1)]
     decision = planned(switch(*vendors, buyer=customer(max_attempts=2)))
