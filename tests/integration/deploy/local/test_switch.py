@@ -5,7 +5,9 @@ import os
 import select
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import asyncpg
@@ -135,6 +137,18 @@ def test_stopping_before_the_start_and_twice_is_harmless(tmp_path: Path) -> None
     LocalSwitch(options(tmp_path)).stop()
     with LocalSwitch(options(tmp_path, fsync=False)) as switch:
         switch.stop()
+
+
+def test_a_start_can_be_cut_short(tmp_path: Path) -> None:
+    begun = threading.Event()
+    switch = LocalSwitch(options(tmp_path, fsync=False), lambda _: begun.set())
+    with ThreadPoolExecutor(1) as other:
+        starting = other.submit(switch.start)
+        assert begun.wait(20.0)
+        switch.stop()
+        with pytest.raises(StartFailed, match="told to stop"):
+            starting.result()
+    assert [switch.pid(name) for name in SERVERS] == [None, None, None]
 
 
 PROGRAM = """
