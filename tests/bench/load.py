@@ -2,6 +2,8 @@
 
 import csv
 import statistics
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,8 +63,12 @@ def run(
     seconds: int,
     hold_ms: int = 0,
     called: str = "4912345678",
+    at_peak: Callable[[], None] | None = None,
 ) -> Outcome:
-    """Place ``rate * seconds`` calls through ``switch``, with SIPp at both ends."""
+    """Place ``rate * seconds`` calls through ``switch``, with SIPp at both ends.
+
+    ``at_peak`` is called once all of them are placed; they are up then if ``hold_ms`` is longer.
+    """
     calls = rate * seconds
     uas = Sipp(folder, "vendor", scenarios.VENDOR, vendor)
     uac = Sipp(folder, "caller", CALLER, caller, switch, rate=rate, hold_ms=hold_ms)
@@ -75,6 +81,9 @@ def run(
     uas.start()
     uac.start()
     try:
+        if at_peak is not None:
+            time.sleep(seconds + 1.5)
+            at_peak()
         uac.wait()
     finally:
         uac.stop()

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import httpx
+from clickhouse_driver import Client
 
 from deploy.local.settings import Options
 from deploy.local.switch import LocalSwitch
@@ -176,6 +177,12 @@ class Lab:
             after = page.get("next")
             if not after:
                 return rows
+
+    def record_count(self) -> int:
+        """How many records ClickHouse holds."""
+        with Client.from_url(self.switch.addresses.clickhouse_dsn) as client:
+            ((count,),) = client.execute("SELECT count() FROM cdr FINAL")
+        return int(count)
 
     def wait_cdrs(self, count: int, *, within_s: float = 30.0, **filters: object) -> list[Any]:
         """Exactly ``count`` records that match; more is a failure at once, fewer after a while."""
