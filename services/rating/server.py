@@ -79,7 +79,8 @@ class RatingService:
         self._observe(desk, settler, clerk, cashier, upkeep, ledger)
         RatingEntry(desk, cashier).add_to(self._server)
         await self._server.start(tasks)
-        await BusEntry(self._bus, settler, clerk).start(tasks)
+        entry = BusEntry(self._bus, settler, clerk, redeliver_s=settings.redeliver_s)
+        await entry.start(tasks)
         tasks.create_task(watch.run())
         tasks.create_task(upkeep.run())
         self._is_up = True

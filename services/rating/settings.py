@@ -20,3 +20,6 @@ class RatingSettings(ServiceSettings):
     """Longest settlement transaction."""
     config_poll_s: Annotated[float, Field(gt=0)] = 3.0
     """How often the configuration's revision is looked at when nothing is heard of a change."""
+    redeliver_s: Annotated[float, Field(ge=1, le=600)] = 15.0
+    """What a process that died had in hand is given to another this much later. Everything is
+    idempotent, so exceeding it costs work, nothing else."""

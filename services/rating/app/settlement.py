@@ -140,10 +140,11 @@ class Settler:
 
     async def _book_all(self, settlements: list[Settlement]) -> None:
         debits = _debits(settlements)
-        booked = await self._ledger.book(debits) if debits else frozenset[str]()
+        booked = set(await self._ledger.book(debits)) if debits else set()
         self.repeated += len(debits) - len(booked)
         for one in settlements:
             self._free(one, booked_here=one.customer_key in booked)
+            booked.discard(one.customer_key)  # a double in this very batch was not booked again
 
     async def _book_alone(self, batch: _Batch, position: int, one: Settlement) -> Settlement:
         """One call of a batch the database refused; without charges if it is the culprit."""

@@ -26,8 +26,9 @@ _RECORD_PAUSE_S = 0.2
 class BusEntry:
     """The consumers of one rating process; they share the work of all of them."""
 
-    def __init__(self, bus: Bus, settler: Settler, clerk: Clerk) -> None:
+    def __init__(self, bus: Bus, settler: Settler, clerk: Clerk, *, redeliver_s: float) -> None:
         self._bus = bus
+        self._redeliver_s = redeliver_s
         self._settler = settler
         self._clerk = clerk
 
@@ -35,12 +36,22 @@ class BusEntry:
         """Consume until the tasks are cancelled."""
         tasks.create_task(
             self._bus.consume(
-                CALLS_STREAM, ENDED_SUBJECT, SETTLE_DURABLE, self._on_ended, batch=_SETTLE_BATCH
+                CALLS_STREAM,
+                ENDED_SUBJECT,
+                SETTLE_DURABLE,
+                self._on_ended,
+                batch=_SETTLE_BATCH,
+                ack_wait_s=self._redeliver_s,
             )
         )
         tasks.create_task(
             self._bus.consume(
-                CDR_STREAM, RATED_SUBJECT, RECORD_DURABLE, self._on_rated, batch=_RECORD_BATCH
+                CDR_STREAM,
+                RATED_SUBJECT,
+                RECORD_DURABLE,
+                self._on_rated,
+                batch=_RECORD_BATCH,
+                ack_wait_s=self._redeliver_s,
             )
         )
         await self._bus.subscribe_core(RATED_SUBJECT, self._on_seen)

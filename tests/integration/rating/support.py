@@ -153,6 +153,25 @@ class Bank:
                 Decimal(balance),
             )
 
+    async def ensure_account(
+        self, account_id: str, balance: str = "0", *, credit_limit: str = "0"
+    ) -> None:
+        """The account, opened by whichever test needs it first."""
+        known = await self.pool.fetchval("SELECT 1 FROM config.account WHERE id = $1", account_id)
+        if not known:
+            await self.open_account(account_id, balance, credit_limit=credit_limit)
+
+    async def spent(self, account_id: str) -> Decimal:
+        """What calls took from the account, by the ledger."""
+        return await self._number(
+            "SELECT coalesce(sum(amount), 0) FROM money.transfer"
+            " WHERE debit = $1 AND kind = 'call'",
+            account_id,
+        )
+
+    async def expire_all_leases(self) -> None:
+        await self.pool.execute("UPDATE money.lease SET expires_at = now() - interval '1 s'")
+
     async def set_enabled(self, account_id: str, *, enabled: bool) -> None:
         async with self.pool.acquire() as connection:
             await connection.execute("SET ROLE tandem_api")
