@@ -8,16 +8,16 @@ of our own processes at a tenth of the cost, and every gRPC client there is.
 
 import asyncio
 import secrets
-import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar, cast
 
 import grpc
 
+from services.common.door import Accept, Door, Rooms, Visitors
 from services.common.errors import Invalid, SwitchError, Unavailable
-from services.common.link import PREAMBLE, EventT, ItemT, LinkMethod, ReplyT
+from services.common.link import EventT, ItemT, LinkMethod, ReplyT
 from services.common.link_server import LinkConnection, OnItems, serve_stream
 from services.common.logs import get_logger
 
@@ -26,15 +26,11 @@ log = get_logger(__name__)
 ServicerT = TypeVar("ServicerT")
 _Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 _Continuation: TypeAlias = "Callable[[grpc.HandlerCallDetails], Awaitable[_Handler | None]]"
-_Accept: TypeAlias = Callable[[asyncio.Transport], asyncio.Protocol]
 
 _OPTIONS = (
     ("grpc.max_receive_message_length", 16 * 1024 * 1024),
     ("grpc.max_send_message_length", 16 * 1024 * 1024),
 )
-_LONGEST_PREAMBLE = 256
-"""Bytes a connection may send before it has said what it is."""
-_PREAMBLE_TIMEOUT_S = 10.0
 _FIELD_KEY = "tandem-field"
 
 
@@ -48,8 +44,9 @@ class Server:
     def __init__(self, address: str) -> None:
         self._address = address
         self._grpc = grpc.aio.server(interceptors=[_StatusOfErrors()], options=_OPTIONS)
-        self._links: dict[bytes, _Accept] = {}
+        self._links: dict[bytes, Accept] = {}
         self._listener: asyncio.Server | None = None
+        self._visitors = Visitors()
 
     def add(
         self, register: Callable[[ServicerT, grpc.aio.Server], None], servicer: ServicerT
@@ -67,8 +64,10 @@ class Server:
         (The last handler added for a method wins, and the generated one knows no link.)
         """
 
-        def accept(transport: asyncio.Transport) -> asyncio.Protocol:
-            return LinkConnection(method, on_items, transport)
+        def accept(
+            transport: asyncio.Transport, visitors: Visitors
+        ) -> LinkConnection[ItemT, ReplyT, EventT]:
+            return LinkConnection(method, on_items, transport, visitors)
 
         async def stream(requests: AsyncIterator[bytes], _context: object) -> AsyncIterator[bytes]:
             async for batch in serve_stream(requests, method, on_items):
@@ -94,8 +93,10 @@ class Server:
         await self._grpc.start()
         loop = asyncio.get_running_loop()
 
-        def door() -> _Door:
-            return _Door(self._links, behind.partition(":")[2], tasks)
+        rooms = Rooms(self._links, behind.partition(":")[2], self._visitors, tasks)
+
+        def door() -> Door:
+            return Door(rooms)
 
         if self._address.startswith("unix:"):
             path = self._address.removeprefix("unix:")
@@ -109,6 +110,7 @@ class Server:
         if self._listener is not None:
             self._listener.close()
         await self._grpc.stop(grace_s)
+        self._visitors.close_all()
         if self._address.startswith("unix:"):
             _remove_socket(self._address)
 
@@ -201,103 +203,3 @@ def _address_behind(address: str) -> str:
     if address.startswith("unix:") and len(address) < 100:  # 108 bytes is the system's limit
         return address + ".grpc"
     return f"unix-abstract:tandem-{secrets.token_hex(16)}"
-
-
-class _Door(asyncio.Protocol):
-    """A new connection, until its first line has told what it is."""
-
-    def __init__(
-        self, links: Mapping[bytes, _Accept], behind: str, tasks: asyncio.TaskGroup
-    ) -> None:
-        self._links = links
-        self._behind = behind
-        self._tasks = tasks
-        self._head = b""
-        self._late: asyncio.TimerHandle | None = None
-        self._transport: asyncio.Transport | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Wait for the first line, but not for ever."""
-        self._transport = transport = cast("asyncio.Transport", transport)  # uvloop's own class
-        loop = asyncio.get_running_loop()
-        self._late = loop.call_later(_PREAMBLE_TIMEOUT_S, transport.abort)
-
-    def connection_lost(self, _exc: Exception | None) -> None:
-        """Nothing was begun, so nothing ends."""
-        if self._late is not None:
-            self._late.cancel()
-
-    def data_received(self, data: bytes) -> None:
-        """Decide once there is a line, or too much without one."""
-        self._head += data
-        line, found, _ = self._head.partition(b"\n")
-        transport = self._transport
-        if transport is None or (not found and len(self._head) < _LONGEST_PREAMBLE):
-            return
-        if self._late is not None:
-            self._late.cancel()
-        if not line.startswith(PREAMBLE):
-            transport.pause_reading()
-            self._tasks.create_task(_splice(transport, self._head, self._behind))
-            return
-        accept = self._links.get(line.removeprefix(PREAMBLE))
-        if accept is None:
-            log.error("link.unknown_method", line=repr(line[:100]))
-            transport.abort()
-            return
-        # A client sends nothing after its preamble until it has been accepted.
-        transport.set_protocol(accept(transport))
-
-
-async def _splice(front: asyncio.Transport, head: bytes, behind: str) -> None:
-    loop = asyncio.get_running_loop()
-    path = "\0" + behind if not behind.startswith("/") else behind
-    pipe = _Pipe(front)
-    try:
-        async with asyncio.timeout(_PREAMBLE_TIMEOUT_S):
-            # uvloop knows no abstract names; and connecting to a local socket never blocks.
-            passage = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            passage.setblocking(False)
-            passage.connect(path)
-            back, _ = await loop.create_unix_connection(lambda: pipe, sock=passage)
-    except OSError as error:
-        log.warning("grpc.unreachable", error=str(error))
-        front.abort()
-        return
-    back.write(head)
-    front.set_protocol(_Pipe(back))
-    if front.is_closing():
-        back.close()
-    else:
-        front.resume_reading()
-
-
-class _Pipe(asyncio.Protocol):
-    """Passes what one transport receives to another, no faster than that one takes it."""
-
-    def __init__(self, to: asyncio.Transport) -> None:
-        self._to = to
-
-    def data_received(self, data: bytes) -> None:
-        """Pass it on."""
-        self._to.write(data)
-
-    def eof_received(self) -> bool:
-        """Pass the end on, and keep the other direction open."""
-        if self._to.can_write_eof() and not self._to.is_closing():
-            self._to.write_eof()
-        return True
-
-    def pause_writing(self) -> None:
-        """Our own side is full: whoever feeds it has to wait."""
-        if not self._to.is_closing():
-            self._to.pause_reading()
-
-    def resume_writing(self) -> None:
-        """Our own side has room again."""
-        if not self._to.is_closing():
-            self._to.resume_reading()
-
-    def connection_lost(self, _exc: Exception | None) -> None:
-        """One end is gone, so the other goes."""
-        self._to.close()

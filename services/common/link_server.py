@@ -11,6 +11,7 @@ from typing import Generic, Protocol, TypeAlias, TypeVar
 
 from google.protobuf.message import DecodeError
 
+from services.common.door import Visitors
 from services.common.link import (
     _EVENTS_TAG,
     _HEAD,
@@ -59,6 +60,7 @@ class LinkConnection(asyncio.Protocol, Generic[ItemT, ReplyT, EventT]):
         method: LinkMethod[ItemT, ReplyT, EventT],
         on_items: OnItems[ItemT, ReplyT, EventT],
         transport: asyncio.Transport,
+        visitors: Visitors,
     ) -> None:
         self._method = method
         self._on_items = on_items
@@ -66,6 +68,7 @@ class LinkConnection(asyncio.Protocol, Generic[ItemT, ReplyT, EventT]):
         self._outbox = Outbox(asyncio.get_running_loop())
         self._outbox.transport = transport
         self._transport = transport
+        self._leave = visitors.admit(self.close)
         self.is_closed = False
         transport.write(bytes(_HEAD))  # accepted
 
@@ -100,6 +103,11 @@ class LinkConnection(asyncio.Protocol, Generic[ItemT, ReplyT, EventT]):
         """See :class:`Replies`."""
         self._add(_EVENTS_TAG, event)
 
+    def close(self) -> None:
+        """Send what is gathered, then close."""
+        self._outbox.flush()
+        self._transport.close()
+
     def _add(self, tag: bytes, message: Serialisable) -> None:
         if self.is_closed:
             return
@@ -113,6 +121,7 @@ class LinkConnection(asyncio.Protocol, Generic[ItemT, ReplyT, EventT]):
         """Drop what is sent from now on."""
         self.is_closed = True
         self._outbox.close()
+        self._leave()
 
 
 class _StreamReplies(Generic[ReplyT, EventT]):
