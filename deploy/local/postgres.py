@@ -30,6 +30,8 @@ INITDB_TIMEOUT_S = 120.0
 LEFTOVER_TIMEOUT_S = 30.0
 """How long a predecessor, found alive, may take to stop."""
 
+_COPY_PREFIX = "tandem-postgres-"
+
 _SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
@@ -140,6 +142,7 @@ class Postgres:
             self._descriptor = None
         if self._copy is not None:
             self._copy.cleanup()
+            self._copy_note.unlink(missing_ok=True)
             self._copy = None
 
     @property
@@ -176,8 +179,23 @@ class Postgres:
         account = self._account
         if account is None or self._copy or can_walk_to(self._programs / "bin", account):
             return
-        self._copy = tempfile.TemporaryDirectory(prefix="tandem-postgres-")
+        self._remove_left_copy()
+        self._copy = tempfile.TemporaryDirectory(prefix=_COPY_PREFIX)
+        self._copy_note.write_text(self._copy.name)
         self._programs = copy_programs(self._programs, Path(self._copy.name))
+
+    @property
+    def _copy_note(self) -> Path:
+        """Says where the copy is; not in the folder, whose content the server may change."""
+        return self._folder.with_name(f"{self._folder.name}.programs")
+
+    def _remove_left_copy(self) -> None:
+        """Remove what a supervisor that was killed could not."""
+        if self._copy_note.exists():
+            left = Path(self._copy_note.read_text())
+            if left.name.startswith(_COPY_PREFIX) and not left.is_symlink():
+                shutil.rmtree(left, ignore_errors=True)
+            self._copy_note.unlink()
 
     def _initialise(self) -> None:
         """Create the cluster under another name first: half of one is never taken for whole."""

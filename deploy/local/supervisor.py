@@ -151,7 +151,7 @@ class Keeper:
     async def _live(self) -> str:
         """One life of the process; returns how it ended."""
         try:
-            await asyncio.to_thread(self.unit.prepare)
+            await _to_its_end(self.unit.prepare)
             command = self.unit.command()
             self._tell(Phase.STARTING)
             process = await children.spawn(command, self._log)
@@ -243,6 +243,20 @@ async def together(work: Iterable[Coroutine[object, object, None]]) -> None:
     async with asyncio.TaskGroup() as tasks:
         for coroutine in work:
             tasks.create_task(coroutine)
+
+
+async def _to_its_end(work: Callable[[], None]) -> None:
+    """Run ``work`` in a thread; when cancelled, wait for it all the same.
+
+    A thread cannot be stopped, and what it works on is about to be cleared away.
+    """
+    working = asyncio.get_running_loop().run_in_executor(None, work)
+    try:
+        await asyncio.shield(working)
+    except asyncio.CancelledError:
+        await asyncio.wait((working,))
+        working.exception()  # seen, and of no interest any more
+        raise
 
 
 async def _wait(event: asyncio.Event, limit_s: float) -> None:

@@ -26,10 +26,13 @@ def _problem(response: httpx.Response) -> str:
         body = response.json()
     except ValueError:
         return f"{response.status_code} {response.text[:500]}"
-    lines = [f"{body.get('title', 'Error')}: {body.get('detail', '')} [{body.get('code', '')}]"]
+    detail = "" if body.get("errors") else f": {body.get('detail', '')}"
+    lines = [f"{body.get('title', 'error')}{detail} [{body.get('code', response.status_code)}]"]
     for error in body.get("errors", []):
-        where = error.get("pointer") or error.get("field") or ""
-        lines.append(f"  {where}: {error.get('detail') or error.get('reason') or error}")
+        where = error.get("path") or ""
+        if "row" in error:
+            where = f"row {error['row']}, column {error['column']}"
+        lines.append(f"  {where}: {error['reason']}")
     return "\n".join(lines)
 
 

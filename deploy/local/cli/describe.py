@@ -1,7 +1,6 @@
 """``apply``: reads a switch described in YAML, and shows what it changed."""
 
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -41,22 +40,17 @@ _MARKS = {"created": "[green]+[/]", "changed": "[yellow]~[/]"}
 
 def show(answer: Json) -> None:
     """One line for every object created or changed, and the old and new value of each field."""
-    touched = 0
-    for change in answer["changes"]:
-        if change["action"] == "unchanged":
+    for one in answer["objects"]:
+        if one["action"] == "unchanged":
             continue
-        touched += 1
-        console.print(f"{_MARKS[change['action']]} {change['kind']} {change['name']}")
-        for field, values in (change.get("fields") or {}).items():
-            console.print(f"    {field}: {_text(values)}")
-        if change.get("rates"):
-            console.print("    rates: " + ", ".join(f"{v} {k}" for k, v in change["rates"].items()))
-    total = len(answer["changes"])
-    tense = "would change" if answer["dry_run"] else "changed"
-    console.print(f"{touched} of {total} {tense}, {total - touched} unchanged")
-
-
-def _text(values: Any) -> str:  # noqa: ANN401 - whatever JSON holds
-    if isinstance(values, dict) and {"from", "to"} <= values.keys():
-        return f"{values['from']} -> {values['to']}"
-    return str(values)
+        console.print(f"{_MARKS[one['action']]} {one['kind']} {one['name']}")
+        for field, values in one["changes"].items():
+            console.print(f"    {field}: {values['old']} -> {values['new']}")
+        counts = one.get("rates", {})
+        if any(counts.get(name) for name in ("added", "changed", "ended")):
+            console.print("    rates: " + ", ".join(f"{n} {what}" for what, n in counts.items()))
+    verb = "would be " if answer["dry_run"] else ""
+    console.print(
+        f"{answer['created']} {verb}created, {answer['changed']} {verb}changed, "
+        f"{answer['unchanged']} unchanged"
+    )

@@ -4,6 +4,8 @@ It shares no code with the switch, so that what it understands is what a strange
 """
 
 import asyncio
+import contextlib
+import itertools
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -201,6 +203,24 @@ class Caller(Phone):
             ],
             body,
         )
+
+    async def wait_known(self, *, timeout_s: float = 15.0) -> None:
+        """Ask with OPTIONS until the switch answers: it is silent to addresses it does not know.
+
+        Raises:
+            TimeoutError: it never does.
+        """
+        uri = f"sip:{self._switch[0]}:{self._switch[1]}"
+        async with asyncio.timeout(timeout_s):
+            for sequence in itertools.count(1):
+                ping = self._request("OPTIONS", sequence, uri, f"<{uri}>", "ping")
+                self.send(ping, self._switch)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(0.2):
+                        await self._responses.get()
+                        break
+        self.log.clear()
+        self._call_id = f"{secrets.token_hex(8)}@{self.host}"
 
     async def call(self, caller: str, called: str, *, timeout_s: float = 20.0) -> None:
         """Dial and wait for the answer.
