@@ -83,6 +83,9 @@ class Spool:
         self._committed_at = 0.0
         self._close_at: asyncio.TimerHandle | None = None
         self._ready: deque[Batch] = deque()
+        self._in_flight: set[tuple[int, int]] = set()
+        self._bus_takes = asyncio.Event()
+        self._bus_takes.set()
         self._work = asyncio.Event()
         self._settled = asyncio.Event()
         self._held_bytes = 0
@@ -163,7 +166,9 @@ class Spool:
                     self._work.clear()
                     continue
                 await window.acquire()
-                tasks.create_task(self._deliver(self._ready.popleft(), window))
+                batch = self._ready.popleft()
+                self._in_flight.add(batch.key)
+                tasks.create_task(self._deliver(batch, window))
 
     async def close(self, *, timeout_s: float = 5.0) -> None:
         """Commit what is in memory, publish what can be within ``timeout_s``, let go.
@@ -256,9 +261,7 @@ class Spool:
             batch.events = None
 
     def _on_disk_failed(self, entries: list[_Entry], error: OSError) -> None:
-        if self.healthy:
-            log.error("spool.disk_failed", folder=str(self._folder), error=str(error))
-        self.healthy = False
+        was_healthy, self.healthy = self.healthy, False
         kept = [entry for entry in entries if entry.on_durable is None]
         refused = [entry for entry in entries + self._waiting if entry.on_durable is not None]
         self._waiting = kept + [entry for entry in self._waiting if entry.on_durable is None]
@@ -270,6 +273,8 @@ class Spool:
             if entry.on_durable is not None:
                 self._loop.call_soon(entry.on_durable, False)
         self._commit_by(self._loop.time() + _RETRY_DISK_S)
+        if was_healthy:  # told last: where the disk is full, the log may be as well
+            log.error("spool.disk_failed", folder=str(self._folder), error=str(error))
 
     def _on_disk_works(self) -> None:
         if not self.healthy:
@@ -324,6 +329,7 @@ class Spool:
             await self._publish_until_stored(batch, payload)
             self._on_stored(batch)
         finally:
+            self._in_flight.discard(batch.key)
             window.release()
 
     async def _read(self, batch: Batch) -> list[bytes]:
@@ -338,13 +344,18 @@ class Spool:
         pause_s, longest_s = _RETRY_BUS_S
         msg_id = message_id(self._node, batch.epoch, batch.seq)
         while True:
+            # While the bus refuses, only the oldest batch knocks: the others follow in order.
+            if not self._bus_takes.is_set() and batch.key != min(self._in_flight):
+                await self._bus_takes.wait()
             try:
                 await self._publish(batch.subject, payload, msg_id)
             except Unavailable:
                 self.retries += 1
+                self._bus_takes.clear()
                 await asyncio.sleep(pause_s)
                 pause_s = min(pause_s * 2, longest_s)
             else:
+                self._bus_takes.set()
                 return
 
     def _on_stored(self, batch: Batch) -> None:
