@@ -178,3 +178,14 @@ NO_ANSWER_VENDOR = scenario(
     reply_in_dialog("487 Request Terminated"),
     receive("ACK"),
 )
+
+LATE_OFFERED_VENDOR = scenario(
+    "vendor is asked for the offer, and answered in the ACK",
+    receive("INVITE"),
+    RINGING,
+    ANSWER,
+    '<recv request="ACK"><action><ereg regexp="m=audio [1-9][0-9]+" search_in="body"'
+    ' check_it="true" assign_to="answer"/><log message="[call_id] acked [$answer]"/></action>'
+    "</recv>",
+    *HUNG_UP_ON,
+)

@@ -1,11 +1,13 @@
 """A whole switch for a test: five services on free ports, a customer, two vendors, and the API."""
 
+import secrets
 import shutil
 import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -19,6 +21,9 @@ from tests.support.sipp import Address
 SWITCH_HOST = "127.0.0.1"
 CALLER_HOST = "127.0.0.2"
 VENDOR_HOST = "127.0.0.3"
+
+CALLED = "4912345678"
+"""What SIPp dials unless told otherwise."""
 
 T = TypeVar("T")
 
@@ -48,6 +53,27 @@ def eventually(look: Callable[[], T | None], *, within_s: float = 20.0, what: st
             raise AssertionError(f"{what or look} did not happen within {within_s} s")
         pause.wait(0.05)
     return result
+
+
+def answers_options(switch: Address, host: str) -> bool | None:
+    """Whether the switch answers OPTIONS from ``host``: it is silent to strangers."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as phone:
+        phone.bind((host, 0))
+        phone.settimeout(0.2)
+        mark = secrets.token_hex(6)
+        request = (
+            f"OPTIONS sip:{switch[0]}:{switch[1]} SIP/2.0\r\n"
+            f"Via: SIP/2.0/UDP {host}:{phone.getsockname()[1]};branch=z9hG4bK{mark}\r\n"
+            f"From: <sip:lab@{host}>;tag={mark}\r\nTo: <sip:{switch[0]}>\r\n"
+            f"Call-ID: {mark}\r\nCSeq: 1 OPTIONS\r\nMax-Forwards: 70\r\n"
+            "Content-Length: 0\r\n\r\n"
+        )
+        phone.sendto(request.encode(), switch)
+        try:
+            phone.recv(65_535)
+        except TimeoutError:
+            return None
+        return True
 
 
 def document(
@@ -154,9 +180,20 @@ class Lab:
         assert response.is_success, response.text
         return response.json()
 
-    def apply(self, body: dict[str, Any]) -> Any:
+    def apply(self, body: dict[str, Any]) -> None:
         """Describe the switch, and wait until signaling and routing go by it."""
-        return self.post("/v1/apply", body)
+        self.post("/v1/apply", body)
+        for trunk in body["customer_trunks"]:
+            eventually(partial(self._routed, trunk["name"]), what="routes known")
+            for address in trunk["addresses"]:
+                host = address.partition(":")[0]
+                eventually(partial(answers_options, self.sip, host), what="trunk known")
+
+    def _routed(self, trunk: str) -> bool | None:
+        order = {"customer_trunk": trunk, "called": CALLED}
+        plan = self.post("/v1/simulations", order)
+        considered = plan["explanation"].get("considered", ())
+        return len(considered) >= len(self.vendors) or None
 
     def account(self, name: str) -> dict[str, Any]:
         """One account, balance included."""
