@@ -152,6 +152,10 @@ class MediaCalls:
 
         self._close(endpoint_ids, on_closed)
 
+    def flush(self) -> None:
+        """Have orders obeyed before the replies that follow from them are sent."""
+        self._relay.flush()
+
     def on_active(self, endpoint_ids: Iterable[int], now: float) -> None:
         """Endpoints that took packets lately."""
         for endpoint_id in endpoint_ids:

@@ -28,3 +28,6 @@ class Relay(Protocol):
 
     def close(self, endpoint_ids: Iterable[int], on_closed: Callable[[Reports], None]) -> None:
         """Give endpoints back; ``on_closed`` is called once, with what they counted."""
+
+    def flush(self) -> None:
+        """Send the orders given so far: packets provoked by what is said next find them obeyed."""

@@ -50,6 +50,8 @@ class MediaLink:
                     self._release(item, replies)
                 case _:
                     replies.send(MediaReply(id=item.id, error=EndReason.INTERNAL_ERROR))
+        # Replies leave when this returns.
+        self._calls.flush()
 
     def _release(self, item: MediaItem, replies: Replies[MediaReply, MediaEvent]) -> None:
         item_id = item.id

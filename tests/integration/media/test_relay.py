@@ -142,6 +142,7 @@ async def test_hold_with_a_null_address_mutes_and_resume_speaks(
     switch.answer(Side.CALLEE, callee.sdp())
     await switch.settle()
     callee.talk()
+    await switch.settle()  # also for what came before it on other sockets
     switch.offer(Side.CALLER, caller.sdp())
     switch.answer(Side.CALLEE, callee.sdp())
     await switch.settle()

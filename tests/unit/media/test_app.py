@@ -41,6 +41,9 @@ class FakeRelay:
         self.open_ids.difference_update(ids)
         on_closed({each: Report(packets=each) for each in ids})
 
+    def flush(self) -> None:
+        """Orders are obeyed at once."""
+
 
 class FakeOwner:
     """A signaling process that notes what it is told."""

@@ -40,9 +40,14 @@ def disconnect(sock: socket.socket) -> None:
 
 
 class RelayEndpoint:
-    """One port pair; ``switch`` is told when another handler should read the RTP socket."""
+    """One port pair, not aimed yet.
+
+    ``switch`` is told when another handler should read the RTP socket; ``catch_up`` carries out
+    orders that have arrived, and may find among them where this endpoint is aimed, or its end.
+    """
 
     __slots__ = (
+        "_catch_up",
         "_guard",
         "_is_fast",
         "_latch",
@@ -66,13 +71,12 @@ class RelayEndpoint:
     def __init__(
         self,
         endpoint_id: int,
-        rtp: socket.socket,
-        rtcp: socket.socket,
+        sockets: tuple[socket.socket, socket.socket],
         switch: Callable[[int, Handler], None],
+        catch_up: Callable[[], None],
     ) -> None:
         self.id = endpoint_id
-        self.rtp = rtp
-        self.rtcp = rtcp
+        self.rtp, self.rtcp = sockets
         self.peer: RelayEndpoint | None = None
         self.reception = Reception()
         self.refused = 0
@@ -80,7 +84,8 @@ class RelayEndpoint:
         self.noted = 0
         self.emit: Callable[[memoryview], object] = _discard
         self._switch = switch
-        self._receive_into = rtp.recv_into
+        self._catch_up = catch_up
+        self._receive_into = self.rtp.recv_into
         self._remote: Aim | None = None
         self._revision = -1
         self._latch = Latch(None)
@@ -89,7 +94,7 @@ class RelayEndpoint:
         self._guard: socket.socket | None = None
         self._is_fast = False
         # A socket that outlived another worker may still be connected.
-        disconnect(rtp)
+        disconnect(self.rtp)
 
     def aim(self, aim: Aim, peer: "RelayEndpoint | None") -> None:
         """Follow what control says of both parties; the same again changes nothing."""
@@ -126,11 +131,16 @@ class RelayEndpoint:
 
     def on_checked(self, now_ns: int) -> None:
         """Relay one packet if it is the peer's; may latch."""
+        if self._remote is None:
+            # The order that makes this packet welcome may be in the same round, behind it.
+            self._catch_up()
         if self._take_checked(now_ns) and self._latch.rank is Rank.EXACT:
             self._fasten(now_ns)
 
     def on_rtcp(self, _now_ns: int) -> None:
         """Relay one RTCP packet by the same rules; it can never move the RTP latch."""
+        if self._remote is None:
+            self._catch_up()
         try:
             size, source = self.rtcp.recvfrom_into(_BUFFER)
         except OSError:

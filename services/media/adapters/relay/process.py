@@ -130,9 +130,13 @@ class RelayProcess:
 
     def _schedule(self) -> None:
         if self._flush_at is None:
-            self._flush_at = asyncio.get_running_loop().call_soon(self._flush)
+            self._flush_at = asyncio.get_running_loop().call_soon(self.flush)
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Send the orders gathered so far."""
+        if self._flush_at is None:
+            return
+        self._flush_at.cancel()
         self._flush_at = None
         if self._control is None:
             self._flush_without_worker()

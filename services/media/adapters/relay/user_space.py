@@ -128,6 +128,11 @@ class UserSpaceRelay:
         # One call's endpoints are all with one worker.
         opened[0][1].close([endpoint.id for endpoint, _ in opened], give_back)
 
+    def flush(self) -> None:
+        """See :meth:`services.media.ports.Relay.flush`."""
+        for worker in self._workers:
+            worker.flush()
+
     def _bind(self, interface: Interface) -> tuple[int, socket.socket, socket.socket]:
         pool = self._pools[interface.family]
         for _ in range(_BIND_ATTEMPTS):
