@@ -1,4 +1,4 @@
-"""kill -9 of each server under load, started again ten seconds later: nothing lost, nothing double."""
+"""kill -9 of each server under load, started again ten seconds later: nothing lost or double."""
 
 import os
 import signal
