@@ -43,6 +43,8 @@ class Refilled:
     """What the account has left beyond all its leases."""
     is_new: bool
     """The lease row did not exist before."""
+    is_shared: bool
+    """Other processes hold money of the account too."""
     policy: Policy
 
 
@@ -164,6 +166,13 @@ class Outlet(Protocol):
 
     async def publish(self, batch: RatedBatch, message_id: str) -> None:
         """Hand a batch over durably, once per ``message_id``. Raises ``Unavailable``."""
+
+
+class Crier(Protocol):
+    """The ear of the other rating processes."""
+
+    async def scarce(self, account_id: str) -> None:
+        """Ask them to return at once what they hold free of this account; it may go unheard."""
 
 
 class Records(Protocol):

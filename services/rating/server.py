@@ -11,6 +11,7 @@ from services.common.logs import get_logger
 from services.common.postgres import Pool, close_pool, open_pool
 from services.common.telemetry import Telemetry
 from services.rating.adapters.clickhouse import ClickHouseRecords
+from services.rating.adapters.crier import BusCrier
 from services.rating.adapters.leases import PostgresLeases, PostgresPolicies
 from services.rating.adapters.ledger import PostgresLedger
 from services.rating.adapters.outlet import BusOutlet
@@ -62,7 +63,7 @@ class RatingService:
             lease_s=settings.lease_s,
             timeout_s=settings.credit_timeout_s,
         )
-        desk = CreditDesk(leases, tasks, valid_s=settings.lease_s / 3)
+        desk = CreditDesk(leases, BusCrier(self._bus), tasks, valid_s=settings.lease_s / 3)
         ledger = PostgresLedger(ledger_pool, timeout_s=settings.settle_timeout_s)
         settler = Settler(ledger, BusOutlet(self._bus), desk)
         clerk = Clerk(self._records, ledger)
@@ -79,7 +80,7 @@ class RatingService:
         self._observe(desk, settler, clerk, cashier, upkeep, ledger)
         RatingEntry(desk, cashier).add_to(self._server)
         await self._server.start(tasks)
-        entry = BusEntry(self._bus, settler, clerk, redeliver_s=settings.redeliver_s)
+        entry = BusEntry(self._bus, settler, clerk, upkeep, redeliver_s=settings.redeliver_s)
         await entry.start(tasks)
         tasks.create_task(watch.run())
         tasks.create_task(upkeep.run())

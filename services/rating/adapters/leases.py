@@ -29,7 +29,8 @@ WITH locked AS (
   SELECT locked.*,
          CASE WHEN room < $4 THEN 0
               WHEN room <= $5 THEN room
-              ELSE $5 + LEAST($6, trunc((room - $5) / 16, 10)) END AS amount
+              WHEN room < 32 * $5 THEN $5
+              ELSE $5 + LEAST($6, trunc(room / 32, 10)) END AS amount
     FROM locked
 ), account AS (
   UPDATE money.account m
@@ -46,7 +47,9 @@ WITH locked AS (
   RETURNING (xmax = 0) AS is_new
 )
 SELECT amount, room - amount AS headroom, enabled, reserve_s, currency,
-       coalesce((SELECT is_new FROM lease), false) AS is_new
+       coalesce((SELECT is_new FROM lease), false) AS is_new,
+       EXISTS (SELECT FROM money.lease o
+                WHERE o.account_id = $1 AND o.id <> $2 AND o.amount > 0) AS is_shared
   FROM granted
 """
 
@@ -163,6 +166,7 @@ class PostgresLeases:
             granted=to_units(row["amount"]),
             headroom=to_units(row["headroom"]),
             is_new=row["is_new"],
+            is_shared=row["is_shared"],
             policy=Policy(row["enabled"], row["reserve_s"], row["currency"]),
         )
 

@@ -26,10 +26,13 @@ from services.rating.core.credit import (
     next_ask,
 )
 from services.rating.core.lease import AccountLease
-from services.rating.ports import Leases, Policy, Refill
+from services.rating.ports import Crier, Leases, Policy, Refill
 
 BREAK_S = 0.5
 """After a failure of the database nobody waits for it for this long: refused at once."""
+
+RECALL_S = 0.05
+"""How long others are given to return free money before a call is refused for want of it."""
 
 _DEFAULT_RESERVE_S = 60
 
@@ -59,6 +62,7 @@ OnExtended: TypeAlias = Callable[[Extended], None]
 
 _UNAVAILABLE = Authorized(EndReason.RATING_UNAVAILABLE)
 _INSUFFICIENT = Authorized(EndReason.INSUFFICIENT_BALANCE)
+_HELD_BY_OTHERS = Authorized(EndReason.INSUFFICIENT_BALANCE, paid_ms=0)
 _DISABLED = Authorized(EndReason.CUSTOMER_DISABLED)
 _WRONG_CURRENCY = Authorized(EndReason.NO_RATE)
 _MALFORMED = Authorized(EndReason.INTERNAL_ERROR)
@@ -124,8 +128,11 @@ class CreditDesk:
     it lives, because what is reserved last must still be backed while it is talked away.
     """
 
-    def __init__(self, leases: Leases, tasks: asyncio.TaskGroup, *, valid_s: float) -> None:
+    def __init__(
+        self, leases: Leases, crier: Crier, tasks: asyncio.TaskGroup, *, valid_s: float
+    ) -> None:
         self._leases = leases
+        self._crier = crier
         self._tasks = tasks
         self.valid_s = valid_s
         self._accounts: dict[str, _Account] = {}
@@ -226,6 +233,12 @@ class CreditDesk:
     def quiet(self) -> list[AccountLease]:
         """The leases whose rows nothing is changing just now."""
         return [account.lease for account in self._accounts.values() if account.is_quiet]
+
+    def yield_to_others(self, account_id: str) -> None:
+        """Another process is short of this account's money: keep no more than is reserved."""
+        account = self._accounts.get(account_id)
+        if account is not None:
+            account.lease.headroom = 0
 
     def drop_unused(self) -> None:
         """Forget accounts without lease and calls."""
@@ -396,20 +409,27 @@ class CreditDesk:
             while account.waiting:
                 waiters, account.waiting = account.waiting, []
                 try:
-                    answer = await self._ask_for(account, waiters)
+                    refusal = await self._ask_until_certain(account.lease, waiters)
                 except Unavailable:
                     now = clock.monotonic()
                     account.lease.outcome_unknown(now, self._leases.unknown_s)
                     self._broken_until = now + BREAK_S
                     _serve(account.lease, waiters, _UNAVAILABLE)
                 else:
-                    _serve(account.lease, waiters, answer)
+                    _serve(account.lease, waiters, refusal)
         finally:
             account.is_refilling = False
 
-    async def _ask_for(self, account: _Account, waiters: list[_Waiter]) -> Authorized:
-        """Refill for all of ``waiters``; how those are refused that get nothing."""
-        lease = account.lease
+    async def _ask_until_certain(self, lease: AccountLease, waiters: list[_Waiter]) -> Authorized:
+        refusal = await self._ask_for(lease, waiters)
+        if refusal is _HELD_BY_OTHERS:
+            await self._crier.scarce(lease.account_id)
+            await asyncio.sleep(RECALL_S)
+            refusal = await self._ask_for(lease, waiters)
+        return _INSUFFICIENT if refusal is _HELD_BY_OTHERS else refusal
+
+    async def _ask_for(self, lease: AccountLease, waiters: list[_Waiter]) -> Authorized:
+        """Refill for all of ``waiters``; how those are to be refused that get nothing."""
         asked_at = clock.monotonic()
         room = lease.room(asked_at)
         wanted = sum(waiter.ask.wanted for waiter in waiters) - room
@@ -425,7 +445,10 @@ class CreditDesk:
         self._note_new_row(lease, is_new=answer.is_new)
         valid_until = asked_at + self.valid_s
         lease.refilled(answer.granted, valid_until=valid_until, headroom=answer.headroom)
-        return _INSUFFICIENT if answer.policy.enabled else _DISABLED
+        if not answer.policy.enabled:
+            return _DISABLED
+        is_short = answer.granted < wish.wanted
+        return _HELD_BY_OTHERS if is_short and answer.is_shared else _INSUFFICIENT
 
     def _note_new_row(self, lease: AccountLease, *, is_new: bool) -> None:
         if is_new and lease.is_held:

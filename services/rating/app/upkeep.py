@@ -37,6 +37,9 @@ class Upkeep:
         self.swept = 0
         """Leases of dead processes whose money went back."""
         self.given_back = 0
+        # A renewal that looked at a row while money is being returned from it would count that
+        # money twice.
+        self._turn = asyncio.Lock()
 
     async def run(self) -> None:
         """Work for ever; a database that is away delays, nothing more."""
@@ -58,6 +61,10 @@ class Upkeep:
 
     async def give_back(self) -> None:
         """Return what is not needed. Taken out of the leases before the rows are changed."""
+        async with self._turn:
+            await self._give_back()
+
+    async def _give_back(self) -> None:
         now = clock.monotonic()
         leases = self._desk.quiet()
         returns = [back for lease in leases if (back := lease.give_back(now)) is not None]
@@ -65,8 +72,20 @@ class Upkeep:
         if returns:
             await self._return(returns)
 
+    async def on_scarce(self, account_id: str) -> None:
+        """Another process asks for what is free of this account."""
+        self._desk.yield_to_others(account_id)
+        try:
+            await self.give_back()
+        except Unavailable as error:
+            self._on_unavailable(error)
+
     async def renew(self) -> None:
         """Prolong all leases; take note of those that are gone."""
+        async with self._turn:
+            await self._renew()
+
+    async def _renew(self) -> None:
         asked_at = clock.monotonic()
         quiet = {id(lease) for lease in self._desk.quiet()}
         asked = [
@@ -96,11 +115,12 @@ class Upkeep:
 
     async def close(self) -> None:
         """Return all free money: this process reserves no more."""
-        returns = [
-            back for lease in self._desk.quiet() if (back := lease.give_back_all()) is not None
-        ]
-        if returns:
-            await self._return(returns)
+        async with self._turn:
+            returns = [
+                back for lease in self._desk.quiet() if (back := lease.give_back_all()) is not None
+            ]
+            if returns:
+                await self._return(returns)
 
     async def _return(self, returns: list[GiveBack]) -> None:
         try:

@@ -10,8 +10,10 @@ from services.common.events import (
     ENDED_SUBJECT,
     RATED_SUBJECT,
 )
+from services.rating.adapters.crier import SCARCE_SUBJECT
 from services.rating.app.records import Clerk
 from services.rating.app.settlement import Delivery, Settler
+from services.rating.app.upkeep import Upkeep
 
 SETTLE_DURABLE = "rating-settle"
 RECORD_DURABLE = "rating-cdr"
@@ -26,11 +28,14 @@ _RECORD_PAUSE_S = 0.2
 class BusEntry:
     """The consumers of one rating process; they share the work of all of them."""
 
-    def __init__(self, bus: Bus, settler: Settler, clerk: Clerk, *, redeliver_s: float) -> None:
+    def __init__(
+        self, bus: Bus, settler: Settler, clerk: Clerk, upkeep: Upkeep, *, redeliver_s: float
+    ) -> None:
         self._bus = bus
         self._redeliver_s = redeliver_s
         self._settler = settler
         self._clerk = clerk
+        self._upkeep = upkeep
 
     async def start(self, tasks: asyncio.TaskGroup) -> None:
         """Consume until the tasks are cancelled."""
@@ -55,6 +60,7 @@ class BusEntry:
             )
         )
         await self._bus.subscribe_core(RATED_SUBJECT, self._on_seen)
+        await self._bus.subscribe_core(SCARCE_SUBJECT, self._on_scarce)
 
     async def _on_ended(self, messages: Sequence[Message]) -> None:
         await self._settler.settle([_delivery(message) for message in messages])
@@ -65,6 +71,9 @@ class BusEntry:
 
     async def _on_seen(self, payload: bytes) -> None:
         self._settler.seen(payload)
+
+    async def _on_scarce(self, payload: bytes) -> None:
+        await self._upkeep.on_scarce(payload.decode(errors="replace"))
 
 
 def _delivery(message: Message) -> Delivery:

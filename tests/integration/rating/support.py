@@ -89,18 +89,32 @@ class Published:
         self.batches.append((batch, message_id))
 
 
+class Town:
+    """The crier of processes that live in one test: everybody hears at once."""
+
+    def __init__(self) -> None:
+        self.upkeeps: list[Upkeep] = []
+
+    async def scarce(self, account_id: str) -> None:
+        for upkeep in self.upkeeps:
+            await upkeep.on_scarce(account_id)
+
+
 class Process:
     """One rating process without its network."""
 
-    def __init__(self, pool: asyncpg.Pool, tasks: asyncio.TaskGroup, *, lease_s: float) -> None:
+    def __init__(
+        self, pool: asyncpg.Pool, tasks: asyncio.TaskGroup, town: Town, *, lease_s: float
+    ) -> None:
         holder = new_id("run")
         self.leases = PostgresLeases(pool, holder, lease_s=lease_s, timeout_s=10.0)
-        self.desk = CreditDesk(self.leases, tasks, valid_s=lease_s / 3)
+        self.desk = CreditDesk(self.leases, town, tasks, valid_s=lease_s / 3)
         self.ledger = PostgresLedger(pool, timeout_s=30.0)
         self.published = Published()
         self.settler = Settler(self.ledger, self.published, self.desk)
         self.cashier = Cashier(self.ledger)
         self.upkeep = Upkeep(self.leases, self.desk, Rhythm(), lambda _error: None)
+        town.upkeeps.append(self.upkeep)
         self.policies = PostgresPolicies(pool, timeout_s=10.0)
 
     async def authorize(self, call_id: str, terms: bytes) -> Authorized:
@@ -128,10 +142,11 @@ class Bank:
 
     def __init__(self, pool: asyncpg.Pool) -> None:
         self.pool = pool
+        self.town = Town()
 
     def process(self, tasks: asyncio.TaskGroup, *, lease_s: float = 180.0) -> Process:
         """A further rating process."""
-        return Process(self.pool, tasks, lease_s=lease_s)
+        return Process(self.pool, tasks, self.town, lease_s=lease_s)
 
     async def open_account(
         self, account_id: str, balance: str = "0", *, credit_limit: str = "0", reserve_s: int = 60

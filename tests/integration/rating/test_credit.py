@@ -199,3 +199,17 @@ async def test_a_dead_database_is_noticed_once_and_then_refused_at_once(database
         assert (await process.authorize("cal_w2", terms)).refused == EndReason.RATING_UNAVAILABLE
         assert process.desk.counters.refills == refills
         process.desk.release("cal_w0", "")
+
+
+async def test_a_call_is_not_refused_for_money_another_process_holds_free(database: str) -> None:
+    async with opened(database) as bank, asyncio.TaskGroup() as tasks:
+        await bank.open_account("acc_hold", "100")
+        rich, poor = bank.process(tasks), bank.process(tasks)
+        terms = sell_terms("acc_hold", first_s=60)
+        for n in range(8):
+            assert not (await rich.authorize(f"cal_h{n}", terms)).refused
+        assert await bank.leased("acc_hold") > Decimal("4.8")
+        dear = sell_terms("acc_hold", first_s=60, connect_fee=Decimal("94.6"))
+        assert not (await poor.authorize("cal_dear", dear)).refused
+        assert await bank.leased("acc_hold") == 100
+        await bank.check()

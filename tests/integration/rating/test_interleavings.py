@@ -129,6 +129,7 @@ class Storm:
         for _ in range(5):
             await asyncio.sleep(0)
             dead = self.processes.pop(0)
+            self.bank.town.upkeeps.remove(dead.upkeep)
             self.processes.append(self.bank.process(self.tasks))
             names = [lease.lease_id for lease in dead.desk.leases]
             # Whatever signaling asks for from now on, the others answer. The calls of the dead

@@ -167,7 +167,7 @@ async def test_a_call_from_authorisation_to_its_record(
         await bank.open_account("acc_s1")
         await bank.open_account("acc_sv")
         channel = open_channel(rating.address)
-        stub = RatingStub(channel)
+        stub = RatingStub(channel)  # type: ignore[no-untyped-call]  # generated
         paid = await stub.Pay(
             pb.PayRequest(
                 payment_id="pay_s1",
