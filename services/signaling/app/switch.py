@@ -59,6 +59,8 @@ from services.signaling.sip.message import Request as Received
 from services.signaling.sip.message import Response, parse
 
 Datagram = tuple[bytes, Peer]
+Place = tuple[Call, str]
+"""A call, and the leg a message of it came on."""
 
 
 class Switch:
@@ -107,6 +109,16 @@ class Switch:
         self._timer_at = NEVER
         self._waiting: deque[tuple[Call, list[Command]]] = deque()
         self._is_performing = False
+        self._deliverers: dict[type, Callable[..., Place | None]] = {
+            Send: self._put,
+            DeliverRequest: self._on_request,
+            DeliverResponse: self._on_response,
+            DeliverAck: self._on_ack,
+            Cancelled: self._on_cancel,
+            Fail: self._on_fail,
+            NoAck: self._on_no_ack,
+            Terminated: self._on_terminated,
+        }
         self._performers: dict[type, Callable[..., None]] = {
             Respond: self._respond,
             Request: self._request,
@@ -187,52 +199,38 @@ class Switch:
         sent: list[Send] = []
         for action in actions:
             if type(action) is Send:
-                self._put(action)
+                self._put(action, now)
                 sent.append(action)
                 self.counters.retransmissions += 1
                 continue
-            place = self._deliver(action, now)
+            place = self._deliverers[type(action)](action, now)
             if place is not None and source is not None and self.ladders.enabled:
                 self._trace(place, now, data, source, sent)
 
-    def _deliver(self, action: Action, now: float) -> tuple[Call, str] | None:
-        """Hand a message to its call; the call and the leg it came on."""
-        match action:
-            case DeliverRequest(request, key, source):
-                return self._on_request(request, key, source, now)
-            case DeliverResponse(response, key):
-                return self._on_response(response, key, now)
-            case DeliverAck(request, key):
-                return self._on_ack(request, key, now)
-            case Cancelled(request, key):
-                return self._on_cancel(request, key, now)
-            case Send():
-                self._put(action)
-            case Fail() | NoAck() | Terminated():
-                self._on_end(action, now)
-        return None
+    def _on_fail(self, action: Fail, now: float) -> None:
+        owned = self._owners.pop(action.key, None)
+        if owned is not None:
+            self._perform(owned[0], owned[0].on_failure(owned[1], action.status, now))
 
-    def _on_end(self, action: Fail | NoAck | Terminated, now: float) -> None:
-        key = action.key
-        if isinstance(action, Terminated):
-            self._owners.pop(key, None)
-            self._invites.pop(key, None)
-        elif isinstance(action, Fail):
-            if (owned := self._owners.pop(key, None)) is not None:
-                self._perform(owned[0], owned[0].on_failure(owned[1], action.status, now))
-        elif (call := self._invites.pop(key, None)) is not None:
-            self._perform(call, call.on_no_ack(key, now))
+    def _on_no_ack(self, action: NoAck, now: float) -> None:
+        call = self._invites.pop(action.key, None)
+        if call is not None:
+            self._perform(call, call.on_no_ack(action.key, now))
 
-    def _on_cancel(self, cancel: Received, key: str, now: float) -> tuple[Call, str] | None:
+    def _on_terminated(self, action: Terminated, _: float) -> None:
+        self._owners.pop(action.key, None)
+        self._invites.pop(action.key, None)
+
+    def _on_cancel(self, action: Cancelled, now: float) -> Place | None:
+        cancel, key = action
         call = self._invites.get(key)
         if call is None:
             return None
         self._perform(call, call.on_cancel(cancel, key, now))
         return call, CALLER
 
-    def _on_request(
-        self, request: Received, key: str, source: Peer, now: float
-    ) -> tuple[Call, str] | None:
+    def _on_request(self, action: DeliverRequest, now: float) -> Place | None:
+        request, key, source = action
         tag = request.to_tag
         if not tag:
             return self._on_new_request(request, key, source, now)
@@ -248,7 +246,7 @@ class Switch:
 
     def _on_new_request(
         self, request: Received, key: str, source: Peer, now: float
-    ) -> tuple[Call, str] | None:
+    ) -> Place | None:
         if request.method == "INVITE":
             return self._on_invite(request, key, source, now), CALLER
         if request.method == "OPTIONS":
@@ -277,7 +275,8 @@ class Switch:
         self._perform(call, commands)
         return call
 
-    def _on_response(self, response: Response, key: str, now: float) -> tuple[Call, str] | None:
+    def _on_response(self, action: DeliverResponse, now: float) -> Place | None:
+        response, key = action
         is_final = response.status >= 200
         owned = self._owners.pop(key, None) if is_final else self._owners.get(key)
         if owned is not None:
@@ -299,7 +298,8 @@ class Switch:
         _, actions = self._layer.send_request(dialog.request("BYE"), target, now)
         self._follow(actions, now)
 
-    def _on_ack(self, ack: Received, key: str, now: float) -> tuple[Call, str] | None:
+    def _on_ack(self, action: DeliverAck, now: float) -> Place | None:
+        ack, key = action
         call = self._invites.pop(key, None)
         if call is None:
             return None
@@ -324,7 +324,8 @@ class Switch:
         if self._timer is not None:
             self._timer.cancel()
         self._timer_at = at
-        delay = max(0.0, at - self._monotonic())
+        # uvloop counts whole milliseconds: one more, or the timer would fire early and spin.
+        delay = max(0.0, at - self._monotonic()) + 0.001
         self._timer = asyncio.get_running_loop().call_later(delay, self._on_time)
 
     def _on_time(self) -> None:
@@ -391,10 +392,10 @@ class Switch:
     def _send(self, actions: list[Action], call: Call, leg: str, now: float) -> None:
         for action in actions:
             if type(action) is Send and self.ladders.enabled:
-                self._note(call, Step(now, leg, True, peer_text(action.peer), action.data))
-            self._deliver(action, now)
+                self._note(call, Step(now, leg, True, action.peer, action.data))
+            self._deliverers[type(action)](action, now)
 
-    def _put(self, send: Send) -> None:
+    def _put(self, send: Send, _: float) -> None:
         counters = self.counters
         counters.messages_out += 1
         counters.bytes_out += len(send.data)
@@ -406,7 +407,7 @@ class Switch:
                     asyncio.get_running_loop().call_soon(self._deliver_late, action)
 
     def _deliver_late(self, action: Action) -> None:
-        self._deliver(action, self._monotonic())
+        self._deliverers[type(action)](action, self._monotonic())
         self._arm()
 
     def _find_routes(self, call: Call, command: FindRoutes) -> None:
@@ -515,18 +516,12 @@ class Switch:
     # --- ladder -------------------------------------------------------------------------
 
     def _trace(
-        self, place: tuple[Call, str], now: float, data: bytes, source: Peer, sent: list[Send]
+        self, place: Place, now: float, data: bytes, source: Peer, sent: list[Send]
     ) -> None:
         call, leg = place
-        self._note(call, Step(now, leg, False, peer_text(source), data))
+        self._note(call, Step(now, leg, False, source, data))
         for send in sent:
-            self._note(call, Step(now, leg, True, peer_text(send.peer), send.data))
+            self._note(call, Step(now, leg, True, send.peer, send.data))
 
     def _note(self, call: Call, step: Step) -> None:
         self.ladders.add(call.record.call_id, step)
-
-
-def peer_text(peer: Peer) -> str:
-    """A peer as records write it."""
-    host = f"[{peer.host}]" if ":" in peer.host else peer.host
-    return f"{host}:{peer.port};{peer.transport}"

@@ -54,7 +54,7 @@ from services.signaling.core.hunting import (
 )
 from services.signaling.core.hunting import Step as HuntStep
 from services.signaling.core.legs import CALLER, Ingress, Leg, options_reply
-from services.signaling.core.record import AttemptRecord, CallRecord, bounded
+from services.signaling.core.record import AttemptRecord, CallRecord, bounded, peer_text
 from services.signaling.core.talk_time import TalkTime
 from services.signaling.core.trunks import CustomerTrunk
 from services.signaling.core.values import Credit, MediaAnswer, MediaStats, Plan
@@ -82,6 +82,7 @@ class State(StrEnum):
     ENDING = "ending"
 
 
+_MEDIA = (OfferMedia, AnswerMedia)
 _CAN_PROGRESS = frozenset({State.DIALLING, State.RINGING})
 
 
@@ -109,7 +110,7 @@ class Call:
         self.invite_key = key
         """The caller's INVITE transaction."""
         self.record = record = CallRecord(call_id, context.node, now, wall)
-        record.source = f"{source.host}:{source.port};{source.transport}"
+        record.source = peer_text(source)
         record.sip_call_id = bounded(invite.call_id)
         self.timer: Hashable | None = None
         """The owner's to keep: when it has scheduled a wake-up."""
@@ -214,7 +215,7 @@ class Call:
         return commands
 
     def _note(self, step: Command) -> None:
-        if isinstance(step, OfferMedia | AnswerMedia):
+        if isinstance(step, _MEDIA):
             self._has_media = True
         elif isinstance(step, Request) and isinstance(step.owner, Attempt):
             self._own(step.owner.tag, step.owner.name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from ipaddress import ip_address
 from itertools import count
 from typing import TYPE_CHECKING, Final
@@ -71,6 +72,7 @@ class Context:
         return self._addresses.get(host.lower())
 
 
+@lru_cache(4096)
 def is_private(host: str) -> bool:
     """Whether ``host`` is an address that means nothing outside its own network."""
     try:

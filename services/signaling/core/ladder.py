@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import NamedTuple
 
+from services.signaling.sip.actions import Peer
+
 
 class Step(NamedTuple):
     """One message."""
@@ -17,7 +19,7 @@ class Step(NamedTuple):
     """Monotonic seconds."""
     leg: str
     sent: bool
-    peer: str
+    peer: Peer
     raw: bytes
 
     @property

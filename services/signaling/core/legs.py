@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 from services.signaling.core.context import ACCEPT, AGENT, ALLOW, Context, is_private
 from services.signaling.sip.actions import Peer
@@ -15,6 +16,7 @@ from services.signaling.sip.uri import SipUri, parse_uri
 CALLER = "A"
 """Name of the ingress leg; egress legs are B1, B2 and so on, by attempt."""
 
+_TRANSPORTS = frozenset({"udp", "tcp"})
 _OFFERING = frozenset({"INVITE", "UPDATE"})
 
 
@@ -75,15 +77,8 @@ class Leg:
 
 
 def _hosts(dialog: Dialog) -> set[str]:
-    hosts = set()
-    for uri in (dialog.remote_target, dialog.next_hop):
-        try:
-            parsed = parse_uri(uri)
-        except MalformedMessage:
-            continue
-        if isinstance(parsed, SipUri):
-            hosts.add(parsed.address[0])
-    return hosts
+    places = (_place(dialog.remote_target), _place(dialog.next_hop))
+    return {place[0] for place in places if place is not None}
 
 
 def _target(uri: str, peer: Peer, context: Context) -> Peer:
@@ -101,18 +96,25 @@ def _target(uri: str, peer: Peer, context: Context) -> Peer:
 
 def peer_of(uri: str, context: Context, transport: str = "udp") -> Peer | None:
     """Where a request to ``uri`` goes; ``None`` when nobody can tell."""
+    place = _place(uri)
+    if place is None:
+        return None
+    address = context.resolve(place[0])
+    wanted = place[2] or transport
+    if address is None or wanted not in _TRANSPORTS:
+        return None
+    return Peer(wanted, address, place[1])
+
+
+@lru_cache(4096)  # a trunk's calls come and go with the same few Contacts
+def _place(uri: str) -> tuple[str, int, str] | None:
     try:
         parsed = parse_uri(uri)
     except MalformedMessage:
         return None
     if not isinstance(parsed, SipUri):
         return None
-    host, port = parsed.address
-    address = context.resolve(host)
-    wanted = parsed.transport or transport
-    if address is None or wanted not in {"udp", "tcp"}:
-        return None
-    return Peer(wanted, address, port)
+    return (*parsed.address, parsed.transport)
 
 
 class Ingress:

@@ -20,6 +20,7 @@ from services.common.events import (
     StreamStats,
 )
 from services.signaling.core.values import Candidate, Plan
+from services.signaling.sip.actions import Peer
 
 LONGEST_TEXT = 256
 """Characters kept of anything a stranger wrote: records must not grow at his pleasure."""
@@ -34,6 +35,12 @@ def bounded(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(character for character in text if character.isprintable())
+
+
+def peer_text(peer: Peer) -> str:
+    """A peer as records write it: ``host:port;transport``."""
+    host = f"[{peer.host}]" if ":" in peer.host else peer.host
+    return f"{host}:{peer.port};{peer.transport}"
 
 
 class AttemptRecord:

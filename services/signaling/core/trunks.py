@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
 import msgspec
@@ -19,6 +20,7 @@ class CustomerTrunk(msgspec.Struct, frozen=True, kw_only=True):
     max_cps: int | None = None
 
 
+@lru_cache(4096)
 def canonical_host(host: str) -> str:
     """An address literal as the kernel writes it: mapped IPv4 as IPv4, IPv6 compressed.
 

@@ -12,6 +12,7 @@ from proto.signaling.v1 import signaling_pb2_grpc as pb_grpc
 from services.common.causes import EndReason
 from services.signaling.app.switch import Switch
 from services.signaling.core.call import Call, State
+from services.signaling.core.record import peer_text
 from services.signaling.core.values import Candidate
 
 _Context: TypeAlias = "grpc.aio.ServicerContext[object, object]"
@@ -82,7 +83,7 @@ class SignalingServicer(pb_grpc.SignalingServicer):
                     at_unix_ms=round(step.at * 1000 + offset_ms),
                     leg=step.leg,
                     sent=step.sent,
-                    peer=step.peer,
+                    peer=peer_text(step.peer),
                     summary=step.summary,
                     raw=step.raw,
                 )
