@@ -58,6 +58,15 @@ class Adopted:
 
 
 @dataclass(frozen=True, slots=True)
+class Renewed:
+    """A lease row as its renewal found it."""
+
+    held: int
+    is_short: bool
+    """More is leased than the account still has: money was taken out, or its limit lowered."""
+
+
+@dataclass(frozen=True, slots=True)
 class Payment:
     """Money moved by hand."""
 
@@ -123,8 +132,8 @@ class Leases(Protocol):
     async def give_back(self, returns: Sequence[GiveBack]) -> None:
         """Return money from leases to their accounts."""
 
-    async def renew(self, lease_ids: Sequence[str]) -> Mapping[str, int]:
-        """Prolong leases; what each row holds. Those not in the answer are gone."""
+    async def renew(self, lease_ids: Sequence[str]) -> Mapping[str, Renewed]:
+        """Prolong leases; what each is found to be. Those not in the answer are gone."""
 
     async def sweep(self) -> int:
         """Return the money of expired leases; how many there were."""

@@ -4,15 +4,17 @@ Lock order everywhere: accounts by id, then leases by id. Whatever changes an am
 account first, so the sum of its leases and its ``leased`` column move together.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from decimal import Decimal
 
 import asyncpg
 
-from services.common.postgres import Connection, Pool, bounded, transaction
+from services.common.errors import Unavailable
+from services.common.postgres import Connection, Pool, bounded
 from services.common.pricing.charge import from_units, to_units
 from services.rating.core.lease import GiveBack
-from services.rating.ports import Adopted, Policy, Refill, Refilled
+from services.rating.ports import Adopted, Policy, Refill, Refilled, Renewed
 
 _WHAT = "money database"
 
@@ -103,15 +105,17 @@ UPDATE money.account m SET leased = m.leased - total.back, updated_at = now()
 
 _RENEW = """
 WITH ours AS (
-  SELECT l.id, GREATEST($2::float8, coalesce(c.reserve_s, 60) + $3::float8) AS life_s
-    FROM money.lease l LEFT JOIN config.account c ON c.id = l.account_id
+  SELECT l.id, GREATEST($2::float8, coalesce(c.reserve_s, 60) + $3::float8) AS life_s,
+         m.leased > m.balance + coalesce(c.credit_limit, 0) AS is_short
+    FROM money.lease l JOIN money.account m USING (account_id)
+    LEFT JOIN config.account c ON c.id = l.account_id
    WHERE l.id = ANY($1)
    ORDER BY l.id
      FOR UPDATE OF l
 )
 UPDATE money.lease l SET expires_at = now() + make_interval(secs => ours.life_s)
   FROM ours WHERE l.id = ours.id
-RETURNING l.id, l.amount
+RETURNING l.id, l.amount, ours.is_short
 """
 
 _EXPIRED_ACCOUNTS = """
@@ -135,6 +139,22 @@ SELECT count(*) FROM dead
 """
 
 
+@asynccontextmanager
+async def _guarded(timeout_s: float) -> AsyncIterator[None]:
+    """Bounded, and with a deadlock counted as a moment's unavailability: all is asked again."""
+    try:
+        async with bounded(_WHAT, timeout_s):
+            yield
+    except asyncpg.TransactionRollbackError as error:
+        raise Unavailable(_WHAT) from error
+
+
+@asynccontextmanager
+async def _transaction(pool: Pool, timeout_s: float) -> AsyncIterator[Connection]:
+    async with _guarded(timeout_s), pool.acquire() as connection, connection.transaction():
+        yield connection
+
+
 class PostgresLeases:
     """The leases of one holder.
 
@@ -155,7 +175,7 @@ class PostgresLeases:
 
     async def refill(self, wish: Refill) -> Refilled | None:
         """See :meth:`services.rating.ports.Leases.refill`."""
-        async with bounded(_WHAT, self._timeout_s), self._pool.acquire() as connection:
+        async with _guarded(self._timeout_s), self._pool.acquire() as connection:
             row = await self._refill(connection, wish)
             if row is None:
                 await connection.execute(_ENSURE_ACCOUNT, wish.account_id)
@@ -178,7 +198,7 @@ class PostgresLeases:
 
     async def adopt(self, account_id: str, lease_id: str, from_lease: str, units: int) -> Adopted:
         """See :meth:`services.rating.ports.Leases.adopt`."""
-        async with transaction(self._pool, _WHAT, timeout_s=self._timeout_s) as connection:
+        async with _transaction(self._pool, self._timeout_s) as connection:
             await connection.execute(_LOCK_ACCOUNTS, [account_id])
             moved = await connection.fetchval(
                 _ADOPT_FROM, from_lease, account_id, from_units(units)
@@ -196,19 +216,19 @@ class PostgresLeases:
         amounts: list[Decimal | None] = [
             None if back.units is None else from_units(back.units) for back in returns
         ]
-        async with transaction(self._pool, _WHAT, timeout_s=self._timeout_s) as connection:
+        async with _transaction(self._pool, self._timeout_s) as connection:
             await connection.execute(_LOCK_ACCOUNTS, [back.account_id for back in returns])
             await connection.execute(_GIVE_BACK, names, amounts)
 
-    async def renew(self, lease_ids: Sequence[str]) -> Mapping[str, int]:
+    async def renew(self, lease_ids: Sequence[str]) -> Mapping[str, Renewed]:
         """See :meth:`services.rating.ports.Leases.renew`."""
-        async with bounded(_WHAT, 10 * self._timeout_s):
+        async with _guarded(10 * self._timeout_s):
             rows = await self._pool.fetch(_RENEW, list(lease_ids), *self._life)
-        return {row["id"]: to_units(row["amount"]) for row in rows}
+        return {row["id"]: Renewed(to_units(row["amount"]), row["is_short"]) for row in rows}
 
     async def sweep(self) -> int:
         """See :meth:`services.rating.ports.Leases.sweep`."""
-        async with transaction(self._pool, _WHAT, timeout_s=10 * self._timeout_s) as connection:
+        async with _transaction(self._pool, 10 * self._timeout_s) as connection:
             accounts = [row["account_id"] for row in await connection.fetch(_EXPIRED_ACCOUNTS)]
             if not accounts:
                 return 0

@@ -160,7 +160,7 @@ class CreditDesk:
     def authorize(self, call_id: str, sell_terms: bytes, reply: OnAuthorized) -> None:
         """Reserve for a call; ``reply`` is called at once when the lease has room."""
         try:
-            tariff = tariff_of(sell_terms)
+            tariff = _priceable(sell_terms)
         except Invalid:
             self._refuse(_MALFORMED, reply)
             return
@@ -191,7 +191,7 @@ class CreditDesk:
         """Cover more talk time; also of a call that another process has authorised."""
         unchanged = Extended(reservation_id, paid_ms)
         try:
-            tariff = tariff_of(sell_terms)
+            tariff = _priceable(sell_terms)
         except Invalid:
             reply(unchanged)
             return
@@ -464,6 +464,13 @@ def _serve(lease: AccountLease, waiters: list[_Waiter], refusal: Authorized) -> 
             waiter.serve(units)
         else:
             waiter.refuse(refusal)
+
+
+def _priceable(sell_terms: bytes) -> Tariff:
+    tariff = tariff_of(sell_terms)
+    if not tariff.terms.account_id.isprintable():
+        raise Invalid("account_id", "has unprintable characters")
+    return tariff
 
 
 def _reserve_s(policy: Policy | None) -> int:

@@ -101,13 +101,15 @@ class Upkeep:
         for lease, lease_id, generation in asked:
             if lease.lease_id != lease_id:
                 continue
-            held = rows.get(lease_id)
-            if held is not None:
+            row = rows.get(lease_id)
+            if row is not None:
                 lease.renewed(valid_until=asked_at + self._desk.valid_s)
+                if row.is_short:
+                    self._desk.yield_to_others(lease.account_id)
             if id(lease) not in quiet:
                 continue
-            if held is not None:
-                lease.reconcile(held, generation=generation, now=now)
+            if row is not None:
+                lease.reconcile(row.held, generation=generation, now=now)
             elif lease.generation == generation:
                 lease.lost()
                 self._desk.counters.lost_leases += 1

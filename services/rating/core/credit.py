@@ -84,7 +84,7 @@ class Backing:
         numbers = units + turn
         if not (lease_id and units and turn and numbers.isascii() and numbers.isdigit()):
             return None
-        if len(numbers) > 40:
+        if len(numbers) > 40 or not lease_id.isprintable():
             return None
         return cls(lease_id, int(units), int(turn))
 

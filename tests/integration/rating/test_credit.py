@@ -213,3 +213,31 @@ async def test_a_call_is_not_refused_for_money_another_process_holds_free(databa
         assert not (await poor.authorize("cal_dear", dear)).refused
         assert await bank.leased("acc_hold") == 100
         await bank.check()
+
+
+async def test_money_taken_out_by_hand_is_missed_in_the_leases_at_their_renewal(
+    database: str,
+) -> None:
+    async with opened(database) as bank, asyncio.TaskGroup() as tasks:
+        await bank.open_account("acc_taken", "100")
+        process = bank.process(tasks)
+        terms = sell_terms("acc_taken")
+        for n in range(8):
+            assert not (await process.authorize(f"cal_t{n}", terms)).refused
+        leased = await bank.leased("acc_taken")
+        assert leased > Decimal("4.8")
+        await process.pay("acc_taken", "-95.2")
+        await process.upkeep.renew()
+        await process.upkeep.give_back()
+        assert await bank.leased("acc_taken") == Decimal("4.8")
+        await bank.check()
+
+
+@pytest.mark.parametrize("terms", [b"", b"null", sell_terms("acc\x00"), b'{"price": 1'])
+async def test_terms_that_are_none_refuse_the_call_and_leave_an_extension_as_it_was(
+    database: str, terms: bytes
+) -> None:
+    async with opened(database) as bank, asyncio.TaskGroup() as tasks:
+        process = bank.process(tasks)
+        assert (await process.authorize("cal_m", terms)).refused == EndReason.INTERNAL_ERROR
+        assert (await process.extend("cal_m", "lea_1/1/1", terms, 5)).paid_ms == 5

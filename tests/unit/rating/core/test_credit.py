@@ -104,6 +104,7 @@ def test_a_reservation_id_names_lease_units_and_turn() -> None:
         "/5/1",
         "lea_1/-5/1",
         "lea_1/5/1/2",
+        "lea\x00/5/1",
         "lea_1/\u0665/1",
         "lea_1/" + "9" * 41 + "/1",
     ],
