@@ -1,9 +1,9 @@
 """What the media service is told by its environment."""
 
 from ipaddress import ip_address
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from services.common.settings import ServiceSettings
 
@@ -37,6 +37,18 @@ class MediaSettings(ServiceSettings):
         if len(set(families)) != len(families):
             raise ValueError("one range per address family")
         return value
+
+    @model_validator(mode="after")
+    def _check_advertised(self) -> Self:
+        told = [each.strip() for each in self.rtp_advertised.split(",") if each.strip()]
+        hosts = [host for host, _, _ in parse_ranges(self.rtp)]
+        if len(told) > len(hosts):
+            raise ValueError("more advertised addresses than ranges")
+        for host in (*told, *hosts[len(told) :]):
+            # Told to a peer, the null address would put it on hold.
+            if ip_address(host).is_unspecified:
+                raise ValueError("a wildcard address needs an advertised one")
+        return self
 
 
 def parse_ranges(text: str) -> list[tuple[str, int, int]]:

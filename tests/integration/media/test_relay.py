@@ -291,3 +291,16 @@ async def test_ipv6(party: Make) -> None:
         assert (heard.packets, heard.source) == (5, f"::1:{caller.port}")
     finally:
         switch.relay.stop()
+
+
+async def test_wildcard_addresses_relay_too(party: Make) -> None:
+    switch = Switch(23_420, 23_439, host="0.0.0.0")
+    try:
+        caller, callee, moved = party(), party(), party("127.0.0.3")
+        for each in (caller, moved):
+            callee.relay = ("127.0.0.1", switch.offer(Side.CALLER, each.sdp())[1])
+            each.relay = ("127.0.0.1", switch.answer(Side.CALLEE, callee.sdp())[1])
+            await switch.settle()
+            await exchange(each, callee, 3)
+    finally:
+        switch.relay.stop()

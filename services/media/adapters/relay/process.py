@@ -1,6 +1,7 @@
 """The control side of one worker: starts it, gives it orders, and starts it again if it dies."""
 
 import asyncio
+import errno
 import socket
 import subprocess
 import sys
@@ -32,6 +33,7 @@ _ROOT: Final = Path(__file__).resolve().parents[4]
 _SHORT_LIFE_S: Final = 1.0
 """A worker that lives no longer than this is not started again at once."""
 _RESTART_PAUSE_S: Final = 0.5
+_DESCRIPTORS_PAUSE_S: Final = 0.01
 
 
 @dataclass(slots=True)
@@ -178,8 +180,12 @@ class RelayProcess:
                 self._is_blocked = True
                 loop.add_writer(control.fileno(), self._send)
             return
-        except OSError:
-            self._on_death()
+        except OSError as error:
+            if error.errno == errno.ETOOMANYREFS:
+                # Too many descriptors on their way (unix(7)): the worker has yet to take them.
+                loop.call_later(_DESCRIPTORS_PAUSE_S, self._send)
+            else:
+                self._on_death()
             return
         if self._is_blocked:
             self._is_blocked = False

@@ -1,6 +1,7 @@
 """Port pairs opened on request and spread over worker processes."""
 
 import random
+import resource
 import socket
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from typing import Final
 from zlib import crc32
 
 from services.common.clock import monotonic
+from services.common.logs import get_logger
 from services.media.adapters.relay.process import RelayProcess
 from services.media.core.exchange import Aim, Endpoint
 from services.media.core.port_pool import NoRtpPorts, PortPool
@@ -16,6 +18,11 @@ from services.media.ports import Reports
 
 _BIND_ATTEMPTS: Final = 32
 """Ports held by other programs that are passed over before giving up."""
+_PER_PAIR: Final = 3
+"""Descriptors a worker needs for one pair: RTP, RTCP, and the guard that collects strangers."""
+_OTHER_DESCRIPTORS: Final = 200
+
+log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +92,7 @@ class UserSpaceRelay:
 
     def start(self) -> None:
         """Start the workers."""
+        _allow_descriptors(_PER_PAIR * sum(pool.size for pool in self._pools.values()))
         for worker in self._workers:
             worker.start()
 
@@ -144,6 +152,18 @@ class UserSpaceRelay:
             self.passed_over += 1
             pool.give_back(port, now)
         raise NoRtpPorts
+
+
+def _allow_descriptors(wanted: int) -> None:
+    """Raise the soft limit as far as it may go; workers inherit it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted += _OTHER_DESCRIPTORS
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return
+    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    if allowed < wanted:
+        log.warning("media.descriptors_scarce", wanted=wanted, allowed=allowed)
 
 
 def _bind_pair(interface: Interface, port: int) -> tuple[socket.socket, socket.socket] | None:

@@ -1,5 +1,6 @@
 """The worker process: one epoll loop over the sockets of all its calls."""
 
+import os
 import select
 import socket
 import time
@@ -82,8 +83,13 @@ class Worker:
             self._obey(orders_decoder.decode(data), descriptors)
 
     def _obey(self, orders: Orders, descriptors: list[int]) -> None:
-        for index, endpoint_id in enumerate(orders.opens):
-            self._open(endpoint_id, descriptors[2 * index], descriptors[2 * index + 1])
+        # Where our descriptors run out, the kernel cuts the list: the rest has no audio.
+        for endpoint_id, rtp, rtcp in zip(
+            orders.opens, descriptors[::2], descriptors[1::2], strict=False
+        ):
+            self._open(endpoint_id, rtp, rtcp)
+        if len(descriptors) % 2:
+            os.close(descriptors[-1])
         for aim in orders.aims:
             endpoint = self._endpoints.get(aim.endpoint_id)
             if endpoint is not None:
