@@ -12,9 +12,8 @@ class Sockets:
 
     def __init__(self, udp: list[UdpSocket], tcp: TcpTransport) -> None:
         self._udp = udp
+        """Filled as the addresses are bound."""
         self._tcp = tcp
-        self._v4 = next((sock for sock in udp if not sock.is_v6), None)
-        self._v6 = next((sock for sock in udp if sock.is_v6), None)
 
     def send(self, data: bytes, peer: Peer, key: str) -> bool:
         """See :meth:`services.signaling.ports.Network.send`."""
@@ -23,5 +22,8 @@ class Sockets:
         number = peer.connection
         if 0 < number <= len(self._udp):
             return self._udp[number - 1].send(data, peer)
-        sock = self._v6 if ":" in peer.host else self._v4
-        return sock is not None and sock.send(data, peer)
+        is_v6 = ":" in peer.host
+        for sock in self._udp:
+            if sock.is_v6 is is_v6:
+                return sock.send(data, peer)
+        return False
