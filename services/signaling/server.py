@@ -26,6 +26,7 @@ from services.signaling.adapters.routing import LinkedPlanner, open_routing_link
 from services.signaling.adapters.tcp import TcpTransport
 from services.signaling.adapters.udp import UdpSocket
 from services.signaling.app.counters import PDD_BOUNDS_S
+from services.signaling.app.services import Services
 from services.signaling.app.switch import Switch
 from services.signaling.core.context import CAPABILITIES, Context
 from services.signaling.core.ladder import Ladders
@@ -76,6 +77,7 @@ class SignalingService:
         self._layer = TransactionLayer(
             sent_by=advertised, ids=random_token, capabilities=CAPABILITIES
         )
+        events = SpooledEvents(self._spool)
         return Switch(
             context=Context(
                 node=settings.node,
@@ -86,10 +88,13 @@ class SignalingService:
             ),
             layer=self._layer,
             network=Sockets(self._udp, self._tcp),
-            planner=LinkedPlanner(self._routing),
-            credits_=LinkedCredits(self._rating),
-            media=LinkedMedia(self._media, silence_timeout_ms=settings.silence_timeout_ms),
-            events=SpooledEvents(self._spool),
+            services=Services(
+                planner=LinkedPlanner(self._routing),
+                credits=LinkedCredits(self._rating),
+                media=LinkedMedia(self._media, silence_timeout_ms=settings.silence_timeout_ms),
+                events=events,
+            ),
+            events=events,
             observer=self._observer,
             ladders=Ladders(calls=settings.ladder_calls),
             new_call_id=partial(new_id, CALL),

@@ -15,6 +15,7 @@ from functools import partial
 
 from services.common.clock import monotonic, utc_now
 from services.common.ids import CALL, new_id
+from services.signaling.app.services import Services
 from services.signaling.app.switch import Switch
 from services.signaling.core.context import CAPABILITIES, Context
 from services.signaling.core.ladder import Ladders
@@ -72,14 +73,13 @@ class Bench:
             caller="1000",
             called="2000",
         )
+        events = MemoryEvents(keep=False)
         self.switch = Switch(
             context=context,
             layer=TransactionLayer(sent_by=HOST, ids=random_token, capabilities=CAPABILITIES),
             network=self.wire,
-            planner=FixedPlanner(candidate),
-            credits_=FixedCredits(),
-            media=EchoMedia(),
-            events=MemoryEvents(keep=False),
+            services=Services(FixedPlanner(candidate), FixedCredits(), EchoMedia(), events),
+            events=events,
             observer=Observations(),
             ladders=Ladders(calls=100),
             new_call_id=partial(new_id, CALL),
@@ -144,7 +144,8 @@ def _in_dialog(method: bytes, number: int, ok: bytes, cseq: int) -> bytes:
 def _reply(data: bytes, status: bytes, sdp: bytes = b"") -> bytes:
     request = parse(data)
     assert isinstance(request, Request)
-    kept = [line for name in ("via", "from", "call-id", "cseq") for line in request.raw_lines(name)]
+    echoed = ("via", "from", "call-id", "cseq")
+    kept = [line for name in echoed for line in request.raw_lines(name)]
     to = (request.first("to") or "").encode()
     if b"tag=" not in to:
         to += b";tag=vendor" + request.call_id.encode()[:8]

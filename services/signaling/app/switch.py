@@ -14,24 +14,16 @@ from collections.abc import Callable, Iterable, Iterator
 from services.common.causes import EndReason
 from services.common.events import CallEnded
 from services.signaling.app.counters import Counters
+from services.signaling.app.services import Services
 from services.signaling.app.wakeups import NEVER, Wakeups
 from services.signaling.core.call import Call
 from services.signaling.core.commands import (
     Acknowledge,
-    AnswerMedia,
-    Authorize,
     Cancel,
     Command,
     Emit,
-    Extend,
-    FindRoutes,
     Finished,
-    ForgetMedia,
-    OfferMedia,
     Owner,
-    Persist,
-    ReleaseCredit,
-    ReleaseMedia,
     Request,
     Respond,
 )
@@ -39,7 +31,7 @@ from services.signaling.core.context import ALLOW, Context
 from services.signaling.core.ladder import Ladders, Step
 from services.signaling.core.legs import CALLER, dialog_of, options_reply, peer_of
 from services.signaling.core.trunks import TrunkTable
-from services.signaling.ports import Credits, EventLog, Media, Network, Observer, Planner
+from services.signaling.ports import EventLog, Network, Observer
 from services.signaling.sip.actions import (
     Action,
     Cancelled,
@@ -72,9 +64,7 @@ class Switch:
         context: Context,
         layer: TransactionLayer,
         network: Network,
-        planner: Planner,
-        credits_: Credits,
-        media: Media,
+        services: Services,
         events: EventLog,
         observer: Observer,
         ladders: Ladders,
@@ -91,9 +81,6 @@ class Switch:
         self._context = context
         self._layer = layer
         self._network = network
-        self._planner = planner
-        self._credits = credits_
-        self._media = media
         self._events = events
         self._observer = observer
         self._new_call_id = new_call_id
@@ -124,17 +111,9 @@ class Switch:
             Request: self._request,
             Acknowledge: self._acknowledge,
             Cancel: self._cancel,
-            FindRoutes: self._find_routes,
-            Authorize: self._authorize,
-            Extend: self._extend,
-            ReleaseCredit: self._release_credit,
-            OfferMedia: self._offer_media,
-            AnswerMedia: self._answer_media,
-            ForgetMedia: self._forget_media,
-            ReleaseMedia: self._release_media,
-            Persist: self._persist,
             Emit: self._emit,
             Finished: self._finish,
+            **services.performers(self._resume, monotonic),
         }
 
     # --- from the network ---------------------------------------------------------------
@@ -409,68 +388,6 @@ class Switch:
     def _deliver_late(self, action: Action) -> None:
         self._deliverers[type(action)](action, self._monotonic())
         self._arm()
-
-    def _find_routes(self, call: Call, command: FindRoutes) -> None:
-        at_unix_ms = int(call.record.invited_wall.timestamp() * 1000)
-        self._planner.plan(
-            command,
-            at_unix_ms,
-            lambda plan: self._resume(call, call.on_plan(plan, self._monotonic())),
-        )
-
-    def _authorize(self, call: Call, command: Authorize) -> None:
-        self._credits.authorize(
-            call.record.call_id,
-            command.sell_terms,
-            lambda credit: self._resume(call, call.on_credit(credit, self._monotonic())),
-        )
-
-    def _extend(self, call: Call, command: Extend) -> None:
-        self._credits.extend(
-            call.record.call_id,
-            command.reservation_id,
-            command.sell_terms,
-            command.paid_ms,
-            lambda credit: self._resume(call, call.on_extended(credit, self._monotonic())),
-        )
-
-    def _release_credit(self, call: Call, command: ReleaseCredit) -> None:
-        self._credits.release(call.record.call_id, command.reservation_id)
-
-    def _offer_media(self, call: Call, command: OfferMedia) -> None:
-        self._media.offer(
-            call.record.call_id,
-            command,
-            lambda answer: self._resume(
-                call, call.on_media(command.token, answer, self._monotonic())
-            ),
-        )
-
-    def _answer_media(self, call: Call, command: AnswerMedia) -> None:
-        self._media.answer(
-            call.record.call_id,
-            command,
-            lambda answer: self._resume(
-                call, call.on_media(command.token, answer, self._monotonic())
-            ),
-        )
-
-    def _forget_media(self, call: Call, command: ForgetMedia) -> None:
-        self._media.forget(call.record.call_id, command.attempt)
-
-    def _release_media(self, call: Call, _: ReleaseMedia) -> None:
-        self._media.release(
-            call.record.call_id,
-            lambda stats: self._resume(call, call.on_media_stats(stats, self._monotonic())),
-        )
-
-    def _persist(self, call: Call, command: Persist) -> None:
-        self._events.persist(
-            command.event,
-            lambda durable: self._resume(
-                call, call.on_durable(self._monotonic(), durable=durable)
-            ),
-        )
 
     def _emit(self, _: Call, command: Emit) -> None:
         event = command.event

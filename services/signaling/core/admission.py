@@ -6,10 +6,11 @@ from services.common.causes import EndReason
 from services.signaling.core.context import Context
 from services.signaling.core.headers import INVITE_PASSES, passed_lines
 from services.signaling.core.hunting import Answered, Hunt, Offer
-from services.signaling.core.legs import CALLER, Ingress, session
+from services.signaling.core.legs import CALLER, Ingress, options_reply, session
 from services.signaling.core.limits import Limit
 from services.signaling.core.trunks import CustomerTrunk
 from services.signaling.sip.actions import Peer
+from services.signaling.sip.build import Reply, response_to
 from services.signaling.sip.message import Request
 
 
@@ -58,3 +59,13 @@ def early_leg(
         return ""
     is_vendor = received.call_id == attempt.draft.call_id and source.host == attempt.peer.host
     return attempt.name if is_vendor else ""
+
+
+def early_reply(received: Request) -> Reply:
+    """The answer to anything but BYE that is asked inside a dialog before the call is answered.
+
+    An UPDATE before its time gets 500 (RFC 3311 section 5.2), and so does everything else.
+    """
+    if received.method == "OPTIONS":
+        return options_reply(received, "")
+    return response_to(received, 500, headers=("Retry-After: 1",))

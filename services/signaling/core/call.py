@@ -11,10 +11,9 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Hashable, Sequence
-from enum import StrEnum
 
 from services.common.causes import SIP_OF_REASON, EndReason, q850_of_sip
-from services.signaling.core.admission import admit, early_leg, offer_of
+from services.signaling.core.admission import admit, early_leg, early_reply, offer_of
 from services.signaling.core.commands import (
     AnswerMedia,
     Authorize,
@@ -31,9 +30,8 @@ from services.signaling.core.commands import (
     Respond,
 )
 from services.signaling.core.context import Context
-from services.signaling.core.conversation import Conversation, Over
+from services.signaling.core.conversation import Conversation, Over, converse
 from services.signaling.core.conversation import Step as TalkStep
-from services.signaling.core.exchanges import Exchanges
 from services.signaling.core.headers import (
     BYE_PASSES,
     RESPONSE_PASSES,
@@ -50,14 +48,14 @@ from services.signaling.core.hunting import (
     Lost,
     Progress,
     acknowledge,
+    hang_up_answer,
     known_reason,
 )
 from services.signaling.core.hunting import Step as HuntStep
-from services.signaling.core.legs import CALLER, Ingress, Leg, options_reply
+from services.signaling.core.legs import CALLER, Ingress
 from services.signaling.core.record import AttemptRecord, CallRecord, bounded, peer_text
-from services.signaling.core.talk_time import TalkTime
 from services.signaling.core.trunks import CustomerTrunk
-from services.signaling.core.values import Credit, MediaAnswer, MediaStats, Plan
+from services.signaling.core.values import CallState, Credit, MediaAnswer, MediaStats, Plan
 from services.signaling.sip.actions import Peer
 from services.signaling.sip.build import response_to
 from services.signaling.sip.headers import readable
@@ -69,21 +67,8 @@ SETTLE_S = 5.0
 """A record waits this long for the last word of a cancelled vendor."""
 
 
-class State(StrEnum):
-    """Where the call is."""
-
-    ROUTING = "routing"
-    AUTHORIZING = "authorizing"
-    DIALLING = "dialling"
-    RINGING = "ringing"
-    ANSWERING = "answering"
-    """A vendor answered; the answer is being made durable."""
-    ANSWERED = "answered"
-    ENDING = "ending"
-
-
 _MEDIA = (OfferMedia, AnswerMedia)
-_CAN_PROGRESS = frozenset({State.DIALLING, State.RINGING})
+_CAN_PROGRESS = frozenset({CallState.DIALLING, CallState.RINGING})
 
 
 class Call:
@@ -106,7 +91,7 @@ class Call:
         wall: dt.datetime,
     ) -> None:
         self._context = context
-        self.state = State.ROUTING
+        self.state = CallState.ROUTING
         self.invite_key = key
         """The caller's INVITE transaction."""
         self.record = record = CallRecord(call_id, context.node, now, wall)
@@ -130,7 +115,7 @@ class Call:
     @property
     def deadline(self) -> float:
         """When :meth:`on_timer` is next due; infinity when no timer runs."""
-        if self.state is State.ENDING:
+        if self.state is CallState.ENDING:
             return self._record_by
         if self._conversation is not None:
             return self._conversation.deadline
@@ -165,7 +150,7 @@ class Call:
 
     def on_plan(self, plan: Plan | None, now: float) -> list[Command]:
         """Take routing's answer; ``None`` when there was none."""
-        if self.state is not State.ROUTING:
+        if self.state is not CallState.ROUTING:
             return []
         if plan is None:
             return self._refuse(EndReason.ROUTING_UNAVAILABLE, now)
@@ -175,12 +160,12 @@ class Call:
         if not plan.candidates:
             return self._refuse(EndReason.NO_ROUTE, now)
         self._plan = plan
-        self.state = State.AUTHORIZING
+        self.state = CallState.AUTHORIZING
         return [Authorize(plan.sell_terms)]
 
     def on_credit(self, credit: Credit | None, now: float) -> list[Command]:
         """Take rating's answer; ``None`` when there was none."""
-        if self.state is not State.AUTHORIZING:
+        if self.state is not CallState.AUTHORIZING:
             # Cancelled meanwhile: what was reserved goes back.
             is_reserved = credit is not None and bool(credit.reservation_id)
             return [ReleaseCredit(credit.reservation_id)] if credit and is_reserved else []
@@ -190,7 +175,7 @@ class Call:
             return self._refuse(known_reason(credit.refused), now)
         self._credit = credit
         self.record.reservation_id = credit.reservation_id
-        self.state = State.DIALLING
+        self.state = CallState.DIALLING
         assert self._plan is not None
         assert self._ingress is not None
         offer = offer_of(self._ingress)
@@ -223,7 +208,7 @@ class Call:
     def _on_progress(self, step: Progress, now: float) -> list[Command]:
         if self.state not in _CAN_PROGRESS or self._ingress is None:
             return []
-        self.state = State.RINGING
+        self.state = CallState.RINGING
         response, record = step.response, self.record
         tag = self._ingress.tag(step.attempt.number, response.to_tag)
         headers = passed_lines(response, RESPONSE_PASSES)
@@ -237,7 +222,7 @@ class Call:
     def _on_answered(self, step: Answered, now: float) -> list[Command]:
         if self.state not in _CAN_PROGRESS:
             return []
-        self.state = State.ANSWERING
+        self.state = CallState.ANSWERING
         self._answered = step
         self.record.answer(step.attempt.record, min(step.attempt.answered_at, now))
         return [Persist(self.record.answered(step.attempt.record))]
@@ -251,51 +236,34 @@ class Call:
 
     def on_durable(self, now: float, *, durable: bool) -> list[Command]:
         """The answer is on disk, or could not be written."""
-        if self.state is not State.ANSWERING:
+        if self.state is not CallState.ANSWERING:
             return []
         answered, ingress = self._answered, self._ingress
         assert answered is not None
         assert ingress is not None
         if not durable:
             return self._take_back(answered, EndReason.SPOOL_UNAVAILABLE, now)
-        self.state = State.ANSWERED
+        self.state = CallState.ANSWERED
         callee = answered.leg
         tag = ingress.tag(answered.attempt.number, callee.dialog.remote_tag)
         headers = passed_lines(answered.response, RESPONSE_PASSES)
         reply = ingress.answer(200, tag, answered.sdp, headers)
-        self._conversation = self._converse(answered, ingress.leg(tag, callee.attempt))
+        assert self._plan is not None
+        assert self._credit is not None
+        caller = ingress.leg(tag, callee.attempt)
+        self._conversation = converse(
+            self._context,
+            self.record,
+            caller,
+            answered,
+            self._plan,
+            self._credit,
+            invite_key=self.invite_key,
+        )
         self.record.sip_code_out = 200
         # What an established call does not need is not kept: there are tens of thousands.
         self._answered = self._ingress = self._plan = self._credit = self._hunt = None
         return [Respond(self.invite_key, reply, CALLER)]
-
-    def _converse(self, answered: Answered, caller: Leg) -> Conversation:
-        credit, plan, record = self._credit, self._plan, self.record
-        assert credit is not None
-        assert plan is not None
-        assert record.answered_at is not None
-        exchanges = Exchanges(self._context, media_proxy=answered.attempt.candidate.media_proxy)
-        exchanges.begin(
-            self.invite_key,
-            caller,
-            answered.leg,
-            key=answered.attempt.key,
-            is_late=answered.is_offer,
-        )
-        return Conversation(
-            self._context,
-            caller,
-            answered.leg,
-            exchanges,
-            TalkTime(
-                record.answered_at,
-                paid_ms=credit.paid_ms if credit.reservation_id else None,
-                max_call_s=plan.max_call_s,
-            ),
-            invite_key=self.invite_key,
-            reservation_id=credit.reservation_id,
-            sell_terms=plan.sell_terms,
-        )
 
     def _take_back(
         self, answered: Answered, reason: EndReason, now: float, *, side: str = "server"
@@ -323,7 +291,9 @@ class Call:
                 return []
             return self._talk(self._conversation.on_response(owner, response, now), now)
         if self._hunt is None:
-            return []
+            # A vendor given up on answers after another one has.
+            is_answer = 200 <= response.status < 300
+            return [*hang_up_answer(self._context, owner, response)] if is_answer else []
         commands = self._seek(self._hunt.on_response(owner, response, now), now)
         return commands + self._try_record(now)
 
@@ -347,7 +317,7 @@ class Call:
         return self._give_up(cancel, now)
 
     def _give_up(self, received: Received, now: float) -> list[Command]:
-        if self._ingress is None or self.state is State.ENDING:
+        if self._ingress is None or self.state is CallState.ENDING:
             return []
         headers = tuple(passed_lines(received, BYE_PASSES))
         commands: list[Command] = []
@@ -380,12 +350,8 @@ class Call:
         name = early_leg(received, source, self._ingress, self._hunt, self._answered)
         if not name:
             return [Respond(key, response_to(received, 481), CALLER)]
-        if received.method == "OPTIONS":
-            return [Respond(key, options_reply(received, ""), name)]
         if received.method != "BYE":
-            # RFC 3311 section 5.2: an UPDATE before its time; and so is everything else.
-            headers = ("Retry-After: 1",)
-            return [Respond(key, response_to(received, 500, headers=headers), name)]
+            return [Respond(key, early_reply(received), name)]
         done: list[Command] = [Respond(key, response_to(received, 200), name)]
         if name == CALLER:
             return done + self._give_up(received, now)  # section 15: may end an early dialog
@@ -436,7 +402,7 @@ class Call:
 
     def on_timer(self, now: float) -> list[Command]:
         """Act on what is due at ``now``; does nothing when woken early."""
-        if self.state is State.ENDING:
+        if self.state is CallState.ENDING:
             return self._try_record(now)
         if self._conversation is not None:
             return self._talk(self._conversation.on_timer(now), now)
@@ -446,7 +412,7 @@ class Call:
         """End the call for a reason of ours: an operator, silence, a shutdown."""
         if self._conversation is not None:
             return self._talk(self._conversation.end(reason, now), now)
-        if self.state is State.ENDING:
+        if self.state is CallState.ENDING:
             return []
         if self._answered is not None:
             return self._take_back(self._answered, reason, now)
@@ -499,7 +465,7 @@ class Call:
 
     def _close(self, now: float) -> list[Command]:
         """Give back what the call holds, and write its record as soon as it is complete."""
-        self.state = State.ENDING
+        self.state = CallState.ENDING
         record = self.record
         commands: list[Command] = []
         if self._is_counted:
@@ -514,7 +480,7 @@ class Call:
         return commands + self._try_record(now)
 
     def _try_record(self, now: float) -> list[Command]:
-        if self._is_recorded or self.state is not State.ENDING:
+        if self._is_recorded or self.state is not CallState.ENDING:
             return []
         is_settled = self._hunt is None or self._hunt.is_settled
         if now < self._record_by and (self._wants_stats or not is_settled):

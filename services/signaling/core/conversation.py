@@ -13,10 +13,11 @@ from services.signaling.core.context import Context
 from services.signaling.core.exchanges import Broken, Exchange, Exchanges
 from services.signaling.core.exchanges import Step as ExchangeStep
 from services.signaling.core.headers import BYE_PASSES, passed_lines, reason_line
+from services.signaling.core.hunting import Answered
 from services.signaling.core.legs import Leg, options_reply
-from services.signaling.core.record import q850_of_end
+from services.signaling.core.record import CallRecord, q850_of_end
 from services.signaling.core.talk_time import TalkTime
-from services.signaling.core.values import Credit, MediaAnswer
+from services.signaling.core.values import Credit, MediaAnswer, Plan
 from services.signaling.sip.build import response_to
 from services.signaling.sip.message import Request as Received
 from services.signaling.sip.message import Response
@@ -215,3 +216,36 @@ class Conversation:
             else:
                 followed.append(step)
         return followed
+
+
+def converse(
+    context: Context,
+    record: CallRecord,
+    caller: Leg,
+    answered: Answered,
+    plan: Plan,
+    credit: Credit,
+    *,
+    invite_key: str,
+) -> Conversation:
+    """The conversation that an answer begins; the caller has yet to acknowledge his 200."""
+    exchanges = Exchanges(context, media_proxy=answered.attempt.candidate.media_proxy)
+    exchanges.begin(
+        invite_key, caller, answered.leg, key=answered.attempt.key, is_late=answered.is_offer
+    )
+    assert record.answered_at is not None
+    talk = TalkTime(
+        record.answered_at,
+        paid_ms=credit.paid_ms if credit.reservation_id else None,
+        max_call_s=plan.max_call_s,
+    )
+    return Conversation(
+        context,
+        caller,
+        answered.leg,
+        exchanges,
+        talk,
+        invite_key=invite_key,
+        reservation_id=credit.reservation_id,
+        sell_terms=plan.sell_terms,
+    )

@@ -186,7 +186,7 @@ class Hunt:
             return []
         if 200 <= status < 300:
             self._abandoned.discard(attempt)
-            return self._hang_up(attempt, response)
+            return [*hang_up_answer(self._context, attempt, response)]
         if status >= 300 and attempt.state is State.ABANDONED:
             self._abandoned.discard(attempt)
             attempt.state = State.OVER
@@ -333,17 +333,6 @@ class Hunt:
             return [answered]
         return [acknowledge(attempt.key, leg, self._context), answered]
 
-    def _hang_up(self, attempt: Attempt, response: Response) -> list[Step]:
-        """A 2xx nobody wants: another fork's, or one that crossed our CANCEL (9.1, 13.2.2.4)."""
-        assert attempt.draft is not None
-        dialog = Dialog.from_response(attempt.draft, response)
-        leg = Leg(attempt.name, dialog, attempt.peer, attempt=attempt.number)
-        bye = leg.request(self._context, "BYE")
-        return [
-            acknowledge(attempt.key, leg, self._context),
-            Request(Owner(), bye, leg.target(self._context), leg.name),
-        ]
-
     # --- failures -----------------------------------------------------------------------
 
     def _on_refused(self, attempt: Attempt, response: Response, now: float) -> list[Step]:
@@ -380,7 +369,10 @@ class Hunt:
             return [*self._pass(attempt, response, b""), *self._drain(attempt)]
         self._close(attempt, reason, now)
         self.current = None
-        return [*self._hang_up(attempt, response), Lost(reason, SIP_OF_REASON[reason])]
+        return [
+            *hang_up_answer(self._context, attempt, response),
+            Lost(reason, SIP_OF_REASON[reason]),
+        ]
 
     def _abandon(
         self, attempt: Attempt, reason: EndReason, now: float, headers: tuple[str, ...] = ()
@@ -393,7 +385,7 @@ class Hunt:
             return []
         if has_answered:
             # Its 2xx is here already, only its SDP was still being rewritten.
-            return self._hang_up(attempt, attempt.responses[-1])
+            return [*hang_up_answer(self._context, attempt, attempt.responses[-1])]
         attempt.state = State.ABANDONED
         self._abandoned.add(attempt)
         return [Cancel(attempt.key, attempt.name, headers), *self._forget(attempt)]
@@ -430,6 +422,20 @@ def acknowledge(key: str, leg: Leg, context: Context) -> Acknowledge:
     """The ACK, without body, of the 2xx that made ``leg``."""
     dialog = leg.dialog
     return Acknowledge(key, dialog.remote_tag, dialog.ack(1), leg.target(context), leg.name)
+
+
+def hang_up_answer(
+    context: Context, attempt: Attempt, response: Response
+) -> list[Acknowledge | Request]:
+    """ACK and BYE for a 2xx nobody wants: another fork's, or one that crossed our CANCEL."""
+    assert attempt.draft is not None
+    dialog = Dialog.from_response(attempt.draft, response)
+    leg = Leg(attempt.name, dialog, attempt.peer, attempt=attempt.number)
+    bye = leg.request(context, "BYE")
+    return [
+        acknowledge(attempt.key, leg, context),
+        Request(Owner(), bye, leg.target(context), leg.name),
+    ]
 
 
 def known_reason(reason: str) -> EndReason:

@@ -5,10 +5,25 @@ Terms and explanation are opaque bytes here: they travel through to the record u
 
 from __future__ import annotations
 
+from enum import StrEnum
+
 import msgspec
 
 from services.common.causes import STOP_HUNTING
 from services.common.events import StreamStats
+
+
+class CallState(StrEnum):
+    """Where a call is."""
+
+    ROUTING = "routing"
+    AUTHORIZING = "authorizing"
+    DIALLING = "dialling"
+    RINGING = "ringing"
+    ANSWERING = "answering"
+    """A vendor answered; the answer is being made durable."""
+    ANSWERED = "answered"
+    ENDING = "ending"
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,9 +11,9 @@ from proto.signaling.v1 import signaling_pb2 as pb
 from proto.signaling.v1 import signaling_pb2_grpc as pb_grpc
 from services.common.causes import EndReason
 from services.signaling.app.switch import Switch
-from services.signaling.core.call import Call, State
+from services.signaling.core.call import Call
 from services.signaling.core.record import peer_text
-from services.signaling.core.values import Candidate
+from services.signaling.core.values import CallState, Candidate
 
 _Context: TypeAlias = "grpc.aio.ServicerContext[object, object]"
 
@@ -21,8 +21,8 @@ DEFAULT_LIMIT = 1_000
 LARGEST_LIMIT = 10_000
 
 _PUBLIC_STATE = {
-    State.AUTHORIZING: "routing",
-    State.ANSWERING: "ringing",
+    CallState.AUTHORIZING: "routing",
+    CallState.ANSWERING: "ringing",
 }
 """States that are nobody's business but ours; the others are shown by their own names."""
 

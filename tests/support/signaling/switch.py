@@ -12,6 +12,7 @@ from services.common.ids import CALL, new_id
 from services.signaling.adapters.network import Sockets
 from services.signaling.adapters.tcp import TcpTransport
 from services.signaling.adapters.udp import UdpSocket
+from services.signaling.app.services import Services
 from services.signaling.app.switch import Switch
 from services.signaling.core.context import CAPABILITIES, Context
 from services.signaling.core.ladder import Ladders
@@ -70,9 +71,7 @@ class LoopbackSwitch:
             context=self.context,
             layer=self.layer,
             network=Sockets(udp, self.tcp),
-            planner=planner,
-            credits_=self.credits,
-            media=EchoMedia(),
+            services=Services(planner, self.credits, EchoMedia(), self.events),
             events=self.events,
             observer=self.observations,
             ladders=Ladders(calls=ladder_calls),
