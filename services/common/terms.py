@@ -43,8 +43,9 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     def __post_init__(self) -> None:
         for name in ("connect_fee", "first_price", "next_price", "minimum"):
-            if getattr(self, name) < 0:
-                raise Invalid(name, "must not be negative")
+            price: Decimal = getattr(self, name)
+            if not price.is_finite() or price < 0:
+                raise Invalid(name, "must be a number from 0 up")
         for name in ("first_s", "next_s"):
             if getattr(self, name) < 1:
                 raise Invalid(name, "must be at least 1 second")

@@ -1,6 +1,6 @@
 -- Call detail records: written by rating. A record written twice is one row: the newest version replaces the others,
 -- and readers ask with FINAL.
-CREATE TABLE cdr (
+CREATE TABLE IF NOT EXISTS cdr (
   call_id String,
   version UInt64,
   node LowCardinality(String),
