@@ -53,13 +53,13 @@ def at_rate(pace: Pace, rate: float, *, start: float, count: int) -> float:
 
 def test_nothing_waits_while_quiet() -> None:
     pace = Pace()
-    at_rate(pace, 100.0, start=1000.0, count=500)
+    at_rate(pace, 40.0, start=1000.0, count=500)
     assert pace.delay_s == 0.0
 
 
 def test_waiting_grows_with_the_rate_up_to_its_bound() -> None:
     pace = Pace()
-    now = at_rate(pace, 1000.0, start=1000.0, count=500)
+    now = at_rate(pace, 200.0, start=1000.0, count=500)
     medium = pace.delay_s
     assert 0.0 < medium < LONGEST_GATHER_S
     at_rate(pace, 50_000.0, start=now, count=500)
