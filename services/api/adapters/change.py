@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 import asyncpg
 
 from services.api.adapters import sheets
+from services.api.adapters.database import as_record
 from services.api.adapters.tables import REFERENCES, TABLES, Table
 from services.api.core.kinds import TRAITS, Kind
 from services.api.core.problems import AlreadyExists, InUse, NotFound
@@ -66,7 +67,7 @@ class PostgresChange:
         """See :meth:`services.api.ports.Change.all`."""
         table, identity = TABLES[kind], TRAITS[kind].identity
         rows = await self._connection.fetch(f"{table.select} ORDER BY t.{table.key} DESC")
-        return {str(row[identity]): dict(row) for row in rows}
+        return {str(row[identity]): as_record(row) for row in rows}
 
     async def insert(self, kind: Kind, fields: Record) -> Record:
         """See :meth:`services.api.ports.Change.insert`."""
@@ -146,7 +147,7 @@ class PostgresChange:
         row = await self._connection.fetchrow(query, deck_id, prefix, at)
         if row is None:
             raise NotFound(Kind.RATE, prefix)
-        return dict(row)
+        return as_record(row)
 
     async def _read(self, kind: Kind, identity: object, lock: str = "") -> Record:
         table = TABLES[kind]
@@ -154,7 +155,7 @@ class PostgresChange:
         row = await self._connection.fetchrow(query, _key(kind, identity))
         if row is None:
             raise NotFound(kind, str(identity))
-        return dict(row)
+        return as_record(row)
 
     async def _write_children(self, table: Table, owner: str, fields: Record) -> None:
         for child in table.children:

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 from services.api.adapters.change import PostgresChange
-from services.api.adapters.database import WHAT, Database
+from services.api.adapters.database import WHAT, Database, as_record
 from services.api.adapters.tables import TABLES
 from services.api.core.kinds import Kind
 from services.api.core.problems import NotFound
@@ -65,7 +65,7 @@ class PostgresConfiguration:
         row = await self._database.fetchrow(f"{table.select} WHERE t.{table.key} = $1", identity)
         if row is None:
             raise NotFound(kind, str(identity))
-        return dict(row)
+        return as_record(row)
 
     async def page(
         self, kind: Kind, *, after: str, limit: int, filters: Mapping[str, str]
@@ -81,11 +81,13 @@ class PostgresConfiguration:
             conditions.append(f"t.{table.column(name)} = ${len(args)}")
         where = " AND ".join(conditions)
         query = f"{table.select} WHERE {where} ORDER BY t.{table.key} LIMIT $2"
-        return [dict(row) for row in await self._database.fetch(query, *args)]
+        return [as_record(row) for row in await self._database.fetch(query, *args)]
 
     async def audit_page(
         self, *, before: str, limit: int, filters: Mapping[str, str]
     ) -> list[Record]:
         """See :meth:`services.api.ports.Configuration.audit_page`."""
         chosen = [filters.get(name, "") for name in ("actor", "object_type", "object_id")]
-        return [dict(row) for row in await self._database.fetch(_AUDIT, before, limit, *chosen)]
+        return [
+            as_record(row) for row in await self._database.fetch(_AUDIT, before, limit, *chosen)
+        ]

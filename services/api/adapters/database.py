@@ -1,10 +1,12 @@
 """The Postgres pool of this service, which is there once the server is."""
 
+import datetime as dt
 import json
 from collections.abc import Sequence
 
 import asyncpg
 
+from services.api.core.records import Record
 from services.common.errors import Unavailable
 from services.common.postgres import Pool, bounded, close_pool, open_pool
 
@@ -60,6 +62,16 @@ class Database:
         async with bounded(WHAT, self.timeout_s):
             status: str = await self.pool.execute(query, *args)
             return status
+
+
+def as_record(row: asyncpg.Record) -> Record:
+    """The fields of a row; the driver's infinite instants are made aware like all others."""
+    return {
+        name: value.replace(tzinfo=dt.UTC)
+        if isinstance(value, dt.datetime) and value.tzinfo is None
+        else value
+        for name, value in row.items()
+    }
 
 
 async def _codecs(connection: asyncpg.Connection) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from services.api.adapters.database import Database
+from services.api.adapters.database import Database, as_record
 from services.api.core.records import Record
 from services.api.core.tariff import Rate, prefixes_of
 from services.api.ports import RateFilter
@@ -51,9 +51,13 @@ class PostgresDecks:
             SELECT {_COLUMNS.replace("deck_id", "deck_id AS rate_deck_id")} FROM config.rate
              WHERE {" AND ".join(conditions)} ORDER BY prefix, id LIMIT $2
         """  # noqa: S608 - conditions are constants
-        return [dict(row) for row in await self._database.fetch(query, *args)]
+        return [as_record(row) for row in await self._database.fetch(query, *args)]
 
     async def matching(self, deck_id: str, prefixes: Sequence[str]) -> list[Rate]:
         """See :meth:`services.api.ports.Decks.matching`."""
         rows = await self._database.fetch(_MATCHING, deck_id, list(prefixes))
-        return [Rate(**dict(row)) for row in rows]
+        return [_rate(as_record(row)) for row in rows]
+
+
+def _rate(row: Record) -> Rate:
+    return Rate(**row)  # type: ignore[arg-type]  # the columns have the types of the fields

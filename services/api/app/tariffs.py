@@ -25,7 +25,7 @@ from services.api.ports import Change, Configuration, Decks, RateFilter
 from services.common.errors import Invalid
 
 # Some 10 ms of work.
-_SLICE = 65_536
+_SLICE = 16_384
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,9 +51,10 @@ class SheetReader:
             raise self._broken("the text is not UTF-8") from None
 
     def _records(self, text: str) -> list[str]:
-        lines = (self._rest + text).split("\n")
+        whole = self._rest + text
+        lines = whole.split("\n")
         self._rest = lines.pop()
-        if '"' in text or '"' in self._rest:
+        if '"' in whole:
             lines = self._joined(lines)
         if len(self._rest) > _LONGEST_RECORD:
             raise self._broken(f"a row is longer than {_LONGEST_RECORD} characters")
@@ -85,7 +86,8 @@ class SheetReader:
                     lines = [line + "\n" for line in text.split("\n")]
                     yield self._row, next(csv.reader(lines, delimiter=self.delimiter, strict=True))
         except csv.Error as error:
-            raise self._broken(str(error)) from None
+            raise self._broken(str(error), self._row) from None
 
-    def _broken(self, reason: str) -> Rejected:
-        return Rejected([Problem(f"rows[{self._row + 1}]", reason, "malformed_csv")])
+    def _broken(self, reason: str, row: int | None = None) -> Rejected:
+        where = self._row + 1 if row is None else row
+        return Rejected([Problem(f"rows[{where}]", reason, "malformed_csv")])

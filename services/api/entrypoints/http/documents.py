@@ -168,10 +168,10 @@ class InlineRate(Shape):
     price: Price | None = None
     first_price: Price | None = None
     next_price: Price | None = None
-    connect_fee: Price = Field(default="0", validate_default=True)
+    connect_fee: Price = Decimal(0)
     first_s: Interval = 1
     next_s: Interval = 1
-    minimum: Price = Field(default="0", validate_default=True)
+    minimum: Price = Decimal(0)
     free_s: Seconds = 0
     grace_s: Seconds = 0
 
@@ -207,7 +207,7 @@ class QuoteOrder(Shape):
     account_id: Id | None = None
     """Whose rounding to use, unless ``rounding`` is given."""
     rounding: RoundingOrder | None = None
-    tax_percent: Amount = Field(default="0", validate_default=True)
+    tax_percent: Amount = Decimal(0)
 
     @model_validator(mode="after")
     def _check_source(self) -> "QuoteOrder":

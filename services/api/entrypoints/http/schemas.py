@@ -1,5 +1,6 @@
 """Bodies of the configuration objects: one shape per operation."""
 
+from decimal import Decimal
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -60,7 +61,7 @@ class AccountCreate(Shape):
     name: Name
     currency: Currency
     enabled: bool = True
-    credit_limit: PositiveAmount = Field(default="0", validate_default=True)
+    credit_limit: PositiveAmount = Decimal(0)
     """How far below zero the balance may go."""
     digits: Digits = 6
     """Decimals of a charge."""
@@ -321,10 +322,10 @@ class RateCommon(Shape):
     """What a rate costs."""
 
     destination: Annotated[Line, Field(max_length=200)] = ""
-    connect_fee: Price = Field(default="0", validate_default=True)
+    connect_fee: Price = Decimal(0)
     first_s: Interval = 1
     next_s: Interval = 1
-    minimum: Price = Field(default="0", validate_default=True)
+    minimum: Price = Decimal(0)
     free_s: Seconds = 0
     grace_s: Seconds = 0
 
