@@ -130,19 +130,15 @@ class Call:
         caller, called = numbers(invite)
         record.caller, record.called = bounded(readable(caller)), bounded(readable(called))
         if trunk is None:
-            return self._refuse(EndReason.UNKNOWN_CUSTOMER, now)
+            return self.refuse(EndReason.UNKNOWN_CUSTOMER, now)
         record.customer_trunk_id, record.account_id = trunk.id, trunk.account_id
         refused = admit(self._context, trunk, invite, now)
         if refused is not None:
-            return self._refuse(refused, now)
+            return self.refuse(refused, now)
         self._is_counted = True
         self._own(self._ingress.base_tag, CALLER)
         busy = self._context.vendor_limits.full
         return [Emit(record.started()), FindRoutes(trunk.id, record.caller, record.called, busy)]
-
-    def refuse(self, reason: EndReason, now: float, *, status: int = 0) -> list[Command]:
-        """Refuse instead of :meth:`start`: the switch drains, or is full."""
-        return self._refuse(reason, now, status=status)
 
     def _own(self, tag: str, leg: str) -> None:
         self._tags.append(tag)
@@ -153,12 +149,12 @@ class Call:
         if self.state is not CallState.ROUTING:
             return []
         if plan is None:
-            return self._refuse(EndReason.ROUTING_UNAVAILABLE, now)
+            return self.refuse(EndReason.ROUTING_UNAVAILABLE, now)
         self.record.plan(plan)
         if plan.refused:
-            return self._refuse(known_reason(plan.refused), now)
+            return self.refuse(known_reason(plan.refused), now)
         if not plan.candidates:
-            return self._refuse(EndReason.NO_ROUTE, now)
+            return self.refuse(EndReason.NO_ROUTE, now)
         self._plan = plan
         self.state = CallState.AUTHORIZING
         return [Authorize(plan.sell_terms)]
@@ -170,9 +166,9 @@ class Call:
             is_reserved = credit is not None and bool(credit.reservation_id)
             return [ReleaseCredit(credit.reservation_id)] if credit and is_reserved else []
         if credit is None:
-            return self._refuse(EndReason.RATING_UNAVAILABLE, now)
+            return self.refuse(EndReason.RATING_UNAVAILABLE, now)
         if credit.refused:
-            return self._refuse(known_reason(credit.refused), now)
+            return self.refuse(known_reason(credit.refused), now)
         self._credit = credit
         self.record.reservation_id = credit.reservation_id
         self.state = CallState.DIALLING
@@ -230,7 +226,7 @@ class Call:
     def _on_lost(self, step: Lost, now: float) -> list[Command]:
         headers = [] if step.response is None else passed_lines(step.response, ("reason",))
         side = "server" if step.response is None else "callee"
-        return self._refuse(step.reason, now, status=step.status, headers=headers, side=side)
+        return self.refuse(step.reason, now, status=step.status, headers=headers, side=side)
 
     # --- the answer ---------------------------------------------------------------------
 
@@ -280,7 +276,7 @@ class Call:
         if not leg.is_over:
             bye = leg.request(context, "BYE")
             commands.append(Request(Owner(), bye, leg.target(context), leg.name))
-        return [*commands, *self._refuse(reason, now, side=side)]
+        return [*commands, *self.refuse(reason, now, side=side)]
 
     # --- from the network ---------------------------------------------------------------
 
@@ -328,7 +324,7 @@ class Call:
         if self._answered is not None:
             answered = self._answered
             return self._take_back(answered, EndReason.CANCELLED, now, side="caller")
-        return commands + self._refuse(EndReason.CANCELLED, now, side="caller")
+        return commands + self.refuse(EndReason.CANCELLED, now, side="caller")
 
     def on_request(self, received: Received, key: str, source: Peer, now: float) -> list[Command]:
         """Take a request that names a tag of ours."""
@@ -419,7 +415,7 @@ class Call:
         commands: list[Command] = []
         if self._hunt is not None:
             commands += self._seek(self._hunt.stop(reason, now), now)
-        return commands + self._refuse(reason, now)
+        return commands + self.refuse(reason, now)
 
     def _talk(self, steps: Sequence[TalkStep], now: float) -> list[Command]:
         """Carry out what the conversation wants, in its order."""
@@ -443,7 +439,7 @@ class Call:
         self._context.vendor_limits.give_back(attempt.candidate.vendor_trunk_id)
         return self._close(now)
 
-    def _refuse(
+    def refuse(
         self,
         reason: EndReason,
         now: float,
@@ -452,7 +448,7 @@ class Call:
         headers: Sequence[str] = (),
         side: str = "server",
     ) -> list[Command]:
-        """Give the INVITE its final response."""
+        """Give the INVITE a final response that is no success, at any time before the answer."""
         assert self._ingress is not None
         record = self.record
         status = status or SIP_OF_REASON.get(reason, 503)

@@ -1,0 +1,30 @@
+"""What calls share."""
+
+from __future__ import annotations
+
+from services.signaling.core.context import CAPABILITIES, is_private
+from tests.support.signaling.machine import context
+
+
+def test_contact_names_the_transport_when_it_is_not_udp() -> None:
+    assert context().contact("udp") == "Contact: <sip:203.0.113.1:5060>"
+    assert context().contact("tcp") == "Contact: <sip:203.0.113.1:5060;transport=tcp>"
+
+
+def test_resolve() -> None:
+    shared = context({"sip.example": "192.0.2.9"})
+    assert shared.resolve("192.0.2.1") == "192.0.2.1"
+    assert shared.resolve("2001:DB8::1") == "2001:db8::1"
+    assert shared.resolve("SIP.example") == "192.0.2.9"
+    assert shared.resolve("other.example") is None
+
+
+def test_is_private() -> None:
+    assert is_private("10.1.2.3")
+    assert not is_private("8.8.8.8")
+    assert not is_private("name.example")
+
+
+def test_reliable_provisionals_are_not_offered() -> None:
+    assert "PRACK" not in CAPABILITIES.methods
+    assert not CAPABILITIES.extensions

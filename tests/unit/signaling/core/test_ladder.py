@@ -1,0 +1,44 @@
+"""Messages of recent calls, bounded."""
+
+from __future__ import annotations
+
+from services.signaling.core.ladder import Ladders, Step
+from tests.support.signaling.machine import CALLER
+
+
+def step(number: int) -> Step:
+    return Step(float(number), "A", True, CALLER, b"SIP/2.0 %d X\r\nVia: x\r\n" % number)
+
+
+def test_summary_is_the_start_line() -> None:
+    assert step(180).summary == "180 X"
+    assert Step(1.0, "A", False, CALLER, b"BYE sip:x SIP/2.0\r\n").summary == "BYE sip:x"
+
+
+def test_beginning_and_end_of_a_long_call_stay() -> None:
+    ladders = Ladders(steps=4)
+    for number in range(10):
+        ladders.add("c", step(number))
+    assert [s.at for s in ladders.steps("c")] == [0.0, 1.0, 8.0, 9.0]
+
+
+def test_the_oldest_call_makes_room_and_failed_ones_stay_longer() -> None:
+    ladders = Ladders(calls=2, failed=1)
+    ladders.add("bad", step(1))
+    ladders.keep_failed("bad")
+    for name in ("a", "b", "c"):
+        ladders.add(name, step(2))
+    assert ladders.steps("a") == ()
+    assert len(ladders.steps("b")) == len(ladders.steps("c")) == 1
+    assert len(ladders.steps("bad")) == 1
+    ladders.add("bad", step(3))  # the ACK of its refusal
+    assert len(ladders.steps("bad")) == 2
+    ladders.keep_failed("c")
+    assert ladders.steps("bad") == ()
+
+
+def test_unknown_and_switched_off() -> None:
+    assert not Ladders(calls=0).enabled
+    ladders = Ladders()
+    ladders.keep_failed("unknown")
+    assert ladders.steps("unknown") == ()

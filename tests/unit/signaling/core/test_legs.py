@@ -1,0 +1,111 @@
+"""Our end of a dialog: where it sends, whom it believes."""
+
+from __future__ import annotations
+
+import pytest
+
+from services.signaling.core.legs import Ingress, Leg, dialog_of, peer_of, session
+from services.signaling.sip.actions import Peer
+from services.signaling.sip.dialog import Dialog
+from services.signaling.sip.message import Request
+from tests.support.signaling.machine import (
+    ANSWER,
+    CALLER,
+    STRANGER,
+    Machine,
+    answer_to,
+    context,
+    received,
+    wire_request,
+)
+
+
+def caller_leg(contact: str, peer: Peer = CALLER, *headers: str) -> Leg:
+    invite = wire_request("INVITE", contact=contact, headers=headers)
+    return Leg("A", Dialog.from_request(invite, "ours"), peer, attempt=1)
+
+
+@pytest.mark.parametrize(
+    ("contact", "target"),
+    [
+        ("sip:x@192.0.2.10:5070", ("udp", "192.0.2.10", 5070, 1)),
+        ("sip:x@192.0.2.10;transport=tcp", ("tcp", "192.0.2.10", 5060, 0)),
+        ("sip:x@[2001:db8::1]", ("udp", "2001:db8::1", 5060, 1)),
+        ("sip:x@known.example", ("udp", "192.0.2.44", 5060, 1)),
+        ("sip:x@unknown.example", CALLER),
+        ("sip:x@192.0.2.10;transport=sctp", CALLER),
+        ("tel:+49", CALLER),
+    ],
+)
+def test_requests_go_to_the_contact(contact: str, target: tuple[str, str, int, int]) -> None:
+    shared = context({"known.example": "192.0.2.44"})
+    assert caller_leg(contact).target(shared) == target
+
+
+def test_a_private_contact_behind_a_public_source_is_not_believed() -> None:
+    public = Peer("udp", "8.8.8.8", 6060, 1)
+    assert caller_leg("sip:x@10.0.0.1:5060", public).target(context()) == public
+
+
+def test_a_stream_is_kept_for_its_own_host() -> None:
+    stream = Peer("tcp", "192.0.2.10", 33333, 1007)
+    leg = caller_leg("sip:x@192.0.2.10:5060;transport=tcp", stream)
+    assert leg.target(context()) == Peer("tcp", "192.0.2.10", 5060, 1007)
+    leg = caller_leg("sip:x@192.0.2.11:5060;transport=tcp", stream)
+    assert leg.target(context()) == Peer("tcp", "192.0.2.11", 5060, 0)
+
+
+def test_the_first_route_comes_before_the_contact() -> None:
+    leg = caller_leg("sip:x@192.0.2.10", CALLER, "Record-Route: <sip:192.0.2.20:5090;lr>")
+    assert leg.target(context()) == Peer("udp", "192.0.2.20", 5090, 1)
+
+
+def request(**changes: str) -> Request:
+    facts = {"to_tag": "ours"} | changes
+    return wire_request("BYE", cseq=2, **facts)  # type: ignore[arg-type]  # all are strings
+
+
+def test_whom_a_leg_believes() -> None:
+    leg = caller_leg("sip:x@192.0.2.11", CALLER, "Record-Route: <sip:192.0.2.20;lr>")
+    assert leg.accepts(request(), CALLER)
+    assert leg.accepts(request(), CALLER._replace(host="192.0.2.11", port=9))
+    assert leg.accepts(request(), CALLER._replace(host="192.0.2.20"))
+    assert not leg.accepts(request(), STRANGER)
+    assert not leg.accepts(request(from_tag="other"), CALLER)
+    assert not leg.accepts(request(call_id="other"), CALLER)
+
+
+def test_whom_an_unanswered_call_believes() -> None:
+    ingress = Ingress(wire_request("INVITE"), "k", CALLER, context())
+    assert ingress.accepts(request(), CALLER)
+    assert not ingress.accepts(request(), STRANGER)
+    assert not ingress.accepts(request(from_tag="other"), CALLER)
+
+
+def test_a_fork_that_had_no_tag_keeps_the_one_we_gave_it() -> None:
+    ingress = Ingress(wire_request("INVITE"), "k", CALLER, context())
+    assert ingress.tag(1, "") == ingress.tag(1, "named") == "tag1"
+    assert ingress.tag(2, "named") == "tag1-1"
+
+
+def test_the_dialog_of_a_stray_answer() -> None:
+    machine = Machine()
+    invite = machine.dial()
+    stray = dialog_of(answer_to(invite.draft, 200, tag="late"))
+    ack = received(stray.ack(1))
+    assert (ack.uri, ack.to_tag, ack.call_id) == ("sip:2000@198.51.100.1:5060", "late", "egress1")
+    assert received(stray.request("BYE")).cseq == (2, "BYE")
+    assert peer_of(stray.next_hop, machine.context) == Peer("udp", "198.51.100.1", 5060)
+
+
+def test_session_is_the_sdp_and_nothing_else() -> None:
+    assert session(wire_request("INVITE", body=ANSWER)) == ANSWER
+    assert session(wire_request("INVITE")) == b""
+    other = wire_request("INVITE", headers=["Content-Type: text/plain"])
+    other.body = b"hello"
+    assert session(other) == b""
+
+
+def test_peer_of_nonsense() -> None:
+    assert peer_of("nonsense", context()) is None
+    assert peer_of("tel:+49", context()) is None
