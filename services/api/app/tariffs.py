@@ -233,14 +233,14 @@ class _Sheet:
         return read
 
 
-def sheet_rates(text: str, order: ImportOrder) -> tuple[list[SheetRate], list[RowError]]:
+async def sheet_rates(text: str, order: ImportOrder) -> tuple[list[SheetRate], list[RowError]]:
     """The rows of a sheet that came as one piece of text.
 
     Raises:
         Rejected: it is no rate sheet.
     """
     sheet = _Sheet(order)
-    rates = [*sheet.feed(text.encode()), *sheet.finish()]
+    rates = [rate async for rate in sheet.rates(_once(text.encode()))]
     return rates, sheet.tally.errors
 
 
@@ -263,6 +263,10 @@ async def _note(
     }
     earlier: Record = {"version": before["version"]}
     await change.audit("import", Kind.RATE_DECK, deck_id, earlier, done)
+
+
+async def _once(data: bytes) -> AsyncIterator[bytes]:
+    yield data
 
 
 async def _each(rates: Sequence[SheetRate]) -> AsyncIterator[SheetRate]:

@@ -7,7 +7,6 @@ from urllib.parse import urlsplit
 
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _LONGEST = 2000
-_LOCAL_NAMES = ("localhost", ".localhost", ".local", ".internal", ".home.arpa")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +64,6 @@ def is_public(address: str) -> bool:
         if inner is not None:
             return is_public(str(inner))
     return ip.is_global and not ip.is_multicast
-
-
-def obviously_private(host: str) -> bool:
-    """Whether the name alone tells that it is ours; others are judged by their addresses."""
-    try:
-        return not is_public(host)
-    except ValueError:
-        name = host.rstrip(".")
-        return name == _LOCAL_NAMES[0] or name.endswith(_LOCAL_NAMES[1:])
 
 
 def choose(addresses: Sequence[str], *, allow_private: bool) -> str | None:

@@ -112,7 +112,7 @@ def apply_router() -> APIRouter:
         Needs the write scope of every section used. References are by name. Fields left out keep
         their value, or get their default in a new object. Nothing is written if anything is wrong.
         """
-        entries = _entries(body)
+        entries = await _entries(body)
         _may_write(entries, who)
         applied = await cases.applying.apply(entries, who, dry_run=dry_run)
         counts = {
@@ -143,13 +143,13 @@ def _may_write(entries: list[Entry], who: Caller) -> None:
             raise Forbidden(scope)
 
 
-def _entries(body: ApplyDocument) -> list[Entry]:
+async def _entries(body: ApplyDocument) -> list[Entry]:
     problems: list[Problem] = []
     entries = body.setting_entries()
     for where, kind, shape in body.shapes():
         rates: list[SheetRate] | None = None
         if isinstance(shape, ApplyRateDeck):
-            rates = _rates(where, shape, problems)
+            rates = await _rates(where, shape, problems)
         entries.append(Entry(where, kind, _own(shape), _named(shape), rates))
     if problems:
         raise Rejected(problems[:1000])
@@ -169,13 +169,15 @@ def _named(shape: Shape) -> frozenset[str]:
     return frozenset(shape.model_fields_set - _RATES - blank)
 
 
-def _rates(where: str, deck: ApplyRateDeck, problems: list[Problem]) -> list[SheetRate] | None:
+async def _rates(
+    where: str, deck: ApplyRateDeck, problems: list[Problem]
+) -> list[SheetRate] | None:
     if deck.rates is not None:
         return [sheet_rate(rate, row) for row, rate in enumerate(deck.rates)]
     if deck.rates_csv is None:
         return None
     try:
-        rates, errors = sheet_rates(deck.rates_csv, ImportOrder(mode=Mode.FULL))
+        rates, errors = await sheet_rates(deck.rates_csv, ImportOrder(mode=Mode.FULL))
     except Rejected as error:
         found = [(f"{one.where}", one.reason) for one in error.problems]
         problems += [Problem(f"{where}.rates_csv.{path}", why, "bad_row") for path, why in found]

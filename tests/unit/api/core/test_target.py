@@ -1,6 +1,6 @@
 import pytest
 
-from services.api.core.target import Target, choose, is_public, obviously_private, parse_target
+from services.api.core.target import Target, choose, is_public, parse_target
 
 
 def test_url_is_taken_apart() -> None:
@@ -42,10 +42,3 @@ def test_one_private_address_spoils_the_name() -> None:
     assert choose(["8.8.8.8", "127.0.0.1"], allow_private=False) is None
     assert choose(["127.0.0.1"], allow_private=True) == "127.0.0.1"
     assert choose([], allow_private=True) is None
-
-
-def test_names_that_tell_it_all() -> None:
-    for host in ("localhost", "a.localhost.", "printer.local", "127.0.0.1", "::1"):
-        assert obviously_private(host)
-    assert not obviously_private("example.net")
-    assert not obviously_private("8.8.8.8")
