@@ -30,6 +30,7 @@ from services.signaling.core.commands import (
 from services.signaling.core.context import ALLOW, Context
 from services.signaling.core.ladder import Ladders, Step
 from services.signaling.core.legs import CALLER, dialog_of, options_reply, peer_of
+from services.signaling.core.refusals import Refusals, refused_record
 from services.signaling.core.trunks import TrunkTable
 from services.signaling.ports import EventLog, Network, Observer
 from services.signaling.sip.actions import (
@@ -41,6 +42,7 @@ from services.signaling.sip.actions import (
     Fail,
     NoAck,
     Peer,
+    Refused,
     Send,
     Terminated,
 )
@@ -91,6 +93,7 @@ class Switch:
         self._drained: asyncio.Event = asyncio.Event()
         self._owners: dict[str, tuple[Call, Owner, str]] = {}
         self._invites: dict[str, Call] = {}
+        self._refusals = Refusals()
         self._wakeups = Wakeups()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = NEVER
@@ -101,6 +104,7 @@ class Switch:
             DeliverRequest: self._on_request,
             DeliverResponse: self._on_response,
             DeliverAck: self._on_ack,
+            Refused: self._on_refused,
             Cancelled: self._on_cancel,
             Fail: self._on_fail,
             NoAck: self._on_no_ack,
@@ -185,6 +189,19 @@ class Switch:
             place = self._deliverers[type(action)](action, now)
             if place is not None and source is not None and self.ladders.enabled:
                 self._trace(place, now, data, source, sent)
+
+    def _on_refused(self, action: Refused, now: float) -> None:
+        """An INVITE the layer answered: it never becomes a call, but it has its record."""
+        if not self._refusals.is_new(action):
+            return
+        source = action.source
+        trunk = self.trunks.identify(source.host, source.port)
+        self.counters.invites += 1
+        self._tell(
+            refused_record(
+                action, self._new_call_id(), self._context.node, trunk, now, self._utc_now()
+            )
+        )
 
     def _on_fail(self, action: Fail, now: float) -> None:
         owned = self._owners.pop(action.key, None)
@@ -391,12 +408,17 @@ class Switch:
 
     def _emit(self, _: Call, command: Emit) -> None:
         event = command.event
-        self._events.append(event)
         if isinstance(event, CallEnded):
-            self.counters.end(event)
-            self._observer.call_ended(event)
-            if event.answered_at is None:
-                self.ladders.keep_failed(event.call_id)
+            self._tell(event)
+        else:
+            self._events.append(event)
+
+    def _tell(self, event: CallEnded) -> None:
+        self._events.append(event)
+        self.counters.end(event)
+        self._observer.call_ended(event)
+        if event.answered_at is None:
+            self.ladders.keep_failed(event.call_id)
 
     def _finish(self, call: Call, _: Finished) -> None:
         del self.calls[call.record.call_id]

@@ -46,6 +46,18 @@ class DeliverRequest(NamedTuple):
     """Where it came from, which is not always where the answer goes."""
 
 
+class Refused(NamedTuple):
+    """An INVITE the layer has answered by itself, for whoever keeps records of calls.
+
+    Refused without state: a repetition of it is refused, and told, again.
+    """
+
+    request: Request
+    """As far as it could be split: any accessor may raise."""
+    source: Peer
+    status: int
+
+
 class DeliverAck(NamedTuple):
     """The first ACK of a 2xx of ours; ``key`` is the INVITE's transaction."""
 
@@ -92,5 +104,13 @@ class Terminated(NamedTuple):
 
 
 Action = (
-    Send | DeliverRequest | DeliverAck | DeliverResponse | Cancelled | Fail | NoAck | Terminated
+    Send
+    | DeliverRequest
+    | Refused
+    | DeliverAck
+    | DeliverResponse
+    | Cancelled
+    | Fail
+    | NoAck
+    | Terminated
 )

@@ -23,6 +23,7 @@ from services.signaling.sip.actions import (
     DeliverAck,
     DeliverRequest,
     Peer,
+    Refused,
     Send,
     Terminated,
 )
@@ -227,7 +228,10 @@ class TransactionLayer:
             to_tag=tag,
             headers=rejection.headers,
         )
-        return [Send(reply.data, peer)]
+        actions: list[Action] = [Send(reply.data, peer)]
+        if request.method == "INVITE":
+            actions.append(Refused(request, source, rejection.status))
+        return actions
 
     # --- from the user --------------------------------------------------------------------
 

@@ -53,7 +53,7 @@ def test_split_address(text: str, host: str, port: int | None) -> None:
 
 @pytest.mark.parametrize("text", ["192.0.2.1:0", "192.0.2.1:70000", "192.0.2.1:sip"])
 def test_impossible_ports(text: str) -> None:
-    with pytest.raises(ValueError, match="port|invalid literal"):
+    with pytest.raises(ValueError, match=r"port|invalid literal"):
         split_address(text)
 
 

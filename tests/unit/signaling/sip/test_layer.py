@@ -10,6 +10,7 @@ from services.signaling.sip.actions import (
     Fail,
     NoAck,
     Peer,
+    Refused,
     Send,
     Terminated,
 )
@@ -226,9 +227,12 @@ def test_stateless_refusals_are_identical_every_time() -> None:
     uas = server()
     bad = edited((b"Call-ID", b"X"))
     first, second = uas.on_message(bad, ALICE, 0.0), uas.on_message(bad, ALICE, 1.0)
-    assert first == second
+    assert first[0] == second[0]
     assert isinstance(first[0], Send)
     assert first[0].data.startswith(b"SIP/2.0 400 Missing call-id\r\n")
+    assert isinstance(second[1], Refused)
+    assert (second[1].source, second[1].status) == (ALICE, 400)
+    assert len(uas.on_message(bad.replace(b"INVITE", b"OPTIONS"), ALICE, 2.0)) == 1
     assert uas.transaction_count == 0
 
 
