@@ -2,7 +2,7 @@
 
 The client library's own fetch waits for a full batch or its timeout; this one hands over what
 has arrived as soon as the handler is free, so a quiet stream has no delay and a busy one has
-large batches.
+large batches. A handler that costs much however little it is given may be spaced out.
 """
 
 import asyncio
@@ -15,6 +15,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
+from services.common.clock import monotonic
 from services.common.errors import Unavailable
 from services.common.logs import get_logger
 
@@ -22,6 +23,8 @@ log = get_logger(__name__)
 
 _PULL_S = 10.0
 """How long the server keeps an unfilled request open."""
+_LOOK_UP_S = 0.5
+"""How often a consumer without messages looks whether its connection is still the same."""
 _LONGEST_PAUSE_S = 30.0
 
 
@@ -49,6 +52,7 @@ class Consumer:
     batch: int
     ack_wait_s: float
     max_ack_pending: int
+    spacing_s: float
 
     async def run(self, client: Client) -> None:
         """Consume until the connection fails or the task is cancelled.
@@ -57,38 +61,40 @@ class Consumer:
             nats.errors.Error: the server refused, or went away.
         """
         await client.jetstream(timeout=5.0).add_consumer(self.stream, self._config())
-        arrived: asyncio.Queue[Msg] = asyncio.Queue()
+        arrived = _Arrivals()
         inbox = client.new_inbox()
 
         async def on_message(message: Msg) -> None:
-            arrived.put_nowait(message)
+            arrived.add(message)
 
         subscription = await client.subscribe(inbox, cb=on_message)
         try:
             await self._pull(client, inbox, arrived)
         finally:
-            if client.is_connected:
+            if not client.is_closed:
                 await subscription.unsubscribe()
 
-    async def _pull(self, client: Client, inbox: str, arrived: asyncio.Queue[Msg]) -> None:
+    async def _pull(self, client: Client, inbox: str, arrived: "_Arrivals") -> None:
         pause_s = 0.0
         wanted = 0
+        asked_at = 0.0
+        next_at = 0.0
+        reconnects = client.stats["reconnects"]
         while True:
             if wanted <= 0:
                 await self._request(client, inbox)
-                wanted = self.batch
-            messages = await _next(arrived, self.batch)
-            if messages is None:
-                # The request has run out, or the server has forgotten it: ask again.
-                wanted = 0
-                if not client.is_connected:
-                    raise nats.errors.ConnectionReconnectingError
-                continue
+                wanted, asked_at = self.batch, monotonic()
+            messages = await arrived.take(wanted, next_at)
             found = [message for message in messages if message.reply]
             # A message without reply address is a status: the request it answers is over.
-            wanted = 0 if len(found) < len(messages) else wanted - len(found)
+            is_over = len(found) < len(messages) or monotonic() - asked_at > _PULL_S + 1.0
+            wanted = 0 if is_over else wanted - len(found)
             if found:
+                next_at = monotonic() + self.spacing_s
                 pause_s = await self._handle(found, pause_s)
+            if not client.is_connected or client.stats["reconnects"] != reconnects:
+                # The request died with the connection.
+                raise nats.errors.ConnectionReconnectingError
 
     async def _request(self, client: Client, inbox: str) -> None:
         request = {"batch": self.batch, "expires": int(_PULL_S * 1e9)}
@@ -128,15 +134,49 @@ class Consumer:
         )
 
 
-async def _next(arrived: asyncio.Queue[Msg], limit: int) -> list[Msg] | None:
-    try:
-        async with asyncio.timeout(_PULL_S + 2.0):
-            messages = [await arrived.get()]
-    except TimeoutError:
-        return None
-    while len(messages) < limit and not arrived.empty():
-        messages.append(arrived.get_nowait())
-    return messages
+class _Arrivals:
+    """Messages between the connection and the handler."""
+
+    __slots__ = ("_enough", "_is_enough", "_messages")
+
+    def __init__(self) -> None:
+        self._messages: list[Msg] = []
+        self._enough = 1
+        self._is_enough = asyncio.Event()
+
+    def add(self, message: Msg) -> None:
+        """Take in one more; a status is worth looking at by itself."""
+        self._messages.append(message)
+        if len(self._messages) >= self._enough or not message.reply:
+            self._is_enough.set()
+
+    async def take(self, most: int, not_before: float) -> list[Msg]:
+        """What has arrived, once ``not_before`` is past or there are ``most``.
+
+        Nothing when nothing comes for a while.
+        """
+        if not self._messages:
+            await self._wait(1, _LOOK_UP_S)
+        wait_s = not_before - monotonic()
+        if self._messages and wait_s > 0:
+            await self._wait(most, wait_s)
+        taken, self._messages = self._messages[:most], self._messages[most:]
+        return taken
+
+    def rest(self) -> list[Msg]:
+        """What nobody took, statuses left out."""
+        return [message for message in self._messages if message.reply]
+
+    async def _wait(self, enough: int, timeout_s: float) -> None:
+        self._enough = enough
+        if len(self._messages) >= enough:
+            return
+        self._is_enough.clear()
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._is_enough.wait()
+        except TimeoutError:
+            pass  # then what there is will do
 
 
 def _message(message: Msg) -> Message:
