@@ -53,8 +53,6 @@ from services.signaling.sip.message import Request as Received
 from services.signaling.sip.message import Response, parse
 
 Datagram = tuple[bytes, Peer]
-Place = tuple[Call, str]
-"""A call, and the leg a message of it came on."""
 
 
 class Switch:
@@ -94,12 +92,14 @@ class Switch:
         self._owners: dict[str, tuple[Call, Owner, str]] = {}
         self._invites: dict[str, Call] = {}
         self._refusals = Refusals()
+        self._heard: tuple[bytes, Peer] | None = None
+        self._sent_along: list[Send] = []
         self._wakeups = Wakeups()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = NEVER
         self._waiting: deque[tuple[Call, list[Command]]] = deque()
         self._is_performing = False
-        self._deliverers: dict[type, Callable[..., Place | None]] = {
+        self._deliverers: dict[type, Callable[..., None]] = {
             Send: self._put,
             DeliverRequest: self._on_request,
             DeliverResponse: self._on_response,
@@ -179,16 +179,27 @@ class Switch:
         self, actions: list[Action], now: float, data: bytes = b"", source: Peer | None = None
     ) -> None:
         """Carry out what the layer wants; ``data`` is the message it wants it for."""
-        sent: list[Send] = []
+        deliverers, sent = self._deliverers, self._sent_along
+        if source is not None and self.ladders.enabled:
+            self._heard = (data, source)
         for action in actions:
             if type(action) is Send:
-                self._put(action, now)
-                sent.append(action)
                 self.counters.retransmissions += 1
-                continue
-            place = self._deliverers[type(action)](action, now)
-            if place is not None and source is not None and self.ladders.enabled:
-                self._trace(place, now, data, source, sent)
+                if self._heard is not None:
+                    sent.append(action)
+            deliverers[type(action)](action, now)
+        self._heard = None
+        sent.clear()
+
+    def _trace(self, call: Call, leg: str, now: float) -> None:
+        """Note the message at hand, now that it is known whose it is, and its first answers."""
+        heard, self._heard = self._heard, None
+        if heard is None:
+            return
+        call_id, add = call.record.call_id, self.ladders.add
+        add(call_id, Step(now, leg, False, heard[1], heard[0]))
+        for send in self._sent_along:
+            add(call_id, Step(now, leg, True, send.peer, send.data))
 
     def _on_refused(self, action: Refused, now: float) -> None:
         """An INVITE the layer answered: it never becomes a call, but it has its record."""
@@ -217,71 +228,67 @@ class Switch:
         self._owners.pop(action.key, None)
         self._invites.pop(action.key, None)
 
-    def _on_cancel(self, action: Cancelled, now: float) -> Place | None:
-        cancel, key = action
-        call = self._invites.get(key)
-        if call is None:
-            return None
-        self._perform(call, call.on_cancel(cancel, key, now))
-        return call, CALLER
+    def _on_cancel(self, action: Cancelled, now: float) -> None:
+        call = self._invites.get(action.key)
+        if call is not None:
+            self._trace(call, CALLER, now)
+            self._perform(call, call.on_cancel(action.request, action.key, now))
 
-    def _on_request(self, action: DeliverRequest, now: float) -> Place | None:
+    def _on_request(self, action: DeliverRequest, now: float) -> None:
         request, key, source = action
         tag = request.to_tag
         if not tag:
-            return self._on_new_request(request, key, source, now)
+            self._on_new_request(action, now)
+            return
         found = self._context.dialogs.get(tag) or self._context.dialogs.get(tag.partition("-")[0])
         if found is None:
             self._answer(request, key, 481, now)
-            return None
-        call = found[0]
+            return
+        call, leg = found
         if request.method == "INVITE":
             self._invites[key] = call
+        self._trace(call, leg, now)
         self._perform(call, call.on_request(request, key, source, now))
-        return found
 
-    def _on_new_request(
-        self, request: Received, key: str, source: Peer, now: float
-    ) -> Place | None:
+    def _on_new_request(self, action: DeliverRequest, now: float) -> None:
+        request, key, _ = action
         if request.method == "INVITE":
-            return self._on_invite(request, key, source, now), CALLER
-        if request.method == "OPTIONS":
+            self._on_invite(action, now)
+        elif request.method == "OPTIONS":
             reply = options_reply(request, self._context.new_tag())
             self._follow(self._layer.respond(key, reply, now), now)
         elif request.method in {"INFO", "MESSAGE"}:
             self._answer(request, key, 405, now, ALLOW)
         else:
             self._answer(request, key, 481, now)
-        return None
 
-    def _on_invite(self, invite: Received, key: str, source: Peer, now: float) -> Call:
+    def _on_invite(self, action: DeliverRequest, now: float) -> None:
+        invite, key, source = action
         call_id = self._new_call_id()
         call = Call(self._context, call_id, invite, key, source, now, self._utc_now())
         self.counters.invites += 1
         is_full = len(self.calls) >= self._most_calls
         self.calls[call_id] = call
         self._invites[key] = call
-        trunk = self.trunks.identify(source.host, source.port)
+        self._trace(call, CALLER, now)
         if self._is_draining:
             commands = call.refuse(EndReason.NODE_SHUTDOWN, now)
         elif is_full:
             commands = call.refuse(EndReason.CUSTOMER_CAPACITY, now)
         else:
-            commands = call.start(trunk, now)
+            commands = call.start(self.trunks.identify(source.host, source.port), now)
         self._perform(call, commands)
-        return call
 
-    def _on_response(self, action: DeliverResponse, now: float) -> Place | None:
+    def _on_response(self, action: DeliverResponse, now: float) -> None:
         response, key = action
         is_final = response.status >= 200
         owned = self._owners.pop(key, None) if is_final else self._owners.get(key)
         if owned is not None:
             call, owner, leg = owned
+            self._trace(call, leg, now)
             self._perform(call, call.on_response(owner, response, now))
-            return call, leg
-        if response.status // 100 == 2 and response.cseq.method == "INVITE":
+        elif response.status // 100 == 2 and response.cseq.method == "INVITE":
             self._hang_up_stray(response, key, now)
-        return None
 
     def _hang_up_stray(self, response: Response, key: str, now: float) -> None:
         """A 2xx nobody waits for, of a fork or after a CANCEL: ACK and BYE (13.2.2.4)."""
@@ -294,14 +301,13 @@ class Switch:
         _, actions = self._layer.send_request(dialog.request("BYE"), target, now)
         self._follow(actions, now)
 
-    def _on_ack(self, action: DeliverAck, now: float) -> Place | None:
+    def _on_ack(self, action: DeliverAck, now: float) -> None:
         ack, key = action
         call = self._invites.pop(key, None)
-        if call is None:
-            return None
-        self._perform(call, call.on_ack(ack, key, now))
-        found = self._context.dialogs.get(ack.to_tag.partition("-")[0])
-        return (call, CALLER) if found is None else found
+        if call is not None:
+            found = self._context.dialogs.get(ack.to_tag.partition("-")[0])
+            self._trace(call, CALLER if found is None else found[1], now)
+            self._perform(call, call.on_ack(ack, key, now))
 
     def _answer(self, request: Received, key: str, status: int, now: float, *headers: str) -> None:
         reply = response_to(request, status, to_tag=self._context.new_tag(), headers=headers)
@@ -388,7 +394,8 @@ class Switch:
     def _send(self, actions: list[Action], call: Call, leg: str, now: float) -> None:
         for action in actions:
             if type(action) is Send and self.ladders.enabled:
-                self._note(call, Step(now, leg, True, action.peer, action.data))
+                step = Step(now, leg, True, action.peer, action.data)
+                self.ladders.add(call.record.call_id, step)
             self._deliverers[type(action)](action, now)
 
     def _put(self, send: Send, _: float) -> None:
@@ -451,16 +458,3 @@ class Switch:
         if self._timer is not None:
             self._timer.cancel()
         self._timer, self._timer_at = None, -NEVER
-
-    # --- ladder -------------------------------------------------------------------------
-
-    def _trace(
-        self, place: Place, now: float, data: bytes, source: Peer, sent: list[Send]
-    ) -> None:
-        call, leg = place
-        self._note(call, Step(now, leg, False, source, data))
-        for send in sent:
-            self._note(call, Step(now, leg, True, send.peer, send.data))
-
-    def _note(self, call: Call, step: Step) -> None:
-        self.ladders.add(call.record.call_id, step)

@@ -40,6 +40,7 @@ class LoopbackSwitch:
         ladder_calls: int = 1000,
         trunks: Mapping[str, CustomerTrunk] | None = None,
     ) -> None:
+        self.planner = planner
         self.events = events or MemoryEvents()
         self.observations = Observations()
         self.credits = FixedCredits()
