@@ -146,6 +146,7 @@ class Bus:
         batch: int = 64,
         ack_wait_s: float = 60.0,
         max_ack_pending: int = 1024,
+        spacing_s: float = 0.0,
     ) -> None:
         """Feed ``handler`` up to ``batch`` messages at a time, for ever; run it as a task.
 
@@ -153,6 +154,9 @@ class Bus:
         is delivered again, later and later; so the handler has to be idempotent, and must put
         aside itself what it will never understand. ``ack_wait_s`` has to exceed the longest run
         of the handler. Starts with the oldest message the stream holds, continues over restarts.
+
+        ``spacing_s``: from the start of one run of the handler to the next at the least, while
+        there is less than a full batch. After a pause the first message is handed over at once.
         """
         consumer = Consumer(
             stream=stream,
@@ -162,6 +166,7 @@ class Bus:
             batch=batch,
             ack_wait_s=ack_wait_s,
             max_ack_pending=max_ack_pending,
+            spacing_s=spacing_s,
         )
         while True:
             await self._up.wait()
