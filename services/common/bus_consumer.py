@@ -73,6 +73,8 @@ class Consumer:
         finally:
             if not client.is_closed:
                 await subscription.unsubscribe()
+                for message in arrived.rest():
+                    await message.nak()  # or nobody would have it until ``ack_wait_s`` is over
 
     async def _pull(self, client: Client, inbox: str, arrived: "_Arrivals") -> None:
         pause_s = 0.0

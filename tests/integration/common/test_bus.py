@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
+import nats
 import pytest
 
 from services.common.bus import Bus, Message
@@ -103,6 +104,40 @@ async def test_backlog_is_handed_over_in_batches(nats_url: str) -> None:
     assert sink.calls < 100
 
 
+async def test_spaced_out_handler_gets_the_first_at_once_and_others_together(
+    nats_url: str,
+) -> None:
+    sink = Sink()
+    async with running(nats_url) as bus, asyncio.TaskGroup() as tasks:
+        consuming = tasks.create_task(
+            bus.consume("CALLS", "calls.spaced", "spaced", sink, spacing_s=1.0)
+        )
+        for n in range(30):
+            await bus.publish("calls.spaced", b"%02d" % n, f"n/6/{n}")
+            await sink.until(1)
+        assert await sink.until(30) == [b"%02d" % n for n in range(30)]
+        consuming.cancel()
+    assert sink.calls < 10
+
+
+async def test_full_batch_waits_for_no_spacing_and_a_rest_goes_to_the_next_consumer(
+    nats_url: str,
+) -> None:
+    sink, heir = Sink(), Sink()
+    async with running(nats_url) as bus:
+        for n in range(10):
+            await bus.publish("calls.heap", b"%d" % n, f"n/7/{n}")
+        async with asyncio.TaskGroup() as tasks:
+            consuming = tasks.create_task(
+                bus.consume("CALLS", "calls.heap", "heap", sink, batch=3, spacing_s=3600.0)
+            )
+            assert len(await sink.until(9)) == 9
+            await handed_out(nats_url, "heap", 1)
+            await bus.publish("calls.barrier", b"", "n/7/barrier")
+            consuming.cancel()
+        assert await consume(bus, "heap", heir, 1) == [b"9"]
+
+
 async def test_core_message_reaches_a_subscription_made_before_the_connection(
     nats_url: str,
 ) -> None:
@@ -156,6 +191,17 @@ async def test_stored_messages_and_consumers_survive_the_death_of_the_server(
             consuming = tasks.create_task(bus.consume("CALLS", "calls.progress", "e", late))
             assert await late.until(1) == [b"unread"]
             consuming.cancel()
+
+
+async def handed_out(url: str, durable: str, count: int) -> None:
+    """Wait until so many messages are with the consumer, unacknowledged."""
+    client = await nats.connect(url)
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            state = await client.jetstream().consumer_info("CALLS", durable)
+            if state.num_ack_pending == count:
+                break
+    await client.close()
 
 
 async def published(bus: Bus, subject: str, payload: bytes, msg_id: str) -> bool:
