@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import re
+import select
 import socket
 from collections.abc import Callable
 from typing import Final
@@ -67,6 +68,10 @@ class UdpSocket:
         except OSError:
             sock.close()
             raise
+        # libuv stops watching a descriptor that reports an error, and a queued ICMP error is
+        # one. Watched through an epoll of its own, the socket is merely readable.
+        self._events = select.epoll()
+        self._events.register(sock.fileno(), select.EPOLLIN | select.EPOLLERR)
         self._peers: dict[tuple[str, int], Peer] = {}
 
     @property
@@ -77,11 +82,12 @@ class UdpSocket:
 
     def start(self) -> None:
         """Begin to receive."""
-        asyncio.get_running_loop().add_reader(self._socket.fileno(), self._on_readable)
+        asyncio.get_running_loop().add_reader(self._events.fileno(), self._on_readable)
 
     def close(self) -> None:
         """Stop and release the address."""
-        asyncio.get_running_loop().remove_reader(self._socket.fileno())
+        asyncio.get_running_loop().remove_reader(self._events.fileno())
+        self._events.close()
         self._socket.close()
 
     def send(self, data: bytes, peer: Peer) -> bool:
@@ -121,10 +127,10 @@ class UdpSocket:
             key = address[:2]
             peer = peers.get(key)
             batch.append((data, peer if peer is not None else self._peer(key, number)))
-        else:
-            self._drain_errors()
         if batch:
             self._on_datagrams(batch)
+        else:
+            self._drain_errors()  # awake for nothing else
 
     def _peer(self, key: tuple[str, int], number: int) -> Peer:
         """Known peers are shared: one of a few hundred trunks sends nearly everything."""

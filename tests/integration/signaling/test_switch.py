@@ -18,6 +18,7 @@ from tests.support.signaling.party import (
     StreamParty,
     Talk,
     message,
+    on_uvloop,
     reply,
     until,
 )
@@ -55,6 +56,7 @@ async def settled(switch: LoopbackSwitch, calls: int = 1) -> None:
     await until(lambda: len(switch.events.ended) >= calls and not switch.switch.calls)
 
 
+@on_uvloop
 async def test_a_call_through_udp() -> None:
     async with two_parties() as (caller, vendor, switch, talk):
         await talk.ring()
@@ -77,6 +79,7 @@ async def test_a_call_through_udp() -> None:
         assert (switch.switch._owners, switch.switch._invites) == ({}, {})
 
 
+@on_uvloop
 async def test_repetitions_make_no_second_call() -> None:
     async with two_parties() as (caller, vendor, switch, talk):
         invite = message(caller, "INVITE", talk.switch, call_id="twice", body=OFFER, branch="same")
@@ -94,6 +97,7 @@ async def test_repetitions_make_no_second_call() -> None:
         assert vendor.nothing_came()
 
 
+@on_uvloop
 async def test_cancel_before_the_vendor_s_first_word_waits_for_it() -> None:
     async with two_parties() as (caller, vendor, switch, talk):
         invite = message(caller, "INVITE", talk.switch, call_id="c", body=OFFER, branch="cc")
@@ -112,6 +116,7 @@ async def test_cancel_before_the_vendor_s_first_word_waits_for_it() -> None:
         assert switch.events.ended[0].attempts[0].sip_code == 487
 
 
+@on_uvloop
 async def test_an_answer_after_the_call_is_gone_is_hung_up() -> None:
     async with two_parties() as (caller, vendor, switch, talk):
         await talk.ring()
@@ -129,6 +134,7 @@ async def test_an_answer_after_the_call_is_gone_is_hung_up() -> None:
         assert caller.nothing_came()
 
 
+@on_uvloop
 async def test_a_closed_port_moves_the_call_on_at_once() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as closed:
         closed.bind((VENDOR, 0))
@@ -146,6 +152,7 @@ async def test_a_closed_port_moves_the_call_on_at_once() -> None:
         assert second.sip_code == 200
 
 
+@on_uvloop
 async def test_strangers_are_dropped_or_answered_by_setting() -> None:
     async with two_parties() as (_, _vendor, switch, talk), Party.at(STRANGER) as stranger:
         stranger.send(
@@ -165,6 +172,7 @@ async def test_strangers_are_dropped_or_answered_by_setting() -> None:
         assert switch.events.ended[0].end_reason == EndReason.UNKNOWN_CUSTOMER
 
 
+@on_uvloop
 async def test_out_of_dialog_requests() -> None:
     async with two_parties() as (caller, _, switch, talk):
         for method, status in (
@@ -182,6 +190,7 @@ async def test_out_of_dialog_requests() -> None:
         assert switch.events.ended == []
 
 
+@on_uvloop
 async def test_a_malformed_invite_has_its_answer_and_one_record() -> None:
     async with two_parties() as (caller, _, switch, talk):
         bad = message(caller, "INVITE", talk.switch, call_id="bad", body=OFFER).replace(
@@ -196,6 +205,7 @@ async def test_a_malformed_invite_has_its_answer_and_one_record() -> None:
         assert (record.customer_trunk_id, record.sip_call_id) == ("ctr_1", "bad")
 
 
+@on_uvloop
 async def test_an_operator_hangs_up() -> None:
     async with two_parties() as (caller, vendor, switch, talk):
         await talk.ring()
@@ -211,6 +221,7 @@ async def test_an_operator_hangs_up() -> None:
         assert not switch.switch.hang_up(call_id, EndReason.ADMIN_DISCONNECT)
 
 
+@on_uvloop
 async def test_a_draining_switch_refuses_and_finishes() -> None:
     async with two_parties() as (caller, _, switch, talk):
         await talk.ring()
@@ -231,6 +242,7 @@ async def test_a_draining_switch_refuses_and_finishes() -> None:
         }  # fmt: skip
 
 
+@on_uvloop
 async def test_routing_away_is_503_with_its_own_reason() -> None:
     async with two_parties() as (caller, _, switch, talk):
         switch.planner.plan_now = None
@@ -243,6 +255,7 @@ async def test_routing_away_is_503_with_its_own_reason() -> None:
 # --- TCP --------------------------------------------------------------------------------
 
 
+@on_uvloop
 async def test_a_call_through_tcp_on_both_sides() -> None:
     loop = asyncio.get_running_loop()
     vendor = StreamParty()
@@ -281,6 +294,7 @@ async def test_a_call_through_tcp_on_both_sides() -> None:
     assert switch.observations.errors == []
 
 
+@on_uvloop
 async def test_a_tcp_vendor_that_is_not_there() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as closed:
         closed.bind((VENDOR, 0))
@@ -295,6 +309,7 @@ async def test_a_tcp_vendor_that_is_not_there() -> None:
         connecting.cancel()
 
 
+@on_uvloop
 async def test_a_stream_that_cannot_be_framed_is_closed() -> None:
     loop = asyncio.get_running_loop()
     async with two_parties() as (_, _vendor, switch, _talk):
@@ -305,6 +320,7 @@ async def test_a_stream_that_cannot_be_framed_is_closed() -> None:
             await party.closed.wait()
 
 
+@on_uvloop
 async def test_a_keep_alive_is_answered() -> None:
     async with two_parties() as (_, _vendor, switch, _talk):
         await switch.tcp.listen(("127.0.0.1", switch.port))
@@ -316,6 +332,7 @@ async def test_a_keep_alive_is_answered() -> None:
         await writer.wait_closed()
 
 
+@on_uvloop
 async def test_a_vendor_that_hangs_up_over_a_lost_dialog() -> None:
     async with two_parties() as (caller, vendor, switch, talk):
         await talk.ring()

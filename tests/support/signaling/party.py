@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import functools
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from itertools import count
-from typing import Self
+from typing import Self, cast
+
+import uvloop
 
 from services.signaling.sip.build import response_to
 from services.signaling.sip.message import Request, Response, parse
@@ -15,6 +18,16 @@ from tests.support.signaling.machine import ANSWER, OFFER
 
 PATIENCE_S = 10.0
 _numbers = count(1)
+
+
+def on_uvloop(test: Callable[[], Coroutine[None, None, None]]) -> Callable[[], None]:
+    """Run a test on the loop signaling runs on: sockets behave differently on another."""
+
+    @functools.wraps(test)
+    def run() -> None:
+        uvloop.run(test())
+
+    return run
 
 
 async def until(is_true: Callable[[], bool]) -> None:
@@ -94,8 +107,7 @@ class StreamParty(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's own class
         self.address = self.address if self.address[1] else transport.get_extra_info("sockname")
 
     def data_received(self, data: bytes) -> None:
