@@ -7,12 +7,14 @@ argument can smuggle in a line: :class:`.errors.UnsafeText` is raised instead.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from services.signaling.sip.errors import MalformedMessage, UnsafeText
 from services.signaling.sip.headers import is_token
 from services.signaling.sip.message import Request, Response
+from services.signaling.sip.names import METHODS
 
 REASONS: Final[dict[int, str]] = {
     100: "Trying", 180: "Ringing", 181: "Call Is Being Forwarded", 182: "Queued",
@@ -41,6 +43,9 @@ REASONS: Final[dict[int, str]] = {
     607: "Unwanted", 608: "Rejected",
 }  # fmt: skip
 """Reason phrases of the IANA registry."""
+
+
+_EMPTY_OR_FOLDED: Final = re.compile(r"\r\n(?:[ \t\r]|\Z)")
 
 
 class Reply(NamedTuple):
@@ -73,10 +78,13 @@ class RequestDraft:
         Raises:
             UnsafeText: any part of the draft holds a line break, NUL or non-latin-1 text.
         """
-        start = f"{self.method} {self.uri} SIP/2.0"
-        if start.count(" ") != 2 or not self.uri or not is_token(self.method):
+        method, uri = self.method, self.uri
+        if not uri or " " in uri or not (method in METHODS or is_token(method)):
             raise UnsafeText("malformed method or request URI")
-        return _assemble([], self.body, [start, via_line, *self.lines])
+        lines = [f"{method} {uri} SIP/2.0", via_line, *self.lines]
+        text = "\r\n".join(lines)
+        _check(text, len(lines) - 1)
+        return _encode(f"{text}\r\nContent-Length: {len(self.body)}\r\n\r\n") + self.body
 
 
 def request(
@@ -134,27 +142,48 @@ def response_to(
         UnsafeText: an argument holds a line break, NUL or non-latin-1 text.
     """
     first = request._first
-    lines = [f"SIP/2.0 {status} {REASONS.get(status, 'Unknown') if reason is None else reason}"]
-    _refuse_nul(lines[0] + to_tag)
-    if (via := first.get("via")) is not None:
-        lines.append(via)
-        lines += request._more.get("via", ())
-    if status == 100 and "timestamp" in first:
-        lines.append(first["timestamp"])  # section 8.2.6.1
-    if 100 < status < 300 and "record-route" in first:
-        lines += request.raw_lines("record-route")
-    lines += [line for name in ("from", "call-id", "cseq") if (line := first.get(name))]
+    own = [
+        f"SIP/2.0 {status} {REASONS.get(status, 'Unknown') if reason is None else reason}",
+        *headers,
+    ]
+    if body:
+        own.append("Content-Type: " + content_type)
+    # What is echoed was received in whole lines, so only what is added needs a look.
+    text = "\r\n".join(own)
+    _check(text, len(own) - 1)
+    start, _, added = text.partition("\r\n")
+    head = f"{start}\r\n{_echo(request, status)}"
     to_line = first.get("to")
     if to_line is not None:
         own_tag = _tag_in(request)
         if to_tag and not own_tag:
+            _check(to_tag, 0)
             to_line = f"{to_line};tag={to_tag}"
         to_tag = own_tag or to_tag
-        lines.append(to_line)
-    added = [*headers]
-    if body:
-        added.append(f"Content-Type: {content_type}")
-    return Reply(status, _assemble(lines, body, added), to_tag)
+        head += to_line + "\r\n"
+    if added:
+        head += added + "\r\n"
+    return Reply(status, _encode(f"{head}Content-Length: {len(body)}\r\n\r\n") + body, to_tag)
+
+
+def _echo(request: Request, status: int) -> str:
+    """The lines a response repeats, but To, each with its line break."""
+    first = request._first
+    if status == 100 and "timestamp" in first:
+        return _join_echo(request, [first["timestamp"]])  # section 8.2.6.1
+    if 100 < status < 300 and "record-route" in first:
+        return _join_echo(request, request.raw_lines("record-route"))
+    echo = request._echo
+    if not echo:
+        echo = request._echo = _join_echo(request, [])
+    return echo
+
+
+def _join_echo(request: Request, extra: list[str]) -> str:
+    first = request._first
+    lines = request.raw_lines("via") + extra
+    lines += [line for name in ("from", "call-id", "cseq") if (line := first.get(name))]
+    return "\r\n".join([*lines, ""])
 
 
 def header(name: str, value: str) -> str:
@@ -165,7 +194,7 @@ def header(name: str, value: str) -> str:
     """
     line = f"{name}: {value}"
     _check(line, 0)
-    _refuse_nul(line)
+    _encode(line)
     return line
 
 
@@ -181,7 +210,7 @@ def ack_for(invite: Request, response: Response) -> bytes:
         *invite.raw_lines("call-id"),
         f"CSeq: {invite.cseq.number} ACK",
     ]
-    return _assemble(lines, b"")
+    return _assemble(lines)
 
 
 def cancel_for(invite: Request, headers: Iterable[str] = ()) -> bytes:
@@ -196,7 +225,7 @@ def cancel_for(invite: Request, headers: Iterable[str] = ()) -> bytes:
         *invite.raw_lines("call-id"),
         f"CSeq: {invite.cseq.number} CANCEL",
     ]
-    return _assemble(lines, b"", [*headers])
+    return _assemble(lines, [*headers])
 
 
 def _tag_in(request: Request) -> str:
@@ -207,26 +236,23 @@ def _tag_in(request: Request) -> str:
         return ""
 
 
-def _assemble(lines: list[str], body: bytes, added: Sequence[str] = ()) -> bytes:
+def _assemble(lines: list[str], added: Sequence[str] = ()) -> bytes:
+    """A message without body of received lines and ``added`` ones, which are checked."""
     if added:
-        lines = [*lines, *added]
-        _refuse_nul("".join(added))
-    lines.append(f"Content-Length: {len(body)}\r\n\r\n")
-    head = "\r\n".join(lines)
-    _check(head, len(lines) + 1)
-    return head.encode("latin-1") + body
+        _check("\r\n".join(["", *added]), len(added))
+    return _encode("\r\n".join([*lines, *added, "Content-Length: 0\r\n\r\n"]))
 
 
-def _check(head: str, breaks: int) -> None:
-    """Refuse a head whose line breaks are not exactly those we put in."""
-    if head.count("\r") != breaks or head.count("\n") != breaks:
-        raise UnsafeText("line break in a header")
-    if breaks and (head.find("\r\n\r\n") != len(head) - 4 or "\r\n " in head or "\r\n\t" in head):
+def _check(text: str, breaks: int) -> None:
+    """Refuse lines joined by ``breaks`` line breaks if there is another break, or no line."""
+    if text.count("\r") != breaks or text.count("\n") != breaks or "\0" in text:
+        raise UnsafeText("line break or NUL in a header")
+    if _EMPTY_OR_FOLDED.search(text) is not None:
         raise UnsafeText("empty or folded header line")
-    if not head.isascii() and max(head) > "\xff":
-        raise UnsafeText("text outside latin-1: see wire_text()")
 
 
-def _refuse_nul(text: str) -> None:
-    if "\0" in text:
-        raise UnsafeText("NUL in a header")
+def _encode(head: str) -> bytes:
+    try:
+        return head.encode("latin-1")
+    except UnicodeEncodeError as error:
+        raise UnsafeText("text outside latin-1: see wire_text()") from error

@@ -10,7 +10,7 @@ import re
 from typing import Final, NamedTuple
 
 from services.signaling.sip.errors import MalformedMessage
-from services.signaling.sip.uri import Uri, parse_uri
+from services.signaling.sip.uri import USUAL_URI, Uri, parse_uri
 
 MAGIC_COOKIE: Final = "z9hG4bK"
 """Branches that start with it identify transactions on their own (section 8.1.1.7)."""
@@ -34,6 +34,18 @@ _NAME_ADDR: Final = re.compile(
     rf"(?:({_QUOTED})[ \t]*<([^<>\s\"]+)>|([{_WORD} \t]*)<([^<>\s\"]+)>|([^\s;<>\",?]+))"
     r"[ \t]*(;.*)?",
     re.DOTALL,
+)
+# What nearly every address looks like: matching it proves the URI and the parameters sound.
+_USUAL_ADDRESS: Final = re.compile(
+    rf"[ \t]?(?:(\"[^\"\\<>]*\") ?|([{_WORD} ]*))<({USUAL_URI})>(?:;tag=([{_WORD}=]+))?"
+)
+_BRANCH_VALUE = r"[^\x00-\x20;,\"<>\x7f]+"
+_RPORT_VALUE = r";rport(?:=[0-9]+)?"
+# The same for Via: no parameter twice, a port that is one, IPv4 or a name.
+_USUAL_VIA: Final = re.compile(
+    r"[ \t]*(SIP/2\.0/([A-Z]+) (([A-Za-z0-9_\-.]{1,255})(?::([1-9][0-9]{0,3}|[1-5][0-9]{4}))?)"
+    rf"(?:;branch=({_BRANCH_VALUE})({_RPORT_VALUE})?|({_RPORT_VALUE});branch=({_BRANCH_VALUE}))"
+    r"(;received=[0-9a-fA-F.:]+)?)"
 )
 _VIA: Final = re.compile(
     rf"[sS][iI][pP][ \t]*/[ \t]*2\.0[ \t]*/[ \t]*([{_WORD}]+)[ \t]+"
@@ -147,15 +159,18 @@ def split_params(value: str) -> tuple[str, Params]:
 class NameAddr:
     """A From, To, Contact, Route or P-Asserted-Identity value (section 20.10)."""
 
-    __slots__ = ("_address", "_params", "_params_text", "display", "uri")
+    __slots__ = ("_address", "_params", "_params_text", "_tag", "display", "is_sound", "uri")
 
     def __init__(self, uri: str, display: str = "", params: Params | None = None) -> None:
         self.uri = uri
         """The URI as written."""
         self.display = display
         """The display name as written, quotes included; :func:`unquote` it to show it."""
+        self.is_sound = False
+        """Whether URI and parameters are known to keep the grammar; the URI is a SIP URI then."""
         self._params: Params | None = params if params is not None else {}
         self._params_text = ""
+        self._tag: str | None = None
         self._address: Uri | None = None
 
     @classmethod
@@ -184,7 +199,7 @@ class NameAddr:
     @property
     def tag(self) -> str | None:
         """The tag parameter; ``None`` when absent or empty."""
-        return self.params.get("tag")
+        return self._tag if self.is_sound else self.params.get("tag")
 
     @property
     def address(self) -> Uri:
@@ -195,6 +210,24 @@ class NameAddr:
 
     def __str__(self) -> str:
         return format_address(self.uri, self.display, self.params)
+
+
+def read_address(text: str, at: int = 0) -> NameAddr:
+    """Parse the first address from ``at`` to the end of a header line or value.
+
+    Raises:
+        MalformedMessage: neither name-addr nor addr-spec.
+    """
+    match = _USUAL_ADDRESS.fullmatch(text, at)
+    if match is None:
+        return NameAddr.parse(first_item(text[at:].strip(" \t")))
+    quoted, plain, uri, tag = match.groups()
+    address = NameAddr(uri, quoted or plain.strip(" "))
+    address.is_sound = True
+    if tag is not None:
+        address._tag = tag
+        address._params, address._params_text = None, ";tag=" + tag
+    return address
 
 
 def format_address(uri: str, display: str = "", params: Params | None = None) -> str:
@@ -209,10 +242,21 @@ def format_address(uri: str, display: str = "", params: Params | None = None) ->
 class Via:
     """One Via value (section 20.42)."""
 
-    __slots__ = ("_params", "_params_text", "branch", "host", "port", "text", "transport")
+    __slots__ = (
+        "_params",
+        "_params_text",
+        "_rport",
+        "branch",
+        "host",
+        "is_usual",
+        "port",
+        "sent_by",
+        "text",
+        "transport",
+    )
 
     def __init__(
-        self, text: str, transport: str, host: str, port: int | None, params_text: str
+        self, text: str, transport: str, host: str, port: int | None, branch: str
     ) -> None:
         self.text = text
         """The value as written."""
@@ -220,16 +264,15 @@ class Via:
         """As written, usually upper case."""
         self.host = host
         self.port = port
-        self._params_text = params_text
-        self._params: Params | None = None
-        # Read on every message, hence without the dictionary where nothing is quoted.
-        if '"' in params_text:
-            branch = self.params.get("branch")
-        else:
-            match = _BRANCH.search(params_text)
-            branch = match[1] if match is not None else None
-        self.branch: str = branch or ""
+        self.branch = branch
         """``""`` when absent."""
+        self.sent_by = host.lower() if port is None else f"{host.lower()}:{port}"
+        """Host and port as written, lower case: half of a transaction's identity."""
+        self.is_usual = False
+        """Whether all parameters are known to keep the grammar, and ``received`` is not one."""
+        self._rport = ""
+        self._params_text = ""
+        self._params: Params | None = None
 
     @classmethod
     def parse(cls, value: str) -> Via:
@@ -245,7 +288,16 @@ class Via:
         port = None if port_text is None else int(port_text)
         if port is not None and not 0 < port < 65536:
             raise MalformedMessage("Malformed Via port")
-        return cls(value, transport, host, port, params or "")
+        via = cls(value, transport, host, port, "")
+        via._params_text = params or ""
+        via.branch = via._find_branch()
+        return via
+
+    def _find_branch(self) -> str:
+        if '"' in self._params_text:
+            return self.params.get("branch") or ""
+        match = _BRANCH.search(self._params_text)
+        return match[1] if match is not None else ""
 
     @property
     def params(self) -> Params:
@@ -255,14 +307,10 @@ class Via:
         return self._params
 
     @property
-    def sent_by(self) -> str:
-        """Host and port as written, lower case: half of a transaction's identity."""
-        host = self.host.lower()
-        return host if self.port is None else f"{host}:{self.port}"
-
-    @property
     def asks_rport(self) -> bool:
         """Whether the answer shall go to the source port (RFC 3581)."""
+        if self.is_usual:
+            return self._rport != ""
         return _RPORT.search(self._params_text) is not None and "rport" in self.params
 
     def stamped(self, host: str, port: int) -> str | None:
@@ -273,6 +321,13 @@ class Via:
         Raises:
             MalformedMessage: the parameters break the grammar; such a Via is echoed as it is.
         """
+        if not self.is_usual:
+            return self._stamped_anyhow(host, port)
+        if self._rport:
+            return self.text.replace(self._rport, f";rport={port}", 1) + ";received=" + host
+        return None if self.host == host else f"{self.text};received={host}"
+
+    def _stamped_anyhow(self, host: str, port: int) -> str | None:
         params = self.params
         asks_rport = "rport" in params
         text = self.text
@@ -288,6 +343,28 @@ class Via:
     def has_magic_cookie(self) -> bool:
         """Whether the branch alone identifies the transaction; false for the cookie alone."""
         return self.branch.startswith(MAGIC_COOKIE) and len(self.branch) > len(MAGIC_COOKIE)
+
+
+def read_via(line: str, at: int) -> Via:
+    """Parse the first value from ``at`` to the end of a Via line.
+
+    Raises:
+        MalformedMessage: it breaks the grammar.
+    """
+    match = _USUAL_VIA.fullmatch(line, at)
+    if match is None:
+        return Via.parse(first_item(line[at:].strip(" \t")))
+    text, transport, _, host, port, branch, rport, early_rport, late_branch, received = (
+        match.groups()
+    )
+    via = Via(
+        text, transport, host, int(port) if port is not None else None, branch or late_branch
+    )
+    via._params_text = text[text.index(";") :]
+    if received is None:
+        via.is_usual = True
+        via._rport = rport or early_rport or ""
+    return via
 
 
 class CSeq(NamedTuple):

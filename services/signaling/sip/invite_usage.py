@@ -53,7 +53,8 @@ class UasAnswer:
     @property
     def deadline(self) -> float:
         """When :meth:`on_timer` is next due."""
-        return min(self.retransmit_at, self.expires_at)
+        retransmit_at, expires_at = self.retransmit_at, self.expires_at
+        return retransmit_at if retransmit_at < expires_at else expires_at
 
     def start(self, now: float) -> None:
         """Begin to wait for the ACK of a 2xx that is being sent."""
@@ -88,26 +89,42 @@ class UacAnswers:
     draws its ACK again, or nothing while the user has not acknowledged it yet.
     """
 
-    __slots__ = ("_acks",)
+    __slots__ = ("_ack", "_forks", "_tag")
 
     MOST_FORKS = 16
     """More distinct tags than any forest of phones rings; the rest is an attack."""
 
     def __init__(self) -> None:
-        self._acks: dict[str, Send | None] = {}
+        # Nearly every INVITE draws one 2xx: a dictionary is made for the others only.
+        self._tag: str | None = None
+        self._ack: Send | None = None
+        self._forks: dict[str, Send | None] | None = None
 
     def on_answer(self, response: Response, key: str) -> list[Action]:
         """Take a 2xx."""
         tag = response.to_tag
-        if tag not in self._acks:
-            if len(self._acks) >= self.MOST_FORKS:
-                return []
-            self._acks[tag] = None
+        if self._tag is None:
+            self._tag = tag
             return [DeliverResponse(response, key)]
-        ack = self._acks[tag]
+        if tag == self._tag:
+            return [] if self._ack is None else [self._ack]
+        return self._on_fork(tag, response, key)
+
+    def _on_fork(self, tag: str, response: Response, key: str) -> list[Action]:
+        forks = self._forks
+        if forks is None:
+            forks = self._forks = {}
+        if tag not in forks:
+            if len(forks) >= self.MOST_FORKS - 1:
+                return []
+            forks[tag] = None
+            return [DeliverResponse(response, key)]
+        ack = forks[tag]
         return [] if ack is None else [ack]
 
     def remember_ack(self, to_tag: str, data: bytes, peer: Peer) -> None:
         """Keep the ACK given to the 2xx with this tag."""
-        if to_tag in self._acks:
-            self._acks[to_tag] = Send(data, peer)
+        if to_tag == self._tag:
+            self._ack = Send(data, peer)
+        elif self._forks is not None and to_tag in self._forks:
+            self._forks[to_tag] = Send(data, peer)

@@ -13,8 +13,6 @@ everywhere, so the user needs no bookkeeping against races.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from heapq import heappop, heappush, heapreplace
-from itertools import count
 from zlib import crc32
 
 from services.signaling.sip.actions import (
@@ -42,7 +40,13 @@ from services.signaling.sip.transaction.invite_client import InviteClientTransac
 from services.signaling.sip.transaction.invite_server import InviteServerTransaction
 from services.signaling.sip.transaction.non_invite_client import NonInviteClientTransaction
 from services.signaling.sip.transaction.non_invite_server import NonInviteServerTransaction
-from services.signaling.sip.transaction.states import State
+from services.signaling.sip.transaction.schedule import Schedule
+from services.signaling.sip.transaction.states import (
+    ACCEPTED,
+    CALLING,
+    PROCEEDING,
+    TERMINATED,
+)
 from services.signaling.sip.transaction.timers import NEVER, RFC3261_TIMERS, TimerValues
 from services.signaling.sip.validate import Capabilities, Rejection, check_response, validate
 
@@ -80,14 +84,14 @@ class TransactionLayer:
         self._servers: dict[str, ServerTransaction] = {}
         self._answers: dict[tuple[str, str, int], UasAnswer] = {}
         self._initial: dict[tuple[str, str, int], str] = {}
-        self._heap: list[tuple[float, int, Timed]] = []
-        self._order = count()
+        self._schedule: Schedule[Timed] = Schedule()
         self._via_heads: dict[str, str] = {}
 
     @property
     def deadline(self) -> float | None:
         """When :meth:`on_timer` is next worth calling; ``None`` when no timer runs."""
-        return self._heap[0][0] if self._heap else None
+        deadline = self._schedule.next
+        return None if deadline == NEVER else deadline
 
     @property
     def transaction_count(self) -> int:
@@ -133,7 +137,7 @@ class TransactionLayer:
         # Strays are dropped: with no state there is nobody to hear them (18.1.2).
         if transaction is None or via.sent_by != self._sent_by or not check_response(response):
             return []
-        was_calling = transaction.state is State.CALLING
+        was_calling = transaction.state is CALLING
         actions = transaction.on_response(response, now)
         if was_calling and isinstance(transaction, InviteClientTransaction):
             actions += self._release_cancel(transaction, now)
@@ -141,10 +145,7 @@ class TransactionLayer:
 
     def _on_ack(self, ack: Request, key: str, now: float) -> list[Action]:
         transaction = self._servers.get(key)
-        if (
-            isinstance(transaction, InviteServerTransaction)
-            and transaction.state is not State.ACCEPTED
-        ):
+        if isinstance(transaction, InviteServerTransaction) and transaction.state is not ACCEPTED:
             transaction.on_ack(now)
             return self._settle_server(transaction, [])
         try:
@@ -154,6 +155,7 @@ class TransactionLayer:
         if answer is None:
             return []
         answer.on_ack()
+        self._schedule.file(answer)
         del self._answers[answer.dialog]
         return [DeliverAck(ack, answer.key)]
 
@@ -201,7 +203,7 @@ class TransactionLayer:
         self._servers[key] = transaction
         tag = invite.to_tag or self._ids()
         actions = transaction.respond(response_to(cancel, 200, to_tag=tag), now)
-        if invite.state is State.PROCEEDING:
+        if invite.state is PROCEEDING:
             actions.append(Cancelled(cancel, invite.key))
         return self._settle_server(transaction, actions)
 
@@ -295,7 +297,7 @@ class TransactionLayer:
         data = transaction.cancel(now, headers)
         if data is None:
             return []
-        self._arm(transaction)
+        self._schedule.file(transaction)
         cancel_key = key.removesuffix("INVITE") + "CANCEL"
         cancel = NonInviteClientTransaction(data, cancel_key, transaction.peer, self._timers)
         self._clients[cancel_key] = cancel
@@ -317,21 +319,8 @@ class TransactionLayer:
 
     def on_timer(self, now: float) -> list[Action]:
         """Run everything due at ``now``, in order of its deadlines."""
-        heap = self._heap
         actions: list[Action] = []
-        while heap and heap[0][0] <= now:
-            timed = heap[0][2]
-            deadline = timed.deadline
-            if deadline > now:
-                # Stopped or postponed since it was filed.
-                timed.armed_at = deadline
-                if deadline == NEVER:
-                    heappop(heap)
-                else:
-                    heapreplace(heap, (deadline, next(self._order), timed))
-                continue
-            heappop(heap)
-            timed.armed_at = NEVER
+        for timed in self._schedule.due(now):
             actions += self._fire(timed, now)
         return actions
 
@@ -341,26 +330,19 @@ class TransactionLayer:
             if timed.is_over:
                 self._answers.pop(timed.dialog, None)
             else:
-                self._arm(timed)
+                self._schedule.file(timed)
             return actions
         if isinstance(timed, (InviteClientTransaction, NonInviteClientTransaction)):
             return self._settle_client(timed, actions)
         return self._settle_server(timed, actions)
-
-    def _arm(self, timed: Timed) -> None:
-        """File a wake-up unless an earlier one is filed already; late ones re-file themselves."""
-        deadline = timed.deadline
-        if deadline < timed.armed_at:
-            timed.armed_at = deadline
-            heappush(self._heap, (deadline, next(self._order), timed))
 
     # --- bookkeeping ----------------------------------------------------------------------
 
     def _settle_client(
         self, transaction: ClientTransaction, actions: list[Action]
     ) -> list[Action]:
-        if transaction.state is not State.TERMINATED:
-            self._arm(transaction)
+        if transaction.state is not TERMINATED:
+            self._schedule.file(transaction)
         else:
             del self._clients[transaction.key]
             actions.append(Terminated(transaction.key))
@@ -372,8 +354,8 @@ class TransactionLayer:
     def _settle_server(
         self, transaction: ServerTransaction, actions: list[Action]
     ) -> list[Action]:
-        if transaction.state is not State.TERMINATED:
-            self._arm(transaction)
+        if transaction.state is not TERMINATED:
+            self._schedule.file(transaction)
             return actions
         del self._servers[transaction.key]
         self._forget_initial(transaction)
@@ -391,10 +373,10 @@ class TransactionLayer:
         answer = UasAnswer(reply.data, invite.key, dialog, invite.peer, self._timers)
         answer.start(now)
         self._answers[dialog] = answer
-        self._arm(answer)
+        self._schedule.file(answer)
 
     def _release_cancel(self, invite: InviteClientTransaction, now: float) -> list[Action]:
-        if invite.cancel_headers is None or invite.state is not State.PROCEEDING:
+        if invite.cancel_headers is None or invite.state is not PROCEEDING:
             return []
         return self.cancel(invite.key, now, invite.cancel_headers)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from services.signaling.sip.errors import MalformedMessage
@@ -16,9 +17,10 @@ from services.signaling.sip.headers import (
     CSeq,
     NameAddr,
     Via,
-    first_item,
     is_token,
     parse_number,
+    read_address,
+    read_via,
     split_list,
 )
 from services.signaling.sip.names import (
@@ -27,7 +29,6 @@ from services.signaling.sip.names import (
     MANDATORY,
     METHODS,
     SINGLE,
-    canonical_name,
 )
 from services.signaling.sip.uri import Uri, parse_uri
 
@@ -48,8 +49,10 @@ DEFAULT_LIMITS: Final = Limits()
 UNLIMITED: Final = Limits(2**31, 2**31, 2**31)
 """For messages we wrote ourselves."""
 
-_FOLD: Final = re.compile(r"\r\n[ \t]+")
+_FOLD: Final = re.compile(rb"\r\n[ \t]+")
 _VERSION: Final = re.compile(r"SIP/[0-9]+\.[0-9]+", re.I)
+_AFTER_STATUS: Final = frozenset({"", " "})
+_STATUSES: Final = {str(status): status for status in range(100, 700)}
 
 
 class Message:
@@ -60,8 +63,8 @@ class Message:
     """
 
     __slots__ = (
-        "_contact", "_cseq", "_first", "_from", "_more", "_to", "_via", "body", "has_nul",
-        "lines",
+        "_call_id", "_contact", "_cseq", "_first", "_from", "_more", "_to", "_via", "body",
+        "has_nul", "lines",
     )  # fmt: skip
 
     def __init__(
@@ -79,6 +82,7 @@ class Message:
         self._from: NameAddr | None = None
         self._to: NameAddr | None = None
         self._contact: NameAddr | None = None
+        self._call_id: str | None = None
 
     def has(self, name: str) -> bool:
         """Whether a header is present; here and below, ``name`` is long and in lower case."""
@@ -104,18 +108,19 @@ class Message:
         more = self._more.get(name)
         return [line] if more is None else [line, *more]
 
-    def _require(self, name: str) -> str:
+    def _line(self, name: str) -> str:
         line = self._first.get(name)
         if line is None:
             raise MalformedMessage(f"Missing {name}")
-        return line[line.index(":") + 1 :].strip(" \t")
+        return line
 
     @property
     def via(self) -> Via:
         """The topmost Via value."""
         via = self._via
         if via is None:
-            via = self._via = Via.parse(first_item(self._require("via")))
+            line = self._line("via")
+            via = self._via = read_via(line, line.index(":") + 1)
         return via
 
     @property
@@ -123,7 +128,7 @@ class Message:
         """Sequence number and method."""
         cseq = self._cseq
         if cseq is None:
-            cseq = self._cseq = CSeq.parse(self._require("cseq"))
+            cseq = self._cseq = _cseq_of(self._line("cseq"))
         return cseq
 
     @property
@@ -131,7 +136,8 @@ class Message:
         """The From value."""
         address = self._from
         if address is None:
-            address = self._from = NameAddr.parse(self._require("from"))
+            line = self._line("from")
+            address = self._from = read_address(line, line.index(":") + 1)
         return address
 
     @property
@@ -139,7 +145,8 @@ class Message:
         """The To value."""
         to = self._to
         if to is None:
-            to = self._to = NameAddr.parse(self._require("to"))
+            line = self._line("to")
+            to = self._to = read_address(line, line.index(":") + 1)
         return to
 
     @property
@@ -155,31 +162,65 @@ class Message:
     @property
     def call_id(self) -> str:
         """The Call-ID value; ``""`` when missing."""
-        return self.first("call-id") or ""
+        call_id = self._call_id
+        if call_id is None:
+            call_id = self._call_id = self.first("call-id") or ""
+        return call_id
 
     @property
     def contact(self) -> NameAddr | None:
         """The first Contact value."""
-        if self._contact is None and (value := self.first("contact")) is not None:
-            self._contact = NameAddr.parse(first_item(value))
+        if self._contact is None and (line := self._first.get("contact")) is not None:
+            self._contact = read_address(line, line.index(":") + 1)
         return self._contact
 
     @property
     def max_forwards(self) -> int | None:
         """Hops left; ``None`` when not said (RFC 2543)."""
-        value = self.first("max-forwards")
-        return None if value is None else parse_number(value, 255)
+        line = self._first.get("max-forwards")
+        return None if line is None else _max_forwards_of(line)
 
     @property
     def content_type(self) -> str:
         """Media type, lower case, without parameters; ``""`` when there is none."""
-        return (self.first("content-type") or "").partition(";")[0].strip(" \t").lower()
+        line = self._first.get("content-type")
+        return "" if line is None else _media_type_of(line)
+
+
+# The same few lines of these stand in nearly every message: they are looked into once. Bounded
+# by the number kept and, through the limit on header lines, by the size of each.
+
+
+@lru_cache(1024)
+def _cseq_of(line: str) -> CSeq:
+    return CSeq.parse(_value(line))
+
+
+@lru_cache(256)
+def _max_forwards_of(line: str) -> int:
+    return parse_number(_value(line), 255)
+
+
+@lru_cache(256)
+def _media_type_of(line: str) -> str:
+    return _value(line).partition(";")[0].strip(" \t").lower()
+
+
+@lru_cache(1024)
+def _length_of(line: str) -> int | None:
+    """Content-Length; ``None`` when it is no number."""
+    text = _value(line)
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 10 else None
+
+
+def _value(line: str) -> str:
+    return line[line.index(":") + 1 :].strip(" \t")
 
 
 class Request(Message):
     """A request. ``method`` is case-sensitive; ``uri`` is as written."""
 
-    __slots__ = ("_address", "method", "uri")
+    __slots__ = ("_address", "_echo", "method", "uri")
 
     def __init__(
         self,
@@ -194,6 +235,7 @@ class Request(Message):
         self.method = method
         self.uri = uri
         self._address: Uri | None = None
+        self._echo = ""  # what every response repeats, once the builder has joined it
 
     @property
     def address(self) -> Uri:
@@ -215,6 +257,7 @@ class Request(Message):
         stamped = via.stamped(host, port)
         if stamped is not None:
             self._first["via"] = self._first["via"].replace(via.text, stamped, 1)
+            self._echo = ""
 
 
 class Response(Message):
@@ -253,14 +296,16 @@ def parse(
         data = data.lstrip(b"\r\n")  # section 7.5
     head_bytes, blank, body = data.partition(b"\r\n\r\n")
     head = head_bytes.decode("latin-1")
-    if "\r\n " in head or "\r\n\t" in head:
-        head = _FOLD.sub(" ", head)
     lines = head.split("\r\n")
     start_line = lines.pop(0)
+    breaks = len(lines)
     first: dict[str, str] = {}
     more: dict[str, list[str]] = {}
-    breaks = len(lines)
     problem = _index(lines, first, more, limits)
+    if problem and _FOLD.search(head_bytes):
+        # No name begins with a blank, so folded lines always come this way.
+        unfolded = _FOLD.sub(b" ", head_bytes) + blank + body
+        return parse(unfolded, stream=stream, limits=limits)
     if head.count("\n") != breaks or head.count("\r") != breaks:
         # Its lines cannot be echoed without sending the break on.
         raise MalformedMessage("Stray line break")
@@ -268,11 +313,12 @@ def parse(
         problem = "Line too long"
     elif not blank:
         problem = "Headers without end"
-    message, start_problem, status = _start(start_line, lines, first, more, body)
-    message.has_nul = "\0" in head
-    problem = start_problem or problem or _missing(message) or _fit_body(message, stream=stream)
+    message = _begin(start_line, lines, first, more, body)
+    if "\0" in head:
+        message.has_nul = True
+    problem = problem or _missing(first) or _fit_body(message, stream=stream)
     if problem:
-        raise MalformedMessage(problem, status, message)
+        raise MalformedMessage(problem, 400, message)
     return message
 
 
@@ -287,11 +333,11 @@ def _index(
     canonical = CANONICAL
     for line in lines:
         name, colon, _ = line.partition(":")
-        key = canonical.get(name) or canonical_name(name)
-        if not key or not colon:
-            problem = "Malformed header line"
-        elif key not in first:
+        key = canonical[name]
+        if colon and key and key not in first:
             first[key] = line
+        elif not (key and colon):
+            problem = "Malformed header line"
         elif key in SINGLE:
             problem = f"Repeated {key}"
         else:
@@ -299,28 +345,32 @@ def _index(
     return problem
 
 
-def _start(
+def _begin(
     line: str,
     lines: list[str],
     first: dict[str, str],
     more: dict[str, list[str]],
     body: bytes,
-) -> tuple[Request | Response, str | None, int]:
-    """The message, the problem of its start line if any, and the status that deserves."""
-    if line.startswith("SIP/"):
-        response = _response(line, lines, first, more, body)
-        return response, None, 400
-    parts = line.split(" ")
-    method, version = parts[0], parts[-1]
-    if len(parts) == 3 and version == "SIP/2.0" and parts[1] and _is_method(method):
-        return Request(method, parts[1], lines, first, more, body), None, 400
-    words = [part for part in parts if part]
+) -> Request | Response:
+    """The message its start line announces.
+
+    Raises:
+        MalformedMessage: the start line is not as it should be.
+    """
+    method, _, rest = line.partition(" ")
+    if method == "SIP/2.0":
+        return _response(rest, lines, first, more, body)
+    uri = rest[:-8]
+    if rest[-8:] == " SIP/2.0" and uri and " " not in uri and _is_method(method):
+        return Request(method, uri, lines, first, more, body)
+    words = [word for word in line.split(" ") if word]
     if len(words) < 3 or not _VERSION.fullmatch(words[-1]) or not _is_method(words[0]):
         raise MalformedMessage("Not SIP")
     request = Request(words[0], " ".join(words[1:-1]), lines, first, more, body)
+    request.has_nul = "\0" in "".join(lines)
     if words[-1].upper() != "SIP/2.0":
-        return request, "Version Not Supported", 505
-    return request, None if words == parts and len(parts) == 3 else "Malformed request line", 400
+        raise MalformedMessage("Version Not Supported", 505, request)
+    raise MalformedMessage("Malformed request line", 400, request)
 
 
 def _is_method(text: str) -> bool:
@@ -328,39 +378,41 @@ def _is_method(text: str) -> bool:
 
 
 def _response(
-    line: str,
+    rest: str,
     lines: list[str],
     first: dict[str, str],
     more: dict[str, list[str]],
     body: bytes,
 ) -> Response:
-    version, _, rest = line.partition(" ")
-    code, _, reason = rest.partition(" ")
-    if version != "SIP/2.0" or len(code) != 3 or not (code.isascii() and code.isdigit()):
+    status = _STATUSES.get(rest[:3])
+    if status is None or rest[3:4] not in _AFTER_STATUS:
         raise MalformedMessage("Malformed status line")
-    status = int(code)
-    if not 100 <= status <= 699:
-        raise MalformedMessage("Status out of range")
-    return Response(status, reason, lines, first, more, body)
+    return Response(status, rest[4:], lines, first, more, body)
 
 
-def _missing(message: Message) -> str | None:
-    if message._first.keys() >= MANDATORY:
+def _missing(first: dict[str, str]) -> str | None:
+    if (
+        "via" in first
+        and "from" in first
+        and "to" in first
+        and "call-id" in first
+        and "cseq" in first
+    ):
         return None
-    return "Missing " + min(MANDATORY - message._first.keys())
+    return "Missing " + min(MANDATORY - first.keys())
 
 
 def _fit_body(message: Message, *, stream: bool) -> str | None:
     """Cut the body to its Content-Length; the problem found, if any."""
-    text = message.first("content-length")
-    available = len(message.body)
-    if text is None:
+    line = message._first.get("content-length")
+    if line is None:
         return "Missing Content-Length" if stream else None
-    if not (text.isascii() and text.isdigit() and len(text) <= 10):
-        return "Malformed Content-Length"
-    length = int(text)
+    length = _length_of(line)
+    available = len(message.body)
     if length == available:
         return None
+    if length is None:
+        return "Malformed Content-Length"
     if length > available or stream:
         return "Content-Length does not fit"
     message.body = message.body[:length]

@@ -47,13 +47,6 @@ _USUAL: Final = [
     "Event", "Allow-Events", "RSeq", "RAck", "Retry-After", "Warning", "Authorization",
     "Proxy-Authorization", "Timestamp", "Organization", "Identity", "P-Charging-Vector",
 ]  # fmt: skip
-CANONICAL: Final = (
-    {name: name.lower() for name in _USUAL}
-    | {name.lower(): name.lower() for name in _USUAL}
-    | COMPACT
-    | {short.upper(): name for short, name in COMPACT.items()}
-)
-"""Names as real equipment spells them: only oddities need :func:`canonical_name`."""
 
 
 def canonical_name(name: str) -> str:
@@ -67,3 +60,25 @@ def canonical_name(name: str) -> str:
         return ""
     name = name.lower()
     return COMPACT.get(name, name)
+
+
+class _Canonical(dict[str, str]):
+    """Names as met, and what they stand for; new ones are looked into, and kept while few."""
+
+    MOST = 1024
+    """Equipment uses a few hundred; what invents more is only slower for it."""
+
+    def __missing__(self, name: str) -> str:
+        key = canonical_name(name)
+        if key and len(self) < self.MOST and len(name) <= 64:
+            self[name] = key
+        return key
+
+
+CANONICAL: Final = _Canonical(
+    {name: name.lower() for name in _USUAL}
+    | {name.lower(): name.lower() for name in _USUAL}
+    | COMPACT
+    | {short.upper(): name for short, name in COMPACT.items()}
+)
+"""Every name that may stand before a colon; ``""`` for what is none."""

@@ -22,6 +22,15 @@ _SIP: Final = re.compile(
     rf"([sS][iI][pP][sS]?):(?:({_USER})(?::({_PASSWORD}))?@)?({_HOST})(?::([0-9]{{1,5}}))?"
     rf"((?:;{_PARAM}(?:={_PARAM})?)*)(?:\?([\x21-\x7e]+))?"
 )
+# What nearly every SIP URI looks like; matching it proves it sound: no escape, a port that is
+# one, one parameter, which cannot be repeated, and nothing after "?".
+USUAL_URI: Final = (
+    rf"[sS][iI][pP][sS]?:(?:[{_UNRESERVED}&=+$,;?/#]+@)?[A-Za-z0-9_\-.]{{1,255}}"
+    r"(?::(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}))?"
+    rf"(?:;[{_UNRESERVED}\[\]/:&+$]+(?:=[{_UNRESERVED}\[\]/:&+$]+)?)?"
+)
+"""Pattern, without groups, of SIP URIs that need no second look."""
+_USUAL: Final = re.compile(USUAL_URI)
 _TEL: Final = re.compile(rf"[tT][eE][lL]:(\+?[0-9A-Fa-f*#\-.()]+)((?:;{_PARAM}(?:={_PARAM})?)*)")
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+\-.]*):[\x21\x23-\x3b\x3d\x3f-\x7e]+")
 _BROKEN_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
@@ -144,6 +153,11 @@ def parse_sip_uri(text: str) -> SipUri:
     if match is None:
         raise MalformedMessage("Malformed SIP URI")
     return _sip_uri(match)
+
+
+def is_usual_sip_uri(text: str) -> bool:
+    """Whether this is a sound SIP URI without headers; ``False`` says nothing."""
+    return _USUAL.fullmatch(text) is not None
 
 
 def check_uri(text: str) -> None:

@@ -9,7 +9,14 @@ from services.signaling.sip.build import ack_for, cancel_for
 from services.signaling.sip.errors import MalformedMessage
 from services.signaling.sip.invite_usage import UacAnswers
 from services.signaling.sip.message import UNLIMITED, Request, Response, parse
-from services.signaling.sip.transaction.states import State
+from services.signaling.sip.transaction.states import (
+    ACCEPTED,
+    CALLING,
+    COMPLETED,
+    PROCEEDING,
+    TERMINATED,
+    State,
+)
 from services.signaling.sip.transaction.timers import NEVER, RFC3261_TIMERS, TimerValues
 
 
@@ -40,7 +47,7 @@ class InviteClientTransaction:
     def __init__(
         self, wire: bytes, key: str, peer: Peer, timers: TimerValues = RFC3261_TIMERS
     ) -> None:
-        self.state = State.CALLING
+        self.state: State = CALLING
         self.key = key
         self.peer = peer
         self.retransmit_at = NEVER
@@ -59,7 +66,8 @@ class InviteClientTransaction:
     @property
     def deadline(self) -> float:
         """When :meth:`on_timer` is next due."""
-        return min(self.retransmit_at, self.expires_at)
+        retransmit_at, expires_at = self.retransmit_at, self.expires_at
+        return retransmit_at if retransmit_at < expires_at else expires_at
 
     def start(self, now: float) -> list[Action]:
         """Send the INVITE for the first time."""
@@ -71,16 +79,16 @@ class InviteClientTransaction:
     def on_response(self, response: Response, now: float) -> list[Action]:
         """Take a response that matched this transaction (section 17.1.3)."""
         state = self.state
-        if state is State.CALLING or state is State.PROCEEDING:
+        if state is CALLING or state is PROCEEDING:
             if response.status < 200:
                 return self._proceed(response)
             if response.status < 300:
                 return self._accept(response, now)
             return self._complete(response, now)
-        if state is State.ACCEPTED and 200 <= response.status < 300:
+        if state is ACCEPTED and 200 <= response.status < 300:
             assert self._answers is not None
             return self._answers.on_answer(response, self.key)
-        if state is State.COMPLETED and response.status >= 300:
+        if state is COMPLETED and response.status >= 300:
             return [Send(self._ack, self.peer, self.key)]
         return []
 
@@ -89,7 +97,7 @@ class InviteClientTransaction:
         if self.expires_at <= now:
             # Timer B, or 64*T1 after a CANCEL nobody obeyed (section 9.1): a failure.
             # Timers D and M: the end.
-            is_failure = self.state is State.CALLING or self.state is State.PROCEEDING
+            is_failure = self.state is CALLING or self.state is PROCEEDING
             self._terminate()
             return [Fail(self.key, 408)] if is_failure else []
         if self.retransmit_at <= now:
@@ -100,8 +108,8 @@ class InviteClientTransaction:
 
     def on_transport_error(self) -> list[Action]:
         """Take note that the transport could not deliver the request (section 17.1.4)."""
-        is_failure = self.state is State.CALLING or self.state is State.PROCEEDING
-        if self.state is State.ACCEPTED:
+        is_failure = self.state is CALLING or self.state is PROCEEDING
+        if self.state is ACCEPTED:
             return []  # an ACK got lost; the retransmitted 2xx will ask for it again
         self._terminate()
         return [Fail(self.key, 503)] if is_failure else []
@@ -110,12 +118,12 @@ class InviteClientTransaction:
         """The CANCEL to send now, or ``None``: held back, sent before, or too late."""
         if self.is_cancelled:
             return None
-        if self.state is State.CALLING:
+        if self.state is CALLING:
             # "If no provisional response has been received, the CANCEL request MUST NOT be
             # sent" (section 9.1)
             self.cancel_headers = tuple(headers)
             return None
-        if self.state is not State.PROCEEDING:
+        if self.state is not PROCEEDING:
             return None
         self.is_cancelled = True
         self.cancel_headers = None
@@ -128,15 +136,15 @@ class InviteClientTransaction:
             self._answers.remember_ack(to_tag, data, peer)
 
     def _proceed(self, response: Response) -> list[Action]:
-        if self.state is State.CALLING:
+        if self.state is CALLING:
             # Timers A and B stop: a phone may ring for longer than 64*T1.
-            self.state = State.PROCEEDING
+            self.state = PROCEEDING
             self.retransmit_at = self.expires_at = NEVER
         return [DeliverResponse(response, self.key)]
 
     def _accept(self, response: Response, now: float) -> list[Action]:
         # The ACK of a 2xx is the dialog's: only it knows the route set (13.2.2.4).
-        self.state = State.ACCEPTED
+        self.state = ACCEPTED
         self.retransmit_at = NEVER
         self.expires_at = now + self._timers.timeout  # timer M
         self._wire = b""
@@ -151,7 +159,7 @@ class InviteClientTransaction:
         if self.peer.reliable:
             self._terminate()  # timer D is 0
         else:
-            self.state = State.COMPLETED
+            self.state = COMPLETED
             self.expires_at = now + self._timers.absorb  # timer D
         return [acknowledge, DeliverResponse(response, self.key)]
 
@@ -165,7 +173,7 @@ class InviteClientTransaction:
         return invite
 
     def _terminate(self) -> None:
-        self.state = State.TERMINATED
+        self.state = TERMINATED
         self.retransmit_at = self.expires_at = NEVER
         self._wire = self._ack = b""
         self._answers = None

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from services.signaling.sip.actions import Action, Peer, Send
 from services.signaling.sip.build import Reply
-from services.signaling.sip.transaction.states import State
+from services.signaling.sip.transaction.states import (
+    ACCEPTED,
+    COMPLETED,
+    CONFIRMED,
+    PROCEEDING,
+    TERMINATED,
+    State,
+)
 from services.signaling.sip.transaction.timers import NEVER, RFC3261_TIMERS, TimerValues
 
 
@@ -35,7 +42,7 @@ class InviteServerTransaction:
     def __init__(
         self, key: str, peer: Peer, source: Peer, timers: TimerValues = RFC3261_TIMERS
     ) -> None:
-        self.state = State.PROCEEDING
+        self.state: State = PROCEEDING
         self.key = key
         self.peer = peer
         self.source = source
@@ -53,21 +60,22 @@ class InviteServerTransaction:
     @property
     def deadline(self) -> float:
         """When :meth:`on_timer` is next due."""
-        return min(self.retransmit_at, self.expires_at)
+        retransmit_at, expires_at = self.retransmit_at, self.expires_at
+        return retransmit_at if retransmit_at < expires_at else expires_at
 
     def respond(self, reply: Reply, now: float) -> list[Action]:
         """Send a response of the transaction user; ignored once a final one was sent."""
-        if self.state is not State.PROCEEDING:
+        if self.state is not PROCEEDING:
             return []
         self.to_tag = reply.to_tag or self.to_tag
         if reply.status < 200:
             self._last = reply.data
         elif reply.status < 300:
-            self.state = State.ACCEPTED
+            self.state = ACCEPTED
             self.expires_at = now + self._timers.timeout  # timer L
             self._last = b""
         else:
-            self.state = State.COMPLETED
+            self.state = COMPLETED
             self.expires_at = now + self._timers.timeout  # timer H
             self._last = reply.data
             if not self.peer.reliable:
@@ -77,20 +85,20 @@ class InviteServerTransaction:
     def on_request(self) -> list[Action]:
         """Take a retransmission of the INVITE."""
         # In ACCEPTED they are absorbed: the 2xx is being repeated anyway (RFC 6026).
-        if self._last and (self.state is State.PROCEEDING or self.state is State.COMPLETED):
+        if self._last and (self.state is PROCEEDING or self.state is COMPLETED):
             return [Send(self._last, self.peer)]
         return []
 
     def on_ack(self, now: float) -> None:
         """Take the ACK of a non-2xx final response."""
-        if self.state is not State.COMPLETED:
+        if self.state is not COMPLETED:
             return
         self._last = b""
         self.retransmit_at = NEVER
         if self.peer.reliable:
             self._terminate()  # timer I is 0
         else:
-            self.state = State.CONFIRMED
+            self.state = CONFIRMED
             self.expires_at = now + self._timers.t4  # timer I
 
     def on_timer(self, now: float) -> list[Action]:
@@ -105,6 +113,6 @@ class InviteServerTransaction:
         return []
 
     def _terminate(self) -> None:
-        self.state = State.TERMINATED
+        self.state = TERMINATED
         self.retransmit_at = self.expires_at = NEVER
         self._last = b""

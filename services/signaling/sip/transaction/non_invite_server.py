@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from services.signaling.sip.actions import Action, Peer, Send
 from services.signaling.sip.build import Reply
-from services.signaling.sip.transaction.states import State
+from services.signaling.sip.transaction.states import (
+    COMPLETED,
+    PROCEEDING,
+    TERMINATED,
+    TRYING,
+    State,
+)
 from services.signaling.sip.transaction.timers import NEVER, RFC3261_TIMERS, TimerValues
 
 
@@ -25,7 +31,7 @@ class NonInviteServerTransaction:
     )
 
     def __init__(self, key: str, peer: Peer, timers: TimerValues = RFC3261_TIMERS) -> None:
-        self.state = State.TRYING
+        self.state: State = TRYING
         self.key = key
         self.peer = peer
         self.deadline = NEVER
@@ -39,15 +45,15 @@ class NonInviteServerTransaction:
 
     def respond(self, reply: Reply, now: float) -> list[Action]:
         """Send a response of the transaction user; ignored once a final one was sent."""
-        if self.state is State.COMPLETED or self.state is State.TERMINATED:
+        if self.state is COMPLETED or self.state is TERMINATED:
             return []
         self._last = reply.data
         if reply.status < 200:
-            self.state = State.PROCEEDING
+            self.state = PROCEEDING
         elif self.peer.reliable:
             self._terminate()  # timer J is 0
         else:
-            self.state = State.COMPLETED
+            self.state = COMPLETED
             self.deadline = now + self._timers.timeout  # timer J
         return [Send(reply.data, self.peer)]
 
@@ -62,6 +68,6 @@ class NonInviteServerTransaction:
         return []
 
     def _terminate(self) -> None:
-        self.state = State.TERMINATED
+        self.state = TERMINATED
         self.deadline = NEVER
         self._last = b""

@@ -1,9 +1,11 @@
+from itertools import product
+
 import pytest
 
 from services.signaling.sip import headers
 from services.signaling.sip.errors import MalformedMessage
 from services.signaling.sip.headers import CSeq, NameAddr, RAck, Reason, Via
-from services.signaling.sip.uri import SipUri
+from services.signaling.sip.uri import SipUri, is_usual_sip_uri, parse_uri
 
 
 @pytest.mark.parametrize(
@@ -199,3 +201,74 @@ def test_a_hostile_length_costs_no_more_than_its_length() -> None:
     assert len(headers.split_list('"' * 60_001 + ",")) <= 2
     with pytest.raises(MalformedMessage):
         headers.parse_params(";a" + " " * 60_000 + "x")
+
+
+DISPLAYS = ("", " ", "\t", "  ", "A b ", '"A" ', '"A, <b>" ', '"A\\"" ', '"A', "A:b ", "\xe9 ")
+URIS = (
+    "<sip:1@h>", "<sip:h:5060>", "<sip:h:65535>", "<sip:h:65536>", "<sip:h:0>", "<sip:h:05>",
+    "<sips:a;b=c?d@h;lr>", "<sip:a@h;x=1;y=2>", "<sip:a@h;x;X>", "<sip:a@h?q=1>", "<sip:%41@h>",
+    "<sip:%4@h>", "<sip:a@[::1]>", "<tel:+1>", "<other:x>", "<sip:>", "<sip:a b@h>", "sip:a@h",
+    "<",
+)  # fmt: skip
+PARAMS = (
+    "", ";tag=a", ";tag=a.b==", ";tag=", ";tag", ";TAG=a", ";tag=a;tag=b", ";tag=a;x=1", ";x",
+    ' ; tag = "a"', ";tag=a ", ";tag=a,<sip:b@h>", ";tag=\x00", ";tag=a\n",
+)  # fmt: skip
+
+
+def outcome(read: object, *args: object) -> tuple[object, ...] | None:
+    """What an address is taken for; ``None`` when it is refused, then or when looked into."""
+    assert callable(read)
+    try:
+        address = read(*args)
+        parse_uri(address.uri)
+        params = address.params
+    except MalformedMessage:
+        return None
+    return (address.uri, address.display, params, address.tag)
+
+
+def test_the_short_way_to_an_address_leads_where_the_long_way_does() -> None:
+    short_ways = 0
+    for parts in product(DISPLAYS, URIS, PARAMS):
+        value = "".join(parts)
+        first = headers.first_item(value.strip(" \t"))
+        assert outcome(headers.read_address, "To:" + value, 3) == outcome(NameAddr.parse, first)
+        if outcome(headers.read_address, value) and headers.read_address(value).is_sound:
+            address = headers.read_address(value)
+            short_ways += 1
+            assert isinstance(address.address, SipUri)
+            assert not address.address.headers
+            assert is_usual_sip_uri(address.uri)
+    assert short_ways > 50
+
+
+HOSTS = ("h", "H.example:5060", "h:0", "h:65535", "h:65536", "[::1]:5060", "10.0.0.1", "h :1")
+BRANCHES = (";branch=z9hG4bKa", ";branch=a=b", ";Branch=a", ";branch=", ';branch="a"', "")
+BEFORE = ("", ";rport", ";rport=9", ";rport=", ";rportx", ";ttl=1", ";;")
+AFTER = (*BEFORE, ";received=10.0.0.9", ";rport=9;received=::1", ";branch=b", ", SIP/2.0/UDP x")
+
+
+def test_the_short_way_to_a_via_leads_where_the_long_way_does() -> None:
+    def seen(read: object, *args: object) -> tuple[object, ...] | None:
+        assert callable(read)
+        try:
+            via = read(*args)
+            return (
+                via.text, via.transport, via.host, via.port, via.sent_by, via.branch, via.params,
+                via.asks_rport, via.has_magic_cookie, via.stamped("10.0.0.1", 7),
+            )  # fmt: skip
+        except MalformedMessage:
+            return None
+
+    usual = 0
+    for start, *parts in product(
+        ("SIP/2.0/UDP ", "SIP / 2.0 / tcp "), HOSTS, BEFORE, BRANCHES, AFTER
+    ):
+        value = start + "".join(parts)
+        first = headers.first_item(value)
+        assert seen(headers.read_via, "v: " + value, 2) == seen(Via.parse, first)
+        usual += (
+            seen(headers.read_via, value, 0) is not None and headers.read_via(value, 0).is_usual
+        )
+    assert usual > 20
