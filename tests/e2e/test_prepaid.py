@@ -22,11 +22,11 @@ CALLER = scenarios.scenario(
     scenarios.pause(),
     scenarios.in_dialog("BYE", 2),
     scenarios.expect(200, log="ended"),
-    "<label id='done'/>",
+    '<label id="done"/>',
     '<nop next="end"/>',
-    "<label id='refused'/>",
+    '<label id="refused"/>',
     scenarios.ack_failure(),
-    "<label id='end'/>",
+    '<label id="end"/>',
     "<nop/>",
 )
 

@@ -4,7 +4,10 @@
 (milliseconds) at its answer and its end, which is SIPp's own word on how long the call was.
 """
 
+import re
 from xml.sax.saxutils import escape
+
+_INVITE_BRANCH = "[branch of the INVITE]"
 
 SDP = """v=0
 o=sipp 53655765 [version] IN IP[local_ip_type] [local_ip]
@@ -77,13 +80,13 @@ def ack(*, sequence: int = 1, body: str = "") -> str:
 
 
 def ack_failure() -> str:
-    headers = _request("ACK", 1, to_tag=True, branch="[branch-2]")
+    headers = _request("ACK", 1, to_tag=True, branch=_INVITE_BRANCH)
     start = "ACK sip:[service]@[remote_ip]:[remote_port] SIP/2.0"
     return _send(_message(start, headers))
 
 
 def cancel() -> str:
-    headers = _request("CANCEL", 1, to_tag=False, branch="[branch]")
+    headers = _request("CANCEL", 1, to_tag=False, branch=_INVITE_BRANCH)
     return _send(_message("CANCEL sip:[service]@[remote_ip]:[remote_port] SIP/2.0", headers))
 
 
@@ -138,6 +141,18 @@ def reply_in_dialog(start: str, *, body: str = "", log: str = "") -> str:
     return _send(text, actions=_log(log) if log else "")
 
 
+def reply_terminated() -> str:
+    """The 487 of an INVITE whose CANCEL was just received."""
+    headers = [
+        "[last_Via:]",
+        "[last_From:]",
+        "[last_To:];tag=[pid]b[call_number]",
+        "[last_Call-ID:]",
+        "CSeq: [cseq] INVITE",
+    ]
+    return _send(_message("SIP/2.0 487 Request Terminated", headers))
+
+
 def request_from_callee(
     method: str, sequence: int, *, body: str = "", content_type: str = "application/sdp"
 ) -> str:
@@ -175,7 +190,21 @@ def pause(ms: int | None = None) -> str:
 
 def scenario(name: str, *steps: str) -> str:
     head = f'<?xml version="1.0" encoding="UTF-8"?>\n<scenario name="{name}">\n'
-    return head + "\n".join(steps) + "\n</scenario>\n"
+    return head + _with_branches("\n".join(steps)) + "\n</scenario>\n"
+
+
+def _with_branches(steps: str) -> str:
+    """CANCEL, and the ACK of a refusal, carry the branch of their INVITE.
+
+    SIPp knows it by the number of steps since: ``[branch-4]``.
+    """
+    parts = re.split(r"(?=<(?:send|recv|pause|nop)\b)", steps)
+    invited_at = 0
+    for index, part in enumerate(parts):
+        if "\nINVITE " in part:
+            invited_at = index
+        parts[index] = part.replace(_INVITE_BRANCH, f"[branch-{index - invited_at}]")
+    return "".join(parts)
 
 
 PROVISIONAL = expect(100, optional=True) + expect(180, optional=True) + expect(183, optional=True)

@@ -49,10 +49,10 @@ class Sipp:
             *("-timeout_error", "-recv_timeout", "40000"),
             *self.extra,
         ]
-        output = (self.folder / f"{self.name}.out").open("wb")
-        self._process = subprocess.Popen(
-            command, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=output, stderr=output
-        )
+        with (self.folder / f"{self.name}.out").open("wb") as output:
+            self._process = subprocess.Popen(
+                command, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+            )
         return self
 
     def wait(self) -> int:

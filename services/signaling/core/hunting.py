@@ -70,8 +70,8 @@ class Attempt(Owner):
     """One egress INVITE."""
 
     __slots__ = (
-        "answered_at", "candidate", "deadline", "draft", "early", "name", "number", "peer",
-        "record", "responses", "started_at", "state", "tag", "token",
+        "answered_at", "candidate", "deadline", "draft", "early", "is_alive", "name", "number",
+        "peer", "record", "responses", "started_at", "state", "tag", "token",
     )  # fmt: skip
 
     def __init__(
@@ -85,6 +85,8 @@ class Attempt(Owner):
         self.record = record
         self.peer = peer
         self.state = State.OFFERING
+        self.is_alive = False
+        """Whether the vendor has said anything: from then on only ringing is timed."""
         self.draft: RequestDraft | None = None
         self.tag = ""
         """Ours, on this leg."""
@@ -191,6 +193,8 @@ class Hunt:
             self._abandoned.discard(attempt)
             attempt.state = State.OVER
             attempt.record.sip_code = attempt.record.sip_code or status
+            if attempt.record is self._record.attempts[-1]:
+                self._record.sip_code_in = status
         return []
 
     def on_failure(self, attempt: Attempt, status: int, now: float) -> list[Step]:
@@ -210,10 +214,7 @@ class Hunt:
         attempt = self.current
         if attempt is None or now < attempt.deadline:
             return []
-        has_rung = (
-            attempt.deadline > attempt.started_at + attempt.candidate.trying_timeout_ms / 1000
-        )
-        reason = EndReason.RINGING_TIMEOUT if has_rung else EndReason.VENDOR_TIMEOUT
+        reason = EndReason.RINGING_TIMEOUT if attempt.is_alive else EndReason.VENDOR_TIMEOUT
         return [*self._abandon(attempt, reason, now), *self._advance(reason, now)]
 
     def stop(self, reason: EndReason, now: float, headers: tuple[str, ...] = ()) -> list[Step]:
@@ -282,6 +283,7 @@ class Hunt:
 
     def _note_life(self, attempt: Attempt, status: int, now: float) -> None:
         if status < 200:
+            attempt.is_alive = True
             attempt.deadline = attempt.started_at + attempt.candidate.ringing_timeout_ms / 1000
             if status > 100 and attempt.record.ringing_at is None:
                 attempt.record.ringing_at = now

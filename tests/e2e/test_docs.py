@@ -1,0 +1,67 @@
+"""Every example of the documentation, typed into one real switch."""
+
+import re
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from tests.support.docs import DOCS, PAGES, Terminal, blocks
+from tests.support.lab import Lab, answers_options, eventually, free_port
+
+STARTED = DOCS / "getting-started.md"
+STAND_ALONE = ("README.md", "getting-started.md", "configuration.md")
+"""Pages that begin with an empty switch; the others go on with that of getting started."""
+
+_OBJECTS = ("customer_trunks", "vendor_trunks", "rate_decks", "webhooks", "users")
+
+
+@pytest.fixture(scope="module")
+def switch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    with Lab(tmp_path_factory.mktemp("docs"), vendors=()) as lab:
+        yield lab
+
+
+@pytest.fixture
+def terminal(switch: Lab, tmp_path: Path) -> Iterator[Terminal]:
+    _forget_everything(switch)
+    http = switch.switch.addresses.http
+    ports = {"5060": switch.sip[1], "8080": int(http.rpartition(":")[2])}
+    ports |= {number: free_port() for number in ("5070", "5071", "5080", "5090", "9090")}
+    (tmp_path / "data").symlink_to(switch.folder / "data")
+    terminal = Terminal(tmp_path, {"TANDEM_HTTP": http}, ports)
+    yield terminal
+    terminal.close()
+
+
+def _forget_everything(lab: Lab) -> None:
+    for collection in _OBJECTS:
+        for row in lab.get(f"/v1/{collection}", limit=1000)["data"]:
+            lab.http.delete(f"/v1/{collection}/{row['id']}").raise_for_status()
+    # Accounts on which money moved cannot be removed, but their names can be free again.
+    for row in lab.get("/v1/accounts", limit=1000)["data"]:
+        renamed = lab.http.patch(f"/v1/accounts/{row['id']}", json={"name": row["id"]})
+        renamed.raise_for_status()
+    for row in lab.get("/v1/settings")["data"]:
+        lab.http.delete(f"/v1/settings/{row['name']}").raise_for_status()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_page(page: Path, terminal: Terminal, switch: Lab) -> None:
+    examples = [block for block in blocks(page) if block.words]
+    if page.name not in STAND_ALONE and any("run" in block.words for block in examples):
+        _begin(terminal, switch)
+    for block in examples:
+        if page.name != "kubernetes.md":
+            terminal.play(block)
+
+
+def _begin(terminal: Terminal, lab: Lab) -> None:
+    description, _ = (block for block in blocks(STARTED) if block.option("file"))
+    terminal.play(description)
+    body = terminal.folder / "switch.yaml"
+    assert re.search(r"name: acme-trunk", body.read_text())
+    applied = next(block for block in blocks(STARTED) if "apply -f switch.yaml" in block.text)
+    terminal.play(applied)
+    eventually(partial(answers_options, lab.sip, "127.0.0.1"), what="trunk known")
