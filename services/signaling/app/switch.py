@@ -225,8 +225,9 @@ class Switch:
             self._perform(call, call.on_no_ack(action.key, now))
 
     def _on_terminated(self, action: Terminated, _: float) -> None:
+        # Not _invites: an INVITE whose 2xx nobody acknowledged ends in the same instant, and
+        # its NoAck is still to come.
         self._owners.pop(action.key, None)
-        self._invites.pop(action.key, None)
 
     def _on_cancel(self, action: Cancelled, now: float) -> None:
         call = self._invites.get(action.key)

@@ -11,6 +11,7 @@ from services.common.causes import EndReason
 from services.signaling.core.trunks import CustomerTrunk, TrunkTable
 from services.signaling.core.values import Candidate, Plan
 from services.signaling.sip.message import Response
+from services.signaling.sip.transaction.timers import RFC3261_TIMERS, TimerValues
 from tests.support.signaling.machine import OFFER
 from tests.support.signaling.party import (
     PATIENCE_S,
@@ -42,9 +43,11 @@ def to_vendor(address: tuple[str, int], transport: str = "udp") -> Candidate:
 
 
 @asynccontextmanager
-async def two_parties() -> AsyncIterator[tuple[Party, Party, LoopbackSwitch, Talk]]:
+async def two_parties(
+    timers: TimerValues = RFC3261_TIMERS,
+) -> AsyncIterator[tuple[Party, Party, LoopbackSwitch, Talk]]:
     async with Party.at(CALLER) as caller, Party.at(VENDOR) as vendor:
-        switch = LoopbackSwitch(FixedPlanner(to_vendor(vendor.address)))
+        switch = LoopbackSwitch(FixedPlanner(to_vendor(vendor.address)), timers=timers)
         switch.switch.trunks = TrunkTable(TABLE, vendor_hosts=[VENDOR])
         with running(switch):
             yield caller, vendor, switch, Talk(caller, vendor, ("127.0.0.1", switch.port))
@@ -250,6 +253,29 @@ async def test_routing_away_is_503_with_its_own_reason() -> None:
         await caller.response(503)
         await settled(switch)
         assert switch.events.ended[0].end_reason == EndReason.ROUTING_UNAVAILABLE
+
+
+@on_uvloop
+async def test_an_answer_nobody_acknowledges_is_repeated_and_then_hung_up() -> None:
+    async with two_parties(TimerValues(t1=0.01, t2=0.04, t4=0.05)) as (
+        caller,
+        vendor,
+        switch,
+        talk,
+    ):
+        await talk.ring()
+        assert talk.invite is not None
+        vendor.send(reply(vendor, talk.invite, 200, OFFER), talk.switch)
+        for _ in range(5):
+            assert (await caller.response(200)).cseq.method == "INVITE"
+        for party in (caller, vendor):
+            bye = await party.request("BYE")
+            party.send(reply(party, bye, 200), talk.switch)
+        await settled(switch)
+        (record,) = switch.events.ended
+        assert (record.end_reason, record.end_side) == (EndReason.NO_ACK, "server")
+        assert record.talk_ms >= 640
+        assert switch.switch._invites == {}
 
 
 # --- TCP --------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from services.signaling.core.ladder import Ladders
 from services.signaling.core.trunks import CustomerTrunk, TrunkTable
 from services.signaling.server import random_token
 from services.signaling.sip.layer import TransactionLayer
+from services.signaling.sip.transaction.timers import RFC3261_TIMERS, TimerValues
 from tests.support.signaling.ports import (
     EchoMedia,
     FixedCredits,
@@ -39,6 +40,7 @@ class LoopbackSwitch:
         events: MemoryEvents | None = None,
         ladder_calls: int = 1000,
         trunks: Mapping[str, CustomerTrunk] | None = None,
+        timers: TimerValues = RFC3261_TIMERS,
     ) -> None:
         self.planner = planner
         self.events = events or MemoryEvents()
@@ -60,7 +62,7 @@ class LoopbackSwitch:
         self.port = self.udp.address[1]
         advertised = f"127.0.0.1:{self.port}"
         self.layer = TransactionLayer(
-            sent_by=advertised, ids=random_token, capabilities=CAPABILITIES
+            sent_by=advertised, ids=random_token, capabilities=CAPABILITIES, timers=timers
         )
         self.context = Context(
             node="test",
