@@ -5,7 +5,8 @@ The connection is kept for ever: services start without a server, survive its ki
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -17,6 +18,7 @@ from nats.aio.msg import Msg
 from nats.js.api import RetentionPolicy, StorageType, StreamConfig
 
 from services.common.bus_consumer import Consumer, Message
+from services.common.cancellation import surfaced_cancellation
 from services.common.errors import Unavailable
 from services.common.events import CALLS_STREAM, CDR_STREAM
 from services.common.logs import get_logger
@@ -72,7 +74,8 @@ class Bus:
             while True:
                 client = await self._connect()
                 try:
-                    await self._prepare(client)
+                    with surfaced_cancellation():
+                        await self._prepare(client)
                     self._client = client
                     self._closed.clear()
                     self._up.set()
@@ -103,13 +106,11 @@ class Bus:
             Unavailable: it may or may not have been stored; publish it again, unchanged.
         """
         client = self._online()
-        try:
+        with surfaced_cancellation(), _translated():
             async with asyncio.timeout(timeout_s):
                 await client.jetstream().publish(
                     subject, payload, timeout=timeout_s, headers={"Nats-Msg-Id": msg_id}
                 )
-        except (nats.errors.Error, OSError) as error:
-            raise Unavailable("bus") from error
         self.published += 1
 
     async def publish_core(self, subject: str, payload: bytes) -> None:
@@ -119,11 +120,9 @@ class Bus:
             Unavailable: not connected.
         """
         client = self._online()
-        try:
+        with surfaced_cancellation(), _translated():
             async with asyncio.timeout(2.0):
                 await client.publish(subject, payload)
-        except (nats.errors.Error, OSError) as error:
-            raise Unavailable("bus") from error
 
     async def subscribe_core(self, subject: str, handler: CoreHandler) -> None:
         """Call ``handler`` with every message on ``subject`` from now on, in order.
@@ -241,6 +240,15 @@ class Bus:
 
     async def _on_closed(self) -> None:
         self._closed.set()
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Raise :class:`Unavailable` for every failure of the server or the way to it."""
+    try:
+        yield
+    except (nats.errors.Error, OSError) as error:
+        raise Unavailable("bus") from error
 
 
 async def _subscribe(client: Client, subscription: _Subscription) -> None:

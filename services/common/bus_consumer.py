@@ -15,6 +15,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
+from services.common.cancellation import surfaced_cancellation
 from services.common.clock import monotonic
 from services.common.errors import Unavailable
 from services.common.logs import get_logger
@@ -84,7 +85,8 @@ class Consumer:
         reconnects = client.stats["reconnects"]
         while True:
             if wanted <= 0:
-                await self._request(client, inbox)
+                with surfaced_cancellation():
+                    await self._request(client, inbox)
                 wanted, asked_at = self.batch, monotonic()
             messages = await arrived.take(wanted, next_at)
             found = [message for message in messages if message.reply]
@@ -93,7 +95,8 @@ class Consumer:
             wanted = 0 if is_over else wanted - len(found)
             if found:
                 next_at = monotonic() + self.spacing_s
-                pause_s = await self._handle(found, pause_s)
+                with surfaced_cancellation():
+                    pause_s = await self._handle(found, pause_s)
             if not client.is_connected or client.stats["reconnects"] != reconnects:
                 # The request died with the connection.
                 raise nats.errors.ConnectionReconnectingError

@@ -109,7 +109,11 @@ class Spool:
         """
         self._loop = asyncio.get_running_loop()
         self._thread = DiskThread(self._loop)
-        self._segments = await self._thread.call(partial(Segments, self._folder))
+        try:
+            self._segments = await self._thread.call(partial(Segments, self._folder))
+        except OSError:
+            self._thread.stop()
+            raise
         # Not below the time in seconds: were the folder lost, ids in use must not come back.
         now_s = int(utc_now().timestamp())
         epoch = await self._thread.call(partial(self._segments.next_epoch, now_s))
