@@ -45,6 +45,7 @@ REASONS: Final[dict[int, str]] = {
 """Reason phrases of the IANA registry."""
 
 
+_START_LINES: Final = {code: f"SIP/2.0 {code} {reason}" for code, reason in REASONS.items()}
 _EMPTY_OR_FOLDED: Final = re.compile(r"\r\n(?:[ \t\r]|\Z)")
 
 
@@ -141,49 +142,46 @@ def response_to(
     Raises:
         UnsafeText: an argument holds a line break, NUL or non-latin-1 text.
     """
-    first = request._first
-    own = [
-        f"SIP/2.0 {status} {REASONS.get(status, 'Unknown') if reason is None else reason}",
-        *headers,
-    ]
-    if body:
-        own.append("Content-Type: " + content_type)
+    start = _START_LINES.get(status) or f"SIP/2.0 {status} Unknown"
+    if reason is not None:
+        start = f"SIP/2.0 {status} {reason}"
+        _check(start, 0)
     # What is echoed was received in whole lines, so only what is added needs a look.
-    text = "\r\n".join(own)
-    _check(text, len(own) - 1)
-    start, _, added = text.partition("\r\n")
-    head = f"{start}\r\n{_echo(request, status)}"
-    to_line = first.get("to")
-    if to_line is not None:
-        own_tag = _tag_in(request)
-        if to_tag and not own_tag:
-            _check(to_tag, 0)
-            to_line = f"{to_line};tag={to_tag}"
-        to_tag = own_tag or to_tag
-        head += to_line + "\r\n"
+    own_tag = _tag_in(request)
+    to_line = request._first.get("to")
+    to_text = "" if to_line is None else "\r\n" + to_line
+    if own_tag:
+        to_tag = own_tag
+    elif to_tag:
+        _check(to_tag, 0)
+        to_text = to_text and f"{to_text};tag={to_tag}"
+    added = [*headers]
+    if body:
+        added.append("Content-Type: " + content_type)
+    text = ""
     if added:
-        head += added + "\r\n"
-    return Reply(status, _encode(f"{head}Content-Length: {len(body)}\r\n\r\n") + body, to_tag)
+        text = "\r\n".join(["", *added])
+        _check(text, len(added))
+    head = (
+        f"{start}{request._echo or _echo(request, status)}{to_text}{text}"
+        f"\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return Reply(status, _encode(head) + body, to_tag)
 
 
 def _echo(request: Request, status: int) -> str:
-    """The lines a response repeats, but To, each with its line break."""
+    """The lines a response repeats, but To, each after a line break."""
     first = request._first
+    lines = request.raw_lines("via")
     if status == 100 and "timestamp" in first:
-        return _join_echo(request, [first["timestamp"]])  # section 8.2.6.1
-    if 100 < status < 300 and "record-route" in first:
-        return _join_echo(request, request.raw_lines("record-route"))
-    echo = request._echo
-    if not echo:
-        echo = request._echo = _join_echo(request, [])
-    return echo
-
-
-def _join_echo(request: Request, extra: list[str]) -> str:
-    first = request._first
-    lines = request.raw_lines("via") + extra
+        lines.append(first["timestamp"])  # section 8.2.6.1
+    if 100 < status < 300:
+        lines += request.raw_lines("record-route")
     lines += [line for name in ("from", "call-id", "cseq") if (line := first.get(name))]
-    return "\r\n".join([*lines, ""])
+    echo = "\r\n".join(["", *lines])
+    if "timestamp" not in first and "record-route" not in first:
+        request._echo = echo
+    return echo
 
 
 def header(name: str, value: str) -> str:

@@ -85,22 +85,18 @@ class Dialog:
     @classmethod
     def from_request(cls, invite: Request, local_tag: str) -> Self:
         """The callee's side, from an INVITE as delivered by the layer (section 12.1.1)."""
-        contact = invite.contact
-        to = invite.first("to") or ""
-        return cls(
-            DialogState(
-                call_id=invite.call_id,
-                local=f"{to};tag={local_tag}",
-                remote=invite.first("from") or "",
-                local_tag=local_tag,
-                remote_tag=invite.from_tag,
-                local_cseq=0,
-                remote_cseq=invite.cseq.number,
-                remote_target=_target(contact) or invite.from_.uri,
-                route_set=invite.headers("record-route"),
-                is_confirmed=False,
-            )
-        )
+        dialog = cls.__new__(cls)
+        dialog.call_id = invite.call_id
+        dialog.local = f"{invite.first('to') or ''};tag={local_tag}"
+        dialog.remote = invite.first("from") or ""
+        dialog.local_tag = local_tag
+        dialog.remote_tag = invite.from_tag
+        dialog.local_cseq = 0
+        dialog.remote_cseq = invite.cseq.number
+        dialog.remote_target = _target(invite.contact) or invite.from_.uri
+        dialog.route_set = tuple(invite.headers("record-route"))
+        dialog.is_confirmed = False
+        return dialog
 
     @classmethod
     def from_response(cls, invite: RequestDraft, response: Response) -> Self:
@@ -108,21 +104,18 @@ class Dialog:
 
         Every To tag of a forked INVITE makes a dialog of its own.
         """
-        contact = response.contact
-        return cls(
-            DialogState(
-                call_id=invite.call_id,
-                local=invite.from_,
-                remote=response.first("to") or "",
-                local_tag=NameAddr.parse(invite.from_).tag or "",
-                remote_tag=response.to_tag,
-                local_cseq=invite.cseq,
-                remote_cseq=-1,
-                remote_target=_target(contact) or invite.uri,
-                route_set=response.headers("record-route")[::-1],
-                is_confirmed=200 <= response.status < 300,
-            )
-        )
+        dialog = cls.__new__(cls)
+        dialog.call_id = invite.call_id
+        dialog.local = invite.from_
+        dialog.remote = response.first("to") or ""
+        dialog.local_tag = _tag_of(invite.from_)
+        dialog.remote_tag = response.to_tag
+        dialog.local_cseq = invite.cseq
+        dialog.remote_cseq = -1
+        dialog.remote_target = _target(response.contact) or invite.uri
+        dialog.route_set = tuple(response.headers("record-route")[::-1])
+        dialog.is_confirmed = 200 <= response.status < 300
+        return dialog
 
     def matches(self, received: Request) -> bool:
         """Whether a request belongs to this dialog (section 12.2.2)."""
@@ -242,6 +235,19 @@ def _target(contact: NameAddr | None) -> str:
 
     What follows ``?`` goes: sent in a request URI, it would become headers of our request.
     """
-    if contact is None or not isinstance(uri := contact.address, SipUri):
+    if contact is None:
+        return ""
+    if contact.is_sound:
+        return contact.uri
+    uri = contact.address
+    if not isinstance(uri, SipUri):
         return ""
     return contact.uri if not uri.headers else str(uri._replace(headers=""))
+
+
+def _tag_of(value: str) -> str:
+    """The tag of a From value of ours."""
+    _, found, tag = value.rpartition(";tag=")
+    if found and tag.isalnum():
+        return tag
+    return NameAddr.parse(value).tag or ""

@@ -161,14 +161,16 @@ class NameAddr:
 
     __slots__ = ("_address", "_params", "_params_text", "_tag", "display", "is_sound", "uri")
 
-    def __init__(self, uri: str, display: str = "", params: Params | None = None) -> None:
+    def __init__(
+        self, uri: str, display: str = "", params: Params | None = None, *, is_sound: bool = False
+    ) -> None:
         self.uri = uri
         """The URI as written."""
         self.display = display
         """The display name as written, quotes included; :func:`unquote` it to show it."""
-        self.is_sound = False
+        self.is_sound = is_sound
         """Whether URI and parameters are known to keep the grammar; the URI is a SIP URI then."""
-        self._params: Params | None = params if params is not None else {}
+        self._params = params
         self._params_text = ""
         self._tag: str | None = None
         self._address: Uri | None = None
@@ -185,8 +187,7 @@ class NameAddr:
             raise MalformedMessage("Malformed address")
         quoted, quoted_uri, plain, plain_uri, bare, params = match.groups()
         parsed = cls(quoted_uri or plain_uri or bare, quoted or (plain or "").strip(" \t"))
-        if params is not None:
-            parsed._params, parsed._params_text = None, params
+        parsed._params_text = params or ""
         return parsed
 
     @property
@@ -222,11 +223,10 @@ def read_address(text: str, at: int = 0) -> NameAddr:
     if match is None:
         return NameAddr.parse(first_item(text[at:].strip(" \t")))
     quoted, plain, uri, tag = match.groups()
-    address = NameAddr(uri, quoted or plain.strip(" "))
-    address.is_sound = True
+    address = NameAddr(uri, quoted or plain.strip(" "), is_sound=True)
     if tag is not None:
         address._tag = tag
-        address._params, address._params_text = None, ";tag=" + tag
+        address._params_text = ";tag=" + tag
     return address
 
 
@@ -244,7 +244,6 @@ class Via:
 
     __slots__ = (
         "_params",
-        "_params_text",
         "_rport",
         "branch",
         "host",
@@ -256,7 +255,7 @@ class Via:
     )
 
     def __init__(
-        self, text: str, transport: str, host: str, port: int | None, branch: str
+        self, text: str, transport: str, host: str, port: int | None, sent_by: str
     ) -> None:
         self.text = text
         """The value as written."""
@@ -264,14 +263,13 @@ class Via:
         """As written, usually upper case."""
         self.host = host
         self.port = port
-        self.branch = branch
+        self.branch = ""
         """``""`` when absent."""
-        self.sent_by = host.lower() if port is None else f"{host.lower()}:{port}"
+        self.sent_by = sent_by
         """Host and port as written, lower case: half of a transaction's identity."""
         self.is_usual = False
         """Whether all parameters are known to keep the grammar, and ``received`` is not one."""
         self._rport = ""
-        self._params_text = ""
         self._params: Params | None = None
 
     @classmethod
@@ -288,22 +286,23 @@ class Via:
         port = None if port_text is None else int(port_text)
         if port is not None and not 0 < port < 65536:
             raise MalformedMessage("Malformed Via port")
-        via = cls(value, transport, host, port, "")
-        via._params_text = params or ""
-        via.branch = via._find_branch()
+        sent_by = host.lower() if port is None else f"{host.lower()}:{port}"
+        via = cls(value, transport, host, port, sent_by)
+        via.branch = via._find_branch(params or "")
         return via
 
-    def _find_branch(self) -> str:
-        if '"' in self._params_text:
+    def _find_branch(self, params: str) -> str:
+        if '"' in params:
             return self.params.get("branch") or ""
-        match = _BRANCH.search(self._params_text)
+        match = _BRANCH.search(params)
         return match[1] if match is not None else ""
 
     @property
     def params(self) -> Params:
         """All parameters. Raises :class:`MalformedMessage` when they break the grammar."""
         if self._params is None:
-            self._params = parse_params(self._params_text)
+            _, semicolon, rest = self.text.partition(";")
+            self._params = parse_params(semicolon + rest)
         return self._params
 
     @property
@@ -311,7 +310,7 @@ class Via:
         """Whether the answer shall go to the source port (RFC 3581)."""
         if self.is_usual:
             return self._rport != ""
-        return _RPORT.search(self._params_text) is not None and "rport" in self.params
+        return _RPORT.search(self.text) is not None and "rport" in self.params
 
     def stamped(self, host: str, port: int) -> str | None:
         """The value with its source noted (section 18.2.1, RFC 3581 section 4).
@@ -354,17 +353,26 @@ def read_via(line: str, at: int) -> Via:
     match = _USUAL_VIA.fullmatch(line, at)
     if match is None:
         return Via.parse(first_item(line[at:].strip(" \t")))
-    text, transport, _, host, port, branch, rport, early_rport, late_branch, received = (
+    text, transport, sent_by, host, port, branch, rport, early_rport, late_branch, received = (
         match.groups()
     )
-    via = Via(
-        text, transport, host, int(port) if port is not None else None, branch or late_branch
-    )
-    via._params_text = text[text.index(";") :]
+    via = Via(text, transport, host, int(port) if port else None, sent_by.lower())
+    via.branch = branch or late_branch
     if received is None:
         via.is_usual = True
         via._rport = rport or early_rport or ""
     return via
+
+
+def own_via_pattern(sent_by: str) -> re.Pattern[str]:
+    """What whole Via lines look like that come back to ``sent_by``; group 1 is the branch.
+
+    Other lines may do so too, but whatever matches is sound.
+    """
+    return re.compile(
+        rf"[vV](?:ia)?:[ \t]?SIP/2\.0/[A-Z]+ {re.escape(sent_by)}"
+        rf"(?:{_RPORT_VALUE})?;branch=({_BRANCH_VALUE})(?:;received=[0-9a-fA-F.:]+)?"
+    )
 
 
 class CSeq(NamedTuple):

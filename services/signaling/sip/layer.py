@@ -27,7 +27,7 @@ from services.signaling.sip.actions import (
 )
 from services.signaling.sip.build import Reply, RequestDraft, response_to
 from services.signaling.sip.errors import MalformedMessage
-from services.signaling.sip.headers import MAGIC_COOKIE
+from services.signaling.sip.headers import MAGIC_COOKIE, own_via_pattern
 from services.signaling.sip.invite_usage import UasAnswer
 from services.signaling.sip.message import (
     DEFAULT_LIMITS,
@@ -86,6 +86,7 @@ class TransactionLayer:
         self._initial: dict[tuple[str, str, int], str] = {}
         self._schedule: Schedule[Timed] = Schedule()
         self._via_heads: dict[str, str] = {}
+        self._own_via = own_via_pattern(self._sent_by)
 
     @property
     def deadline(self) -> float | None:
@@ -129,19 +130,26 @@ class TransactionLayer:
 
     def _on_response(self, response: Response, now: float) -> list[Action]:
         try:
-            via = response.via
-            key = f"{via.branch} {response.cseq.method}"
+            key = f"{self._own_branch(response)} {response.cseq.method}"
         except MalformedMessage:
             return []
         transaction = self._clients.get(key)
         # Strays are dropped: with no state there is nobody to hear them (18.1.2).
-        if transaction is None or via.sent_by != self._sent_by or not check_response(response):
+        if transaction is None or not check_response(response):
             return []
         was_calling = transaction.state is CALLING
         actions = transaction.on_response(response, now)
         if was_calling and isinstance(transaction, InviteClientTransaction):
             actions += self._release_cancel(transaction, now)
         return self._settle_client(transaction, actions)
+
+    def _own_branch(self, response: Response) -> str:
+        """The branch of a top Via of ours; ``""`` for one that is not."""
+        match = self._own_via.fullmatch(response.top_via_line)
+        if match is not None:
+            return match[1]
+        via = response.via
+        return via.branch if via.sent_by == self._sent_by else ""
 
     def _on_ack(self, ack: Request, key: str, now: float) -> list[Action]:
         transaction = self._servers.get(key)
@@ -185,7 +193,7 @@ class TransactionLayer:
             actions += transaction.respond(response_to(request, 100), now)
         else:
             transaction = NonInviteServerTransaction(key, peer, self._timers)
-        transaction.call_id, transaction.from_tag, transaction.cseq = merge_key
+        transaction.merge_key = merge_key
         self._servers[key] = transaction
         actions.append(DeliverRequest(request, key, source))
         return actions
@@ -364,12 +372,12 @@ class TransactionLayer:
         return actions
 
     def _forget_initial(self, transaction: ServerTransaction) -> None:
-        merge_key = (transaction.call_id, transaction.from_tag, transaction.cseq)
-        if self._initial.get(merge_key) == transaction.key:
-            del self._initial[merge_key]
+        if self._initial.get(transaction.merge_key) == transaction.key:
+            del self._initial[transaction.merge_key]
 
     def _await_ack(self, invite: InviteServerTransaction, reply: Reply, now: float) -> None:
-        dialog = (invite.call_id, reply.to_tag, invite.cseq)
+        call_id, _, cseq = invite.merge_key
+        dialog = (call_id, reply.to_tag, cseq)
         answer = UasAnswer(reply.data, invite.key, dialog, invite.peer, self._timers)
         answer.start(now)
         self._answers[dialog] = answer

@@ -55,6 +55,13 @@ _AFTER_STATUS: Final = frozenset({"", " "})
 _STATUSES: Final = {str(status): status for status in range(100, 700)}
 
 
+def _present(first: dict[str, str], name: str) -> str:
+    line = first.get(name)
+    if line is None:
+        raise MalformedMessage(f"Missing {name}")
+    return line
+
+
 class Message:
     """What requests and responses share: header lines and typed access to them.
 
@@ -63,8 +70,18 @@ class Message:
     """
 
     __slots__ = (
-        "_call_id", "_contact", "_cseq", "_first", "_from", "_more", "_to", "_via", "body",
-        "has_nul", "lines",
+        "_call_id",
+        "_contact",
+        "_cseq",
+        "_first",
+        "_from",
+        "_more",
+        "_to",
+        "_to_tag",
+        "_via",
+        "body",
+        "has_nul",
+        "lines",
     )  # fmt: skip
 
     def __init__(
@@ -83,6 +100,7 @@ class Message:
         self._to: NameAddr | None = None
         self._contact: NameAddr | None = None
         self._call_id: str | None = None
+        self._to_tag: str | None = None
 
     def has(self, name: str) -> bool:
         """Whether a header is present; here and below, ``name`` is long and in lower case."""
@@ -95,6 +113,8 @@ class Message:
 
     def headers(self, name: str) -> list[str]:
         """All values in order; lines of comma-separated values are split."""
+        if name not in self._first:
+            return []
         values = [line[line.index(":") + 1 :].strip(" \t") for line in self.raw_lines(name)]
         if name not in LISTED:
             return values
@@ -108,18 +128,17 @@ class Message:
         more = self._more.get(name)
         return [line] if more is None else [line, *more]
 
-    def _line(self, name: str) -> str:
-        line = self._first.get(name)
-        if line is None:
-            raise MalformedMessage(f"Missing {name}")
-        return line
+    @property
+    def top_via_line(self) -> str:
+        """The first Via line as received, name included."""
+        return _present(self._first, "via")
 
     @property
     def via(self) -> Via:
         """The topmost Via value."""
         via = self._via
         if via is None:
-            line = self._line("via")
+            line = _present(self._first, "via")
             via = self._via = read_via(line, line.index(":") + 1)
         return via
 
@@ -128,7 +147,7 @@ class Message:
         """Sequence number and method."""
         cseq = self._cseq
         if cseq is None:
-            cseq = self._cseq = _cseq_of(self._line("cseq"))
+            cseq = self._cseq = _cseq_of(_present(self._first, "cseq"))
         return cseq
 
     @property
@@ -136,7 +155,7 @@ class Message:
         """The From value."""
         address = self._from
         if address is None:
-            line = self._line("from")
+            line = _present(self._first, "from")
             address = self._from = read_address(line, line.index(":") + 1)
         return address
 
@@ -145,7 +164,7 @@ class Message:
         """The To value."""
         to = self._to
         if to is None:
-            line = self._line("to")
+            line = _present(self._first, "to")
             to = self._to = read_address(line, line.index(":") + 1)
         return to
 
@@ -157,7 +176,10 @@ class Message:
     @property
     def to_tag(self) -> str:
         """The tag of To; ``""`` when there is none."""
-        return self.to.tag or ""
+        tag = self._to_tag
+        if tag is None:
+            tag = self._to_tag = self.to.tag or ""
+        return tag
 
     @property
     def call_id(self) -> str:
@@ -231,7 +253,7 @@ class Request(Message):
         more: dict[str, list[str]],
         body: bytes,
     ) -> None:
-        super().__init__(lines, first, more, body)
+        Message.__init__(self, lines, first, more, body)
         self.method = method
         self.uri = uri
         self._address: Uri | None = None
@@ -274,7 +296,7 @@ class Response(Message):
         more: dict[str, list[str]],
         body: bytes,
     ) -> None:
-        super().__init__(lines, first, more, body)
+        Message.__init__(self, lines, first, more, body)
         self.status = status
         self.reason = reason
 
@@ -316,7 +338,7 @@ def parse(
     message = _begin(start_line, lines, first, more, body)
     if "\0" in head:
         message.has_nul = True
-    problem = problem or _missing(first) or _fit_body(message, stream=stream)
+    problem = problem or _fit_body(message, stream=stream)
     if problem:
         raise MalformedMessage(problem, 400, message)
     return message
@@ -359,7 +381,10 @@ def _begin(
     """
     method, _, rest = line.partition(" ")
     if method == "SIP/2.0":
-        return _response(rest, lines, first, more, body)
+        status = _STATUSES.get(rest[:3])
+        if status is None or rest[3:4] not in _AFTER_STATUS:
+            raise MalformedMessage("Malformed status line")
+        return Response(status, rest[4:], lines, first, more, body)
     uri = rest[:-8]
     if rest[-8:] == " SIP/2.0" and uri and " " not in uri and _is_method(method):
         return Request(method, uri, lines, first, more, body)
@@ -377,34 +402,18 @@ def _is_method(text: str) -> bool:
     return text in METHODS or is_token(text)
 
 
-def _response(
-    rest: str,
-    lines: list[str],
-    first: dict[str, str],
-    more: dict[str, list[str]],
-    body: bytes,
-) -> Response:
-    status = _STATUSES.get(rest[:3])
-    if status is None or rest[3:4] not in _AFTER_STATUS:
-        raise MalformedMessage("Malformed status line")
-    return Response(status, rest[4:], lines, first, more, body)
-
-
-def _missing(first: dict[str, str]) -> str | None:
-    if (
+def _fit_body(message: Message, *, stream: bool) -> str | None:
+    """Cut the body to its Content-Length; the problem found, if any, a missing header first."""
+    first = message._first
+    if not (
         "via" in first
         and "from" in first
         and "to" in first
         and "call-id" in first
         and "cseq" in first
     ):
-        return None
-    return "Missing " + min(MANDATORY - first.keys())
-
-
-def _fit_body(message: Message, *, stream: bool) -> str | None:
-    """Cut the body to its Content-Length; the problem found, if any."""
-    line = message._first.get("content-length")
+        return "Missing " + min(MANDATORY - first.keys())
+    line = first.get("content-length")
     if line is None:
         return "Missing Content-Length" if stream else None
     length = _length_of(line)

@@ -77,13 +77,15 @@ def check_response(response: Response) -> bool:
         return False
     try:
         # From and Call-ID are ours, matched by the branch.
-        if not response.to.is_sound:
-            response.to.params  # noqa: B018 - parsing is the check
+        to = response.to
+        if not to.is_sound:
+            to.params  # noqa: B018 - parsing is the check
         if response.status < 300 and response.cseq.method == "INVITE":
             contact = response.contact
             if contact is not None and not contact.is_sound:
                 check_uri(contact.uri)
-            _check_route(response)
+            if response.has("record-route"):
+                _check_route(response)
     except MalformedMessage:
         return False
     return True
@@ -121,16 +123,16 @@ def _check_dialog_headers(message: Request) -> None:
         if not address.is_sound:
             address.params  # noqa: B018
             check_uri(address.uri)
-    _check_route(message)
+    if message.has("record-route"):
+        _check_route(message)
     call_id = message.call_id
     if not call_id or " " in call_id:
         raise MalformedMessage("Malformed Call-ID")
 
 
 def _check_route(message: Request | Response) -> None:
-    if message.has("record-route"):
-        for value in message.headers("record-route"):
-            check_uri(NameAddr.parse(value).uri)
+    for value in message.headers("record-route"):
+        check_uri(NameAddr.parse(value).uri)
 
 
 def _check_contact(request: Request) -> None:

@@ -27,11 +27,9 @@ class InviteServerTransaction:
         "_last",
         "_timers",
         "armed_at",
-        "call_id",
-        "cseq",
         "expires_at",
-        "from_tag",
         "key",
+        "merge_key",
         "peer",
         "retransmit_at",
         "source",
@@ -51,8 +49,9 @@ class InviteServerTransaction:
         self.expires_at = NEVER
         self.armed_at = NEVER
         """When the owner has scheduled a wake-up; the owner's to keep."""
-        self.call_id = self.from_tag = self.to_tag = ""
-        self.cseq = 0
+        self.to_tag = ""
+        self.merge_key = ("", "", 0)
+        """Call-ID, From tag and CSeq number (section 8.2.2.2)."""
         self._last = b""
         self._timers = timers
         self._interval = timers.t1

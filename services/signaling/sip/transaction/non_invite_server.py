@@ -21,11 +21,9 @@ class NonInviteServerTransaction:
         "_last",
         "_timers",
         "armed_at",
-        "call_id",
-        "cseq",
         "deadline",
-        "from_tag",
         "key",
+        "merge_key",
         "peer",
         "state",
     )
@@ -38,8 +36,8 @@ class NonInviteServerTransaction:
         """When :meth:`on_timer` is next due: only timer J ever runs."""
         self.armed_at = NEVER
         """When the owner has scheduled a wake-up; the owner's to keep."""
-        self.call_id = self.from_tag = ""
-        self.cseq = 0
+        self.merge_key = ("", "", 0)
+        """Call-ID, From tag and CSeq number (section 8.2.2.2)."""
         self._last = b""
         self._timers = timers
 
