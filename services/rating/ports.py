@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Protocol
 
+import msgspec
+
 from services.common.errors import SwitchError
 from services.common.events import CdrRated, RatedBatch
 from services.rating.core.lease import GiveBack
@@ -88,12 +90,21 @@ class Paid:
     is_duplicate: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Debit:
+class Debit(msgspec.Struct, frozen=True):
     """A transfer to book, and the lease that backs it, if any."""
 
     transfer: Transfer
     lease_id: str = ""
+
+
+class Ending(msgspec.Struct, frozen=True, array_like=True):
+    """A booked call, for those who may have reserved for it."""
+
+    call_id: str
+    account_id: str
+    reservation_id: str
+    units: int
+    """What the customer paid, in units of 10^-10."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +154,7 @@ class Ledger(Protocol):
     """Balances and transfers. All raise ``Unavailable``."""
 
     async def book(self, debits: Sequence[Debit]) -> frozenset[str]:
-        """Book the transfers not booked before, in one transaction; the keys booked now.
+        """Book the transfers not booked before, in one transaction; the keys of those that were.
 
         Lowers the leases that back them by as much, in the same transaction.
 
@@ -178,10 +189,13 @@ class Outlet(Protocol):
 
 
 class Crier(Protocol):
-    """The ear of the other rating processes."""
+    """The ear of the other rating processes; all of it may go unheard."""
 
     async def scarce(self, account_id: str) -> None:
-        """Ask them to return at once what they hold free of this account; it may go unheard."""
+        """Ask them to return at once what they hold free of this account."""
+
+    async def settled(self, endings: Sequence[Ending]) -> None:
+        """Tell them of booked calls for which one of them may hold money reserved."""
 
 
 class Records(Protocol):

@@ -63,9 +63,10 @@ class RatingService:
             lease_s=settings.lease_s,
             timeout_s=settings.credit_timeout_s,
         )
-        desk = CreditDesk(leases, BusCrier(self._bus), tasks, valid_s=settings.lease_s / 3)
+        crier = BusCrier(self._bus)
+        desk = CreditDesk(leases, crier, tasks, valid_s=settings.lease_s / 3)
         ledger = PostgresLedger(ledger_pool, timeout_s=settings.settle_timeout_s)
-        settler = Settler(ledger, BusOutlet(self._bus), desk)
+        settler = Settler(ledger, BusOutlet(self._bus), desk, crier)
         clerk = Clerk(self._records, ledger)
         cashier = Cashier(ledger)
         upkeep = Upkeep(leases, desk, Rhythm(renew_s=settings.lease_s / 9), _on_unavailable)

@@ -86,14 +86,8 @@ async def _measure(bank: Bank, process: Process) -> dict[str, float]:
 
     settle_us = await _cpu_us(settle)
     batches = [batch for batch, _ in process.published.batches]
-    payloads = [encode(batch) for batch in batches]
     encode_us = await _cpu_us(lambda: _each(lambda: [encode(batch) for batch in batches]))
 
-    def see() -> None:
-        for payload in payloads:
-            process.settler.seen(payload)
-
-    seen_us = await _cpu_us(lambda: _each(see))
     rated = [one for batch in batches for one in batch.events]
     row_us = await _cpu_us(
         lambda: _each(lambda: [[of(one) for one in rated] for of in COLUMNS.values()])
@@ -103,7 +97,6 @@ async def _measure(bank: Bank, process: Process) -> dict[str, float]:
     return {
         "us_per_authorize": authorize_us,
         "us_per_settled_call": settle_us + encode_us,
-        "us_per_foreign_call_seen": seen_us,
         "us_per_record_row": row_us,
         "us_per_charge": charge_us,
         "refills_per_1000_calls": refills * 1000 / CALLS,

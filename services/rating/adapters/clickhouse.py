@@ -1,6 +1,7 @@
 """Call detail records in ClickHouse. Implements :class:`services.rating.ports.Records`."""
 
 import asyncio
+import datetime as dt
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
@@ -68,18 +69,29 @@ def _clipped(value: int | None, most: int) -> int:
     return max(0, min(value or 0, most))
 
 
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_MILLISECOND = dt.timedelta(milliseconds=1)
+
+
+def _ms(instant: dt.datetime) -> int:
+    """What DateTime64(3) holds: the driver takes it as it is, and converts a datetime slowly."""
+    if instant.tzinfo is None:
+        instant = instant.replace(tzinfo=dt.UTC)
+    return (instant - _EPOCH) // _MILLISECOND
+
+
 _U8, _U16, _U32, _U64 = 2**8 - 1, 2**16 - 1, 2**32 - 1, 2**64 - 1
 
 # The one place that says what goes into which column.
 COLUMNS: dict[str, Callable[[CdrRated], object]] = {
     "call_id": lambda r: r.call.call_id,
-    "version": lambda r: int(r.rated_at.timestamp() * 1000),
+    "version": lambda r: _ms(r.rated_at),
     "node": lambda r: r.call.node,
-    "invited_at": lambda r: r.call.invited_at,
-    "ringing_at": lambda r: r.call.ringing_at,
-    "answered_at": lambda r: r.call.answered_at,
-    "ended_at": lambda r: r.call.ended_at,
-    "rated_at": lambda r: r.rated_at,
+    "invited_at": lambda r: _ms(r.call.invited_at),
+    "ringing_at": lambda r: r.call.ringing_at and _ms(r.call.ringing_at),
+    "answered_at": lambda r: r.call.answered_at and _ms(r.call.answered_at),
+    "ended_at": lambda r: _ms(r.call.ended_at),
+    "rated_at": lambda r: _ms(r.rated_at),
     "talk_ms": lambda r: _clipped(r.call.talk_ms, _U64),
     "pdd_ms": lambda r: None if r.call.pdd_ms is None else _clipped(r.call.pdd_ms, _U32),
     "customer_trunk_id": lambda r: r.call.customer_trunk_id,

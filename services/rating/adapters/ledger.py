@@ -68,7 +68,7 @@ WITH asked AS (
     FROM moved LEFT JOIN freed USING (account_id)
    WHERE m.account_id = moved.account_id
 )
-SELECT key FROM booked
+SELECT key FROM asked WHERE key NOT IN (SELECT key FROM booked)
 """
 
 _PAY = """

@@ -230,6 +230,16 @@ class CreditDesk:
         if account is not None:
             account.lease.settled(call_id, backing, price, booked_here=booked_here)
 
+    def is_ours_alone(self, account_id: str, backing: Backing | None) -> bool:
+        """Whether no other process can hold money for a call that is backed like this.
+
+        Once extended a call may have moved from lease to lease.
+        """
+        account = self._accounts.get(account_id)
+        if account is None or backing is None:
+            return False
+        return backing.turn == 1 and backing.lease_id == account.lease.lease_id
+
     def quiet(self) -> list[AccountLease]:
         """The leases whose rows nothing is changing just now."""
         return [account.lease for account in self._accounts.values() if account.is_quiet]

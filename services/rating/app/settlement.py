@@ -14,7 +14,7 @@ from services.common.pricing.charge import to_units
 from services.rating.app.credit import CreditDesk
 from services.rating.core.credit import Backing
 from services.rating.core.settle import Settlement, settle
-from services.rating.ports import Debit, Ledger, Outlet, Rejected, Unbookable
+from services.rating.ports import Crier, Debit, Ending, Ledger, Outlet, Rejected, Unbookable
 
 MESSAGE: int = -1
 """The position of what is wrong with a whole message."""
@@ -29,25 +29,8 @@ class _Envelope(msgspec.Struct, frozen=True):
     events: list[msgspec.Raw]
 
 
-class _Seen(msgspec.Struct, frozen=True):
-    """What a rated call says to those that may have reserved for it."""
-
-    call: "_SeenCall"
-    customer: Charge | None = None
-
-
-class _SeenCall(msgspec.Struct, frozen=True):
-    call_id: str
-    reservation_id: str = ""
-
-
-class _SeenBatch(msgspec.Struct, frozen=True):
-    events: list[_Seen]
-
-
 _read_envelope = msgspec.json.Decoder(_Envelope).decode
 _read_call = msgspec.json.Decoder(CallEnded).decode
-_read_seen = msgspec.json.Decoder(_SeenBatch).decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +55,11 @@ class _Batch:
 class Settler:
     """Prices ended calls, books them, frees what was reserved for them, passes them on."""
 
-    def __init__(self, ledger: Ledger, outlet: Outlet, desk: CreditDesk) -> None:
+    def __init__(self, ledger: Ledger, outlet: Outlet, desk: CreditDesk, crier: Crier) -> None:
         self._ledger = ledger
         self._outlet = outlet
         self._desk = desk
+        self._crier = crier
         self.settled = 0
         """Calls booked or found booked, whatever they cost."""
         self.repeated = 0
@@ -103,24 +87,19 @@ class Settler:
         await self._book(batches)
         await self._publish(batches)
 
-    def seen(self, payload: bytes) -> None:
-        """A batch rated by whichever process: free what was reserved here for its calls.
+    def heard(self, endings: Sequence[Ending]) -> None:
+        """Calls booked by whichever process: free what was reserved here for them.
 
         Our own come back too, and find nothing left to free.
         """
-        try:
-            batch = _read_seen(payload)
-        except msgspec.DecodeError:
-            return  # whoever wrote it, the durable consumers judge it
-        for event in batch.events:
-            if event.customer is not None:
-                self._desk.settled(
-                    event.call.call_id,
-                    event.customer.account_id,
-                    Backing.parse(event.call.reservation_id),
-                    to_units(event.customer.amount),
-                    booked_here=False,
-                )
+        for one in endings:
+            self._desk.settled(
+                one.call_id,
+                one.account_id,
+                Backing.parse(one.reservation_id),
+                one.units,
+                booked_here=False,
+            )
 
     async def _book(self, batches: list[_Batch]) -> None:
         settlements = [one for batch in batches for one in batch.settlements]
@@ -140,11 +119,24 @@ class Settler:
 
     async def _book_all(self, settlements: list[Settlement]) -> None:
         debits = _debits(settlements)
-        booked = set(await self._ledger.book(debits)) if debits else set()
-        self.repeated += len(debits) - len(booked)
+        repeated = await self._ledger.book(list(debits.values())) if debits else frozenset()
+        self.repeated += len(repeated)
+        booked = debits.keys() - repeated
+        endings = []
         for one in settlements:
-            self._free(one, booked_here=one.customer_key in booked)
-            booked.discard(one.customer_key)  # a double in this very batch was not booked again
+            if one.customer is None:
+                continue
+            key = one.customer_key
+            ending = _ending(one, one.customer)
+            account_id, backing = ending.account_id, one.backing
+            self._desk.settled(
+                ending.call_id, account_id, backing, ending.units, booked_here=key in booked
+            )
+            booked.discard(key)  # a double in this very batch was not booked again
+            if not self._desk.is_ours_alone(account_id, backing):
+                endings.append(ending)
+        if endings:
+            await self._crier.settled(endings)
 
     async def _book_alone(self, batch: _Batch, position: int, one: Settlement) -> Settlement:
         """One call of a batch the database refused; without charges if it is the culprit."""
@@ -156,16 +148,6 @@ class Settler:
             self.rejected += 1
             return Settlement(one.call, None, None, one.backing, (), (str(error),))
         return one
-
-    def _free(self, one: Settlement, *, booked_here: bool) -> None:
-        if one.customer is not None:
-            self._desk.settled(
-                one.call.call_id,
-                one.customer.account_id,
-                one.backing,
-                to_units(one.customer.amount),
-                booked_here=booked_here,
-            )
 
     async def _publish(self, batches: list[_Batch]) -> None:
         rated_at = clock.utc_now()
@@ -190,7 +172,13 @@ def _rated(batch: _Batch, rated_at: dt.datetime) -> RatedBatch:
     return RatedBatch(node=batch.node, epoch=batch.epoch, seq=batch.seq, events=events)
 
 
-def _debits(settlements: list[Settlement]) -> list[Debit]:
+def _ending(one: Settlement, customer: Charge) -> Ending:
+    call = one.call
+    units = to_units(customer.amount)
+    return Ending(call.call_id, customer.account_id, call.reservation_id, units)
+
+
+def _debits(settlements: list[Settlement]) -> dict[str, Debit]:
     """One debit per key: the same call may stand in two messages of a batch."""
     debits: dict[str, Debit] = {}
     for one in settlements:
@@ -198,7 +186,7 @@ def _debits(settlements: list[Settlement]) -> list[Debit]:
             is_customer = transfer.key == one.customer_key
             lease_id = one.backing.lease_id if is_customer and one.backing else ""
             debits.setdefault(transfer.key, Debit(transfer, lease_id))
-    return list(debits.values())
+    return debits
 
 
 def _read(delivery: Delivery, rejected: list[Rejected]) -> _Batch | None:

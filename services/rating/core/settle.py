@@ -1,6 +1,5 @@
 """From the end of a call to its charges, and from charges to ledger transfers."""
 
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
@@ -28,8 +27,7 @@ _NOTHING = b"null"
 _LARGEST_UNITS = 10 ** (15 + UNIT_DIGITS)
 
 
-@dataclass(frozen=True, slots=True)
-class Transfer:
+class Transfer(msgspec.Struct, frozen=True):
     """One amount from one book to another; ``key`` makes it happen once."""
 
     key: str
@@ -43,8 +41,7 @@ class Transfer:
     actor: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Settlement:
+class Settlement(msgspec.Struct, frozen=True):
     """One ended call: what both sides owe, and what to book for it."""
 
     call: CallEnded
@@ -65,10 +62,12 @@ def settle(call: CallEnded) -> Settlement:
     """Price both sides of a call by the terms it was set up with.
 
     Raises:
-        Invalid: the call has no usable id.
+        Invalid: the call has no usable id or end.
     """
     if not call.call_id or "\x00" in call.call_id:
         raise Invalid("call_id", "is empty or has a NUL in it")
+    if call.ended_at.tzinfo is None:
+        raise Invalid("ended_at", "has no time zone")
     flaws: list[str] = []
     backing = Backing.parse(call.reservation_id)
     customer = _charge(call.sell_terms, call, backing, flaws)
@@ -97,7 +96,7 @@ def _charge(
     try:
         tariff = tariff_of(encoded)
         terms = _checked(tariff.terms)
-        billed_s, units = tariff.charge(_charged_ms(tariff, call.talk_ms, backing))
+        billed_s, units = _price(tariff, call.talk_ms, backing)
         if units >= _LARGEST_UNITS:
             raise Invalid("amount", "is beyond what can be booked")
     except Invalid as error:
@@ -122,11 +121,13 @@ def _checked(terms: Terms) -> Terms:
     return terms
 
 
-def _charged_ms(tariff: Tariff, talk_ms: int, backing: Backing | None) -> int:
-    if backing is None:
-        return talk_ms
+def _price(tariff: Tariff, talk_ms: int, backing: Backing | None) -> tuple[int, int]:
+    """Billed seconds and units."""
+    price = tariff.charge(talk_ms)
+    if backing is None or price[1] <= backing.units:
+        return price
     paid_ms = cover(tariff, backing.units).paid_ms
-    return paid_ms if paid_ms < talk_ms <= paid_ms + LATENESS_MS else talk_ms
+    return tariff.charge(paid_ms) if paid_ms < talk_ms <= paid_ms + LATENESS_MS else price
 
 
 def _transfer(call: CallEnded, leg: str, debit: str, credit: str, charge: Charge) -> Transfer:

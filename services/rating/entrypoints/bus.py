@@ -1,4 +1,4 @@
-"""What arrives from the bus: ended calls to settle, rated calls to record and to free."""
+"""What arrives from the bus: ended calls to settle, rated calls to record, others' settlements."""
 
 import asyncio
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from services.common.events import (
     ENDED_SUBJECT,
     RATED_SUBJECT,
 )
-from services.rating.adapters.crier import SCARCE_SUBJECT
+from services.rating.adapters.crier import SCARCE_SUBJECT, SETTLED_SUBJECT, read_endings
 from services.rating.app.records import Clerk
 from services.rating.app.settlement import Delivery, Settler
 from services.rating.app.upkeep import Upkeep
@@ -64,7 +64,7 @@ class BusEntry:
                 ack_wait_s=self._redeliver_s,
             )
         )
-        await self._bus.subscribe_core(RATED_SUBJECT, self._on_seen)
+        await self._bus.subscribe_core(SETTLED_SUBJECT, self._on_settled)
         await self._bus.subscribe_core(SCARCE_SUBJECT, self._on_scarce)
 
     async def _on_ended(self, messages: Sequence[Message]) -> None:
@@ -73,8 +73,8 @@ class BusEntry:
     async def _on_rated(self, messages: Sequence[Message]) -> None:
         await self._clerk.write([_delivery(message) for message in messages])
 
-    async def _on_seen(self, payload: bytes) -> None:
-        self._settler.seen(payload)
+    async def _on_settled(self, payload: bytes) -> None:
+        self._settler.heard(read_endings(payload))
 
     async def _on_scarce(self, payload: bytes) -> None:
         await self._upkeep.on_scarce(payload.decode(errors="replace"))

@@ -2,7 +2,7 @@
 
 import asyncio
 import datetime as dt
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -20,7 +20,7 @@ from services.rating.app.credit import Authorized, CreditDesk, Extended
 from services.rating.app.payments import Cashier
 from services.rating.app.settlement import Delivery, Settler
 from services.rating.app.upkeep import Rhythm, Upkeep
-from services.rating.ports import Payment
+from services.rating.ports import Ending, Payment
 from services.rating.server import ROLE
 
 STARTED = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
@@ -90,10 +90,17 @@ class Published:
 
 
 class Town:
-    """The crier of processes that live in one test: everybody hears at once."""
+    """The crier of processes that live in one test.
+
+    Calls for money everybody hears at once, settlements when the test says so.
+    """
 
     def __init__(self) -> None:
         self.upkeeps: list[Upkeep] = []
+        self.endings: list[Ending] = []
+
+    async def settled(self, endings: Sequence[Ending]) -> None:
+        self.endings += endings
 
     async def scarce(self, account_id: str) -> None:
         for upkeep in self.upkeeps:
@@ -111,7 +118,7 @@ class Process:
         self.desk = CreditDesk(self.leases, town, tasks, valid_s=lease_s / 3)
         self.ledger = PostgresLedger(pool, timeout_s=30.0)
         self.published = Published()
-        self.settler = Settler(self.ledger, self.published, self.desk)
+        self.settler = Settler(self.ledger, self.published, self.desk, town)
         self.cashier = Cashier(self.ledger)
         self.upkeep = Upkeep(self.leases, self.desk, Rhythm(), lambda _error: None)
         town.upkeeps.append(self.upkeep)

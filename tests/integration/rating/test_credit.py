@@ -6,7 +6,6 @@ from decimal import Decimal
 import pytest
 
 from services.common.causes import EndReason
-from services.common.events import encode
 from tests.integration.rating.support import delivery, ended, opened, sell_terms
 
 
@@ -141,8 +140,8 @@ async def test_another_process_extends_a_call_of_a_dead_one_with_the_money_it_ha
         await alive.upkeep.close()
         assert await bank.leased("acc_over") == Decimal("0.6")
         # The former holder, were it alive after all, hears of the end and gives nothing twice.
-        batch, _ = alive.published.batches[0]
-        dead.settler.seen(encode(batch))
+        assert [one.call_id for one in bank.town.endings] == ["cal_o1"]
+        dead.settler.heard(bank.town.endings)
         await dead.upkeep.close()
         assert await bank.leased("acc_over") == Decimal("0.6")
         dead.desk.release("cal_o2", other.reservation_id)
@@ -182,7 +181,7 @@ async def test_an_event_settled_by_another_process_frees_the_reservation(databas
             Decimal("0.5"),
             Decimal("0.5"),
         )
-        holder.settler.seen(encode(settler.published.batches[0][0]))
+        holder.settler.heard(bank.town.endings)
         assert (await holder.authorize("cal_e2", terms)).paid_ms == 50_000
         await bank.check()
 
