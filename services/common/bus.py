@@ -229,7 +229,9 @@ class Bus:
             await _subscribe(client, subscription)
 
     async def _on_error(self, error: Exception) -> None:
-        log.warning("bus.error", error=_text(error))
+        # Four times a second while the server is away, which has been said already.
+        if not isinstance(error, OSError):
+            log.warning("bus.error", error=_text(error))
 
     async def _on_disconnected(self) -> None:
         log.warning("bus.disconnected")
