@@ -230,6 +230,20 @@ def read_address(text: str, at: int = 0) -> NameAddr:
     return address
 
 
+def is_usual_address(text: str, at: int = 0) -> bool:
+    """Whether what is there needs no second look; ``False`` says nothing."""
+    return _USUAL_ADDRESS.fullmatch(text, at) is not None
+
+
+def tag_in(line: str) -> str | None:
+    """The tag of a From or To line at one glance; ``""`` for none, ``None`` if it takes a parser."""
+    if line[-1:] == ">":
+        return ""
+    _, found, tag = line.rpartition(">;tag=")
+    # Only for lines that keep the grammar: in others it may find what a parser would refuse.
+    return tag if found and _IS_TOKEN.fullmatch(tag) is not None else None
+
+
 def format_address(uri: str, display: str = "", params: Params | None = None) -> str:
     """Write a name-addr; ``display`` must be empty, a token or already quoted."""
     tail = "".join(

@@ -18,10 +18,12 @@ from services.signaling.sip.headers import (
     NameAddr,
     Via,
     is_token,
+    is_usual_address,
     parse_number,
     read_address,
     read_via,
     split_list,
+    tag_in,
 )
 from services.signaling.sip.names import (
     CANONICAL,
@@ -171,14 +173,18 @@ class Message:
     @property
     def from_tag(self) -> str:
         """The tag of From; ``""`` when there is none (RFC 2543 clients)."""
-        return self.from_.tag or ""
+        tag = tag_in(_present(self._first, "from")) if self._from is None else None
+        return tag if tag is not None else self.from_.tag or ""
 
     @property
     def to_tag(self) -> str:
         """The tag of To; ``""`` when there is none."""
         tag = self._to_tag
         if tag is None:
-            tag = self._to_tag = self.to.tag or ""
+            tag = tag_in(_present(self._first, "to"))
+            if tag is None:
+                tag = self.to.tag or ""
+            self._to_tag = tag
         return tag
 
     @property
@@ -186,7 +192,8 @@ class Message:
         """The Call-ID value; ``""`` when missing."""
         call_id = self._call_id
         if call_id is None:
-            call_id = self._call_id = self.first("call-id") or ""
+            line = self._first.get("call-id", ":")
+            call_id = self._call_id = line[line.index(":") + 1 :].strip(" \t")
         return call_id
 
     @property
@@ -195,6 +202,11 @@ class Message:
         if self._contact is None and (line := self._first.get("contact")) is not None:
             self._contact = read_address(line, line.index(":") + 1)
         return self._contact
+
+    def has_usual(self, name: str) -> bool:
+        """Whether the only line of an address header shows at one glance that it is sound."""
+        line = self._first[name]
+        return is_usual_address(line, line.index(":") + 1)
 
     @property
     def max_forwards(self) -> int | None:

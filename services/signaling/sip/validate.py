@@ -77,12 +77,11 @@ def check_response(response: Response) -> bool:
         return False
     try:
         # From and Call-ID are ours, matched by the branch.
-        to = response.to
-        if not to.is_sound:
-            to.params  # noqa: B018 - parsing is the check
+        response.to_tag  # noqa: B018 - looking is the check
         if response.status < 300 and response.cseq.method == "INVITE":
-            contact = response.contact
-            if contact is not None and not contact.is_sound:
+            if response.has("contact") and not response.has_usual("contact"):
+                contact = response.contact
+                assert contact is not None
                 check_uri(contact.uri)
             if response.has("record-route"):
                 _check_route(response)
@@ -119,15 +118,20 @@ def _check_grammar(request: Request) -> None:
 
 
 def _check_dialog_headers(message: Request) -> None:
-    for address in (message.from_, message.to):
-        if not address.is_sound:
-            address.params  # noqa: B018
-            check_uri(address.uri)
+    if not message.has_usual("from"):
+        _check_address(message.from_)
+    if not message.has_usual("to"):
+        _check_address(message.to)
     if message.has("record-route"):
         _check_route(message)
     call_id = message.call_id
     if not call_id or " " in call_id:
         raise MalformedMessage("Malformed Call-ID")
+
+
+def _check_address(address: NameAddr) -> None:
+    address.params  # noqa: B018
+    check_uri(address.uri)
 
 
 def _check_route(message: Request | Response) -> None:
@@ -136,18 +140,16 @@ def _check_route(message: Request | Response) -> None:
 
 
 def _check_contact(request: Request) -> None:
-    contact = request.contact
-    if contact is None:
+    if not request.has("contact"):
         # RFC 2543 clients may leave it out, and are answered at their From.
         if request.method in _TARGET and request.via.has_magic_cookie:
             raise MalformedMessage("Missing Contact")
         return
-    if request.method == "REGISTER":
-        return  # a list, or "*": the registrar's to judge
-    if contact.is_sound:
-        return
-    contact.params  # noqa: B018
-    check_uri(contact.uri)
+    if request.method == "REGISTER" or request.has_usual("contact"):
+        return  # of a REGISTER: a list, or "*", the registrar's to judge
+    contact = request.contact
+    assert contact is not None
+    _check_address(contact)
     if request.method in _TARGET and contact.uri[:3].lower() != "sip":
         raise MalformedMessage("Contact is no SIP URI")
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 from services.common.causes import EndReason
-from services.signaling.core.trunks import CustomerTrunk, TrunkTable
-from services.signaling.core.values import Candidate, Plan
+from services.signaling.core.trunks import TrunkTable
+from services.signaling.core.values import Plan
 from services.signaling.sip.message import Response
-from services.signaling.sip.transaction.timers import RFC3261_TIMERS, TimerValues
+from services.signaling.sip.transaction.timers import TimerValues
 from tests.support.signaling.machine import OFFER
 from tests.support.signaling.party import (
     PATIENCE_S,
@@ -24,34 +22,16 @@ from tests.support.signaling.party import (
     until,
 )
 from tests.support.signaling.ports import FixedPlanner
-from tests.support.signaling.switch import LoopbackSwitch, running
-
-CALLER, VENDOR, STRANGER = "127.0.0.2", "127.0.0.3", "127.0.0.9"
-TABLE = {CALLER: CustomerTrunk(id="ctr_1", account_id="acc_1")}
-
-
-def to_vendor(address: tuple[str, int], transport: str = "udp") -> Candidate:
-    return Candidate(
-        vendor_trunk_id="vtr_1",
-        account_id="acc_2",
-        host=address[0],
-        port=address[1],
-        transport=transport,
-        caller="1000",
-        called="2000",
-    )
-
-
-@asynccontextmanager
-async def two_parties(
-    timers: TimerValues = RFC3261_TIMERS,
-) -> AsyncIterator[tuple[Party, Party, LoopbackSwitch, Talk]]:
-    async with Party.at(CALLER) as caller, Party.at(VENDOR) as vendor:
-        switch = LoopbackSwitch(FixedPlanner(to_vendor(vendor.address)), timers=timers)
-        switch.switch.trunks = TrunkTable(TABLE, vendor_hosts=[VENDOR])
-        with running(switch):
-            yield caller, vendor, switch, Talk(caller, vendor, ("127.0.0.1", switch.port))
-        assert switch.observations.errors == []
+from tests.support.signaling.switch import (
+    CALLER,
+    STRANGER,
+    TABLE,
+    VENDOR,
+    LoopbackSwitch,
+    running,
+    to_vendor,
+    two_parties,
+)
 
 
 async def settled(switch: LoopbackSwitch, calls: int = 1) -> None:

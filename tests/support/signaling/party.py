@@ -37,45 +37,24 @@ async def until(is_true: Callable[[], bool]) -> None:
             await asyncio.sleep(0.002)
 
 
-class Party(asyncio.DatagramProtocol):
-    """One UDP endpoint."""
+class Endpoint:
+    """What every endpoint can do, however its messages travel."""
 
-    transport_name = "UDP"
+    transport_name = ""
 
     def __init__(self) -> None:
         self.inbox: asyncio.Queue[bytes] = asyncio.Queue()
         self.address = ("", 0)
-        self.raw: list[bytes] = []
-        self._transport: asyncio.DatagramTransport | None = None
-
-    @classmethod
-    @asynccontextmanager
-    async def at(cls, host: str, port: int = 0) -> AsyncIterator[Self]:
-        loop = asyncio.get_running_loop()
-        transport, party = await loop.create_datagram_endpoint(cls, local_addr=(host, port))
-        party._transport = transport
-        party.address = transport.get_extra_info("sockname")
-        try:
-            yield party
-        finally:
-            transport.close()
-
-    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        del addr
-        self.inbox.put_nowait(data)
 
     def send(self, data: bytes, to: tuple[str, int]) -> None:
-        assert self._transport is not None
-        self._transport.sendto(data, to)
+        raise NotImplementedError
 
     async def hear(self) -> Request | Response:
         async with asyncio.timeout(PATIENCE_S):
-            data = await self.inbox.get()
-        self.raw.append(data)
-        return parse(data)
+            return parse(await self.inbox.get())
 
     async def request(self, method: str) -> Request:
-        """The next message, which must be this request; 100s and repetitions are passed over."""
+        """The next request with this method; responses and repetitions are passed over."""
         while True:
             message = await self.hear()
             if isinstance(message, Request) and message.method == method:
@@ -93,18 +72,43 @@ class Party(asyncio.DatagramProtocol):
         return self.inbox.empty()
 
 
-class StreamParty(asyncio.Protocol):
+class Party(Endpoint, asyncio.DatagramProtocol):
+    """One UDP endpoint."""
+
+    transport_name = "UDP"
+
+    @classmethod
+    @asynccontextmanager
+    async def at(cls, host: str, port: int = 0) -> AsyncIterator[Self]:
+        loop = asyncio.get_running_loop()
+        transport, party = await loop.create_datagram_endpoint(cls, local_addr=(host, port))
+        party.transport = transport
+        party.address = transport.get_extra_info("sockname")
+        try:
+            yield party
+        finally:
+            transport.close()
+
+    transport: asyncio.DatagramTransport
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        del addr
+        self.inbox.put_nowait(data)
+
+    def send(self, data: bytes, to: tuple[str, int]) -> None:
+        self.transport.sendto(data, to)
+
+
+class StreamParty(Endpoint, asyncio.Protocol):
     """One TCP endpoint; connects, or is connected to."""
 
     transport_name = "TCP"
+    transport: asyncio.Transport
 
     def __init__(self) -> None:
-        self.inbox: asyncio.Queue[bytes] = asyncio.Queue()
-        self.address = ("", 0)
-        self.raw: list[bytes] = []
+        super().__init__()
         self.closed = asyncio.Event()
         self._framer = Framer()
-        self.transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)  # uvloop's own class
@@ -121,19 +125,11 @@ class StreamParty(asyncio.Protocol):
 
     def send(self, data: bytes, to: tuple[str, int]) -> None:
         del to
-        assert self.transport is not None
         self.transport.write(data)
-
-    hear = Party.hear
-    request = Party.request
-    response = Party.response
-
-
-AnyParty = Party | StreamParty
 
 
 def message(
-    party: AnyParty,
+    party: Endpoint,
     method: str,
     to: tuple[str, int],
     *,
@@ -164,7 +160,7 @@ def message(
     return "\r\n".join(lines).encode() + body
 
 
-def reply(party: AnyParty, request: Request, status: int, body: bytes = b"") -> bytes:
+def reply(party: Endpoint, request: Request, status: int, body: bytes = b"") -> bytes:
     """A response as a plain telephone would write it."""
     host, port = party.address
     transport = party.transport_name.lower()
@@ -175,7 +171,7 @@ def reply(party: AnyParty, request: Request, status: int, body: bytes = b"") -> 
 class Talk:
     """One call between two parties through the switch, step by step."""
 
-    def __init__(self, caller: AnyParty, vendor: AnyParty, switch: tuple[str, int]) -> None:
+    def __init__(self, caller: Endpoint, vendor: Endpoint, switch: tuple[str, int]) -> None:
         self.caller = caller
         self.vendor = vendor
         self.switch = switch

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 
 from services.common.clock import monotonic, utc_now
@@ -17,9 +17,11 @@ from services.signaling.app.switch import Switch
 from services.signaling.core.context import CAPABILITIES, Context
 from services.signaling.core.ladder import Ladders
 from services.signaling.core.trunks import CustomerTrunk, TrunkTable
+from services.signaling.core.values import Candidate
 from services.signaling.server import random_token
 from services.signaling.sip.layer import TransactionLayer
 from services.signaling.sip.transaction.timers import RFC3261_TIMERS, TimerValues
+from tests.support.signaling.party import Party, Talk
 from tests.support.signaling.ports import (
     EchoMedia,
     FixedCredits,
@@ -101,3 +103,31 @@ def running(switch: LoopbackSwitch) -> Iterator[LoopbackSwitch]:
         yield switch
     finally:
         switch.close()
+
+
+CALLER, VENDOR, STRANGER = "127.0.0.2", "127.0.0.3", "127.0.0.9"
+TABLE = {CALLER: CustomerTrunk(id="ctr_1", account_id="acc_1")}
+
+
+def to_vendor(address: tuple[str, int], transport: str = "udp") -> Candidate:
+    return Candidate(
+        vendor_trunk_id="vtr_1",
+        account_id="acc_2",
+        host=address[0],
+        port=address[1],
+        transport=transport,
+        caller="1000",
+        called="2000",
+    )
+
+
+@asynccontextmanager
+async def two_parties(
+    timers: TimerValues = RFC3261_TIMERS,
+) -> AsyncIterator[tuple[Party, Party, LoopbackSwitch, Talk]]:
+    async with Party.at(CALLER) as caller, Party.at(VENDOR) as vendor:
+        switch = LoopbackSwitch(FixedPlanner(to_vendor(vendor.address)), timers=timers)
+        switch.switch.trunks = TrunkTable(TABLE, vendor_hosts=[VENDOR])
+        with running(switch):
+            yield caller, vendor, switch, Talk(caller, vendor, ("127.0.0.1", switch.port))
+        assert switch.observations.errors == []

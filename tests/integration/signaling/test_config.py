@@ -1,0 +1,82 @@
+"""Trunks as Postgres has them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+
+from services.common.errors import Unavailable
+from services.common.postgres import READER, close_pool, open_pool
+from services.signaling.adapters.config import TrunkLoader, VendorNames
+from services.signaling.core.trunks import TrunkTable
+
+_SEED = """
+    INSERT INTO config.account (id, name, currency) VALUES ('acc_1', 'one', 'EUR');
+    INSERT INTO config.deck (id, name, currency) VALUES ('dck_1', 'deck', 'EUR');
+    INSERT INTO config.customer_trunk (id, name, account_id, deck_id, max_calls, max_cps, enabled)
+    VALUES ('ctr_1', 'one', 'acc_1', 'dck_1', 10, 0, true),
+           ('ctr_2', 'two', 'acc_1', 'dck_1', NULL, NULL, false);
+    INSERT INTO config.customer_trunk_address VALUES
+        ('192.0.2.1', 'ctr_1'), ('[2001:db8::1]:5070', 'ctr_2');
+    INSERT INTO config.vendor_trunk (id, name, account_id, deck_id, host)
+    VALUES ('vtr_1', 'v', 'acc_1', 'dck_1', '198.51.100.1'),
+           ('vtr_2', 'w', 'acc_1', 'dck_1', 'LocalHost'),
+           ('vtr_3', 'x', 'acc_1', 'dck_1', 'nobody.invalid');
+"""
+
+
+@pytest.fixture
+async def connection(database: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
+    opened = await asyncpg.connect(database)
+    await opened.execute("TRUNCATE config.account, config.deck, config.setting CASCADE")
+    await opened.execute(_SEED)
+    yield opened
+    await opened.close()
+
+
+async def test_trunks_and_settings_are_loaded(
+    database: str, connection: asyncpg.Connection[asyncpg.Record]
+) -> None:
+    tables: list[TrunkTable] = []
+    names = VendorNames()
+    pool = await open_pool(database, role=READER, name="test", max_size=1)
+    loader = TrunkLoader(pool, names, tables.append)
+    await loader.load(1)
+    one = tables[0].identify("192.0.2.1", 5060)
+    assert one is not None
+    assert (one.id, one.account_id, one.enabled) == ("ctr_1", "acc_1", True)
+    assert (one.max_calls, one.max_cps) == (10, 0)
+    two = tables[0].identify("2001:db8::1", 5070)
+    assert two is not None
+    assert (two.enabled, two.max_calls, two.max_cps) == (False, None, None)
+    assert not tables[0].reply_to_unknown
+    assert tables[0].knows("198.51.100.1")
+    # Names are looked up; what cannot be found is left out.
+    assert tables[0].knows(names.addresses["localhost"])
+    assert set(names.addresses) == {"localhost"}
+    await connection.execute(
+        "INSERT INTO config.setting (name, value) VALUES ('reply_to_unknown', $1::jsonb)",
+        json.dumps(True),
+    )
+    await loader.load(2)
+    assert tables[1].reply_to_unknown
+    await close_pool(pool)
+
+
+async def test_postgres_away_leaves_the_table_as_it_was(
+    database: str, connection: asyncpg.Connection[asyncpg.Record]
+) -> None:
+    tables: list[TrunkTable] = []
+    pool = await open_pool(database, role=READER, name="test", max_size=1)
+    loader = TrunkLoader(pool, VendorNames(), tables.append)
+    await loader.load(1)
+    await connection.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'test'"
+    )
+    await close_pool(pool)
+    with pytest.raises(Unavailable):
+        await loader.load(2)
+    assert len(tables) == 1
