@@ -43,7 +43,7 @@ def address(tmp_path: Path) -> str:
 
 
 @asynccontextmanager
-async def connected(server: Server, link: Link[object, object, object]) -> AsyncIterator[None]:
+async def connected(server: Server, link: Running) -> AsyncIterator[None]:
     async with asyncio.TaskGroup() as tasks:
         await server.start(tasks)
         running = tasks.create_task(link.run())
