@@ -236,11 +236,13 @@ def is_usual_address(text: str, at: int = 0) -> bool:
 
 
 def tag_in(line: str) -> str | None:
-    """The tag of a From or To line at one glance; ``""`` for none, ``None`` if it takes a parser."""
+    """The tag of a From or To line at one glance: ``""`` for none, ``None`` if a parser must say.
+
+    Holds for lines that keep the grammar; in others it may find what a parser would refuse.
+    """
     if line[-1:] == ">":
         return ""
     _, found, tag = line.rpartition(">;tag=")
-    # Only for lines that keep the grammar: in others it may find what a parser would refuse.
     return tag if found and _IS_TOKEN.fullmatch(tag) is not None else None
 
 

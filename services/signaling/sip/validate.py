@@ -145,10 +145,12 @@ def _check_contact(request: Request) -> None:
         if request.method in _TARGET and request.via.has_magic_cookie:
             raise MalformedMessage("Missing Contact")
         return
-    if request.method == "REGISTER" or request.has_usual("contact"):
-        return  # of a REGISTER: a list, or "*", the registrar's to judge
+    if request.has_usual("contact"):
+        return
     contact = request.contact
     assert contact is not None
+    if request.method == "REGISTER":
+        return  # a list, or "*": the registrar's to judge
     _check_address(contact)
     if request.method in _TARGET and contact.uri[:3].lower() != "sip":
         raise MalformedMessage("Contact is no SIP URI")
