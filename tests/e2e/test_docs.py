@@ -1,10 +1,12 @@
 """Every example of the documentation, typed into one real switch."""
 
+import json
 import re
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.support.docs import DOCS, PAGES, Terminal, blocks
@@ -65,3 +67,26 @@ def _begin(terminal: Terminal, lab: Lab) -> None:
     applied = next(block for block in blocks(STARTED) if "apply -f switch.yaml" in block.text)
     terminal.play(applied)
     eventually(partial(answers_options, lab.sip, "127.0.0.1"), what="trunk known")
+
+
+def test_metrics_named_are_exported(switch: Lab) -> None:
+    ports = json.loads((switch.folder / "data/ports.json").read_text())
+    exported: set[str] = set()
+    for name, port in ports.items():
+        if name.endswith(".ops"):
+            text = httpx.get(f"http://127.0.0.1:{port}/metrics").text
+            exported |= set(re.findall(r"^# TYPE (\w+)", text, re.MULTILINE))
+    for page in PAGES:
+        named = set(re.findall(r"`(tandem_\w+)`", page.read_text()))
+        assert named <= exported, f"{page.name}: {named - exported}"
+
+
+def test_paths_named_are_those_of_the_api(switch: Lab) -> None:
+    paths = {path for path in switch.get("/openapi.json")["paths"] if path.startswith("/v1")}
+    section = (DOCS / "api.md").read_text().partition("## Resources")[2].partition("\n## ")[0]
+    named = {path for row in re.findall(r"^\| (`/v1[^|]*)\|", section, re.MULTILINE)
+             for path in re.findall(r"`([^`]+)`", row)}  # fmt: skip
+    assert named == paths
+    for page in PAGES:
+        others = re.findall(r"`(?:[A-Z]+ )?(/v1/[^`?]+)[^`]*`", page.read_text())
+        assert {path.replace("NAME", "{name}") for path in others} <= paths, page.name

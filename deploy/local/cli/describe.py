@@ -8,6 +8,16 @@ from deploy.local.cli.client import Failed, Json
 from deploy.local.cli.output import console
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML whose instants stay the text they are: the API reads them, and wants a zone."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in found if not tag.endswith(":timestamp")]
+    for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
 def read(path: Path) -> Json:
     """The document, with ``rates_file`` of each deck replaced by the text of that CSV file.
 
@@ -15,7 +25,7 @@ def read(path: Path) -> Json:
         Failed: a file cannot be read, or is no YAML mapping.
     """
     try:
-        document = yaml.safe_load(path.read_text())
+        document = yaml.load(path.read_text(), _Loader)  # noqa: S506 - a safe loader
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
         raise Failed(f"{path}: {error}") from error
     if not isinstance(document, dict):

@@ -7,7 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from rich.console import Console
 from rich.table import Table
 
-console = Console(highlight=False, soft_wrap=False)
+console = Console(highlight=False, soft_wrap=True)
+
+_WIDEST = 1000
+"""Columns. An id cut short is of no use to the next command: long rows run over the edge."""
 
 
 def emit(value: object) -> None:
@@ -22,11 +25,12 @@ def table(rows: Iterable[Mapping[str, object]], columns: Sequence[tuple[str, str
     for heading, key in columns:
         numeric = key in ("price", "cost", "talk", "billed_s", "amount", "order")
         grid.add_column(heading, justify="right" if numeric else "left", no_wrap=True)
-    count = 0
     for row in rows:
-        count += 1
         grid.add_row(*("" if row.get(key) is None else str(row[key]) for _, key in columns))
-    console.print(grid if count else "none")
+    if grid.row_count:
+        Console(highlight=False, width=_WIDEST).print(grid)
+    else:
+        console.print("none")
 
 
 def seconds(ms: int | None) -> str:
