@@ -1,0 +1,1 @@
+"""How the switch is run: on one machine, or on Kubernetes."""

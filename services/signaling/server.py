@@ -73,7 +73,7 @@ class SignalingService:
 
     def _build_switch(self) -> Switch:
         settings = self._settings
-        advertised = advertised_address(settings.advertised, self._addresses[0])
+        advertised = advertised_address(settings.sip_advertised, self._addresses[0])
         self._layer = TransactionLayer(
             sent_by=advertised, ids=random_token, capabilities=CAPABILITIES
         )

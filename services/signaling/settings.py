@@ -14,7 +14,7 @@ class SignalingSettings(ServiceSettings):
 
     sip: str = "127.0.0.1:5060"
     """Addresses to listen at, UDP and TCP on each, separated by commas."""
-    advertised: str = ""
+    sip_advertised: str = ""
     """``host[:port]`` that peers shall write to; empty for the first address of ``sip``."""
     routing_address: str = "127.0.0.1:5002"
     rating_address: str = "127.0.0.1:5003"

@@ -1,5 +1,6 @@
 """The Helm chart renders, lints and is valid Kubernetes."""
 
+import importlib
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,8 @@ import helm_python
 import kubernetes_validate
 import pytest
 import yaml
+
+from services.common.settings import ServiceSettings
 
 CHART = Path(__file__).parents[3] / "deploy/k8s/tandem"
 KUBERNETES = "1.31"
@@ -78,6 +81,22 @@ def test_migrations_run_before_anything_is_installed_or_upgraded() -> None:
     job = workload(render(), "tdm-migrate")
     assert job["metadata"]["annotations"]["helm.sh/hook"] == "pre-install,pre-upgrade"
     assert {"TANDEM_POSTGRES_DSN", "TANDEM_CLICKHOUSE_DSN"} <= env(job).keys()
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_every_variable_is_a_setting_of_its_service(service: str) -> None:
+    module = importlib.import_module(f"services.{service}.settings")
+    (settings,) = [
+        value
+        for value in vars(module).values()
+        if isinstance(value, type)
+        and issubclass(value, ServiceSettings)
+        and value is not ServiceSettings
+    ]
+    known = {f"TANDEM_{name.upper()}" for name in settings.model_fields}
+    values = {name: {"advertisedAddress": "192.0.2.1"} for name in ("signaling", "media")}
+    given = env(workload(render(**values), f"tdm-{service}")).keys() - {"HOST_IP"}
+    assert given - known == set()
 
 
 def test_values_that_cannot_work_are_refused() -> None:
