@@ -67,9 +67,13 @@ class Context:
 
     def resolve(self, host: str) -> str | None:
         """The address to send to; ``None`` for a name that nobody has looked up yet."""
-        if _LITERAL.fullmatch(host):
-            return canonical_host(host)
-        return self._addresses.get(host.lower())
+        return literal_address(host) or self._addresses.get(host.lower())
+
+
+@lru_cache(4096)  # every call asks for one of the same few hosts
+def literal_address(host: str) -> str:
+    """The address that ``host`` already is, as the kernel writes it; ``""`` for a name."""
+    return canonical_host(host) if _LITERAL.fullmatch(host) else ""
 
 
 @lru_cache(4096)

@@ -80,7 +80,7 @@ def uri_of(request: Request) -> Uri:
 
 def address(number: str, host: str) -> str:
     """A From or To value for ``number`` at ``host`` (with port where it matters)."""
-    user = escape_user(number)
+    user = number if number.isascii() and number.isalnum() else escape_user(number)
     return f"<sip:{user}@{host}>" if user else f"<sip:{host}>"
 
 
