@@ -147,7 +147,10 @@ def response_to(
         start = f"SIP/2.0 {status} {reason}"
         _check(start, 0)
     # What is echoed was received in whole lines, so only what is added needs a look.
-    own_tag = _tag_in(request)
+    try:
+        own_tag = request.to_tag
+    except MalformedMessage:
+        own_tag = ""  # of a To that cannot be parsed, and is echoed as it is
     to_line = request._first.get("to")
     to_text = "" if to_line is None else "\r\n" + to_line
     if own_tag:
@@ -224,14 +227,6 @@ def cancel_for(invite: Request, headers: Iterable[str] = ()) -> bytes:
         f"CSeq: {invite.cseq.number} CANCEL",
     ]
     return _assemble(lines, [*headers])
-
-
-def _tag_in(request: Request) -> str:
-    """The To tag; ``""`` also for a To that cannot be parsed, which is echoed as it is."""
-    try:
-        return request.to_tag
-    except MalformedMessage:
-        return ""
 
 
 def _assemble(lines: list[str], added: Sequence[str] = ()) -> bytes:

@@ -35,10 +35,11 @@ _NAME_ADDR: Final = re.compile(
     r"[ \t]*(;.*)?",
     re.DOTALL,
 )
-# What nearly every address looks like: matching it proves the URI and the parameters sound.
-_USUAL_ADDRESS: Final = re.compile(
+# Matching it proves URI and parameters sound; nearly every address does.
+USUAL_ADDRESS: Final = re.compile(
     rf"[ \t]?(?:(\"[^\"\\<>]*\") ?|([{_WORD} ]*))<({USUAL_URI})>(?:;tag=([{_WORD}=]+))?"
 )
+"""An address, from after the colon of its line to the end, that needs no second look."""
 _BRANCH_VALUE = r"[^\x00-\x20;,\"<>\x7f]+"
 _RPORT_VALUE = r";rport(?:=[0-9]+)?"
 # The same for Via: no parameter twice, a port that is one, IPv4 or a name.
@@ -219,7 +220,7 @@ def read_address(text: str, at: int = 0) -> NameAddr:
     Raises:
         MalformedMessage: neither name-addr nor addr-spec.
     """
-    match = _USUAL_ADDRESS.fullmatch(text, at)
+    match = USUAL_ADDRESS.fullmatch(text, at)
     if match is None:
         return NameAddr.parse(first_item(text[at:].strip(" \t")))
     quoted, plain, uri, tag = match.groups()
@@ -228,11 +229,6 @@ def read_address(text: str, at: int = 0) -> NameAddr:
         address._tag = tag
         address._params_text = ";tag=" + tag
     return address
-
-
-def is_usual_address(text: str, at: int = 0) -> bool:
-    """Whether what is there needs no second look; ``False`` says nothing."""
-    return _USUAL_ADDRESS.fullmatch(text, at) is not None
 
 
 def tag_in(line: str) -> str | None:

@@ -10,15 +10,15 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Final, NoReturn
 
 from services.signaling.sip.errors import MalformedMessage
 from services.signaling.sip.headers import (
+    USUAL_ADDRESS,
     CSeq,
     NameAddr,
     Via,
     is_token,
-    is_usual_address,
     parse_number,
     read_address,
     read_via,
@@ -31,6 +31,7 @@ from services.signaling.sip.names import (
     MANDATORY,
     METHODS,
     SINGLE,
+    learn_name,
 )
 from services.signaling.sip.uri import Uri, parse_uri
 
@@ -57,11 +58,8 @@ _AFTER_STATUS: Final = frozenset({"", " "})
 _STATUSES: Final = {str(status): status for status in range(100, 700)}
 
 
-def _present(first: dict[str, str], name: str) -> str:
-    line = first.get(name)
-    if line is None:
-        raise MalformedMessage(f"Missing {name}")
-    return line
+def _missing(name: str) -> NoReturn:
+    raise MalformedMessage(f"Missing {name}")
 
 
 class Message:
@@ -133,14 +131,14 @@ class Message:
     @property
     def top_via_line(self) -> str:
         """The first Via line as received, name included."""
-        return _present(self._first, "via")
+        return self._first.get("via") or _missing("via")
 
     @property
     def via(self) -> Via:
         """The topmost Via value."""
         via = self._via
         if via is None:
-            line = _present(self._first, "via")
+            line = self._first.get("via") or _missing("via")
             via = self._via = read_via(line, line.index(":") + 1)
         return via
 
@@ -149,7 +147,7 @@ class Message:
         """Sequence number and method."""
         cseq = self._cseq
         if cseq is None:
-            cseq = self._cseq = _cseq_of(_present(self._first, "cseq"))
+            cseq = self._cseq = _cseq_of(self._first.get("cseq") or _missing("cseq"))
         return cseq
 
     @property
@@ -157,7 +155,7 @@ class Message:
         """The From value."""
         address = self._from
         if address is None:
-            line = _present(self._first, "from")
+            line = self._first.get("from") or _missing("from")
             address = self._from = read_address(line, line.index(":") + 1)
         return address
 
@@ -166,14 +164,14 @@ class Message:
         """The To value."""
         to = self._to
         if to is None:
-            line = _present(self._first, "to")
+            line = self._first.get("to") or _missing("to")
             to = self._to = read_address(line, line.index(":") + 1)
         return to
 
     @property
     def from_tag(self) -> str:
         """The tag of From; ``""`` when there is none (RFC 2543 clients)."""
-        tag = tag_in(_present(self._first, "from")) if self._from is None else None
+        tag = tag_in(self._first.get("from") or _missing("from")) if self._from is None else None
         return tag if tag is not None else self.from_.tag or ""
 
     @property
@@ -181,7 +179,7 @@ class Message:
         """The tag of To; ``""`` when there is none."""
         tag = self._to_tag
         if tag is None:
-            tag = tag_in(_present(self._first, "to"))
+            tag = tag_in(self._first.get("to") or _missing("to"))
             if tag is None:
                 tag = self.to.tag or ""
             self._to_tag = tag
@@ -206,7 +204,7 @@ class Message:
     def has_usual(self, name: str) -> bool:
         """Whether the only line of an address header shows at one glance that it is sound."""
         line = self._first[name]
-        return is_usual_address(line, line.index(":") + 1)
+        return USUAL_ADDRESS.fullmatch(line, line.index(":") + 1) is not None
 
     @property
     def max_forwards(self) -> int | None:
@@ -367,7 +365,10 @@ def _index(
     canonical = CANONICAL
     for line in lines:
         name, colon, _ = line.partition(":")
-        key = canonical[name]
+        try:
+            key = canonical[name]
+        except KeyError:
+            key = learn_name(name)
         if colon and key and key not in first:
             first[key] = line
         elif not (key and colon):
@@ -398,20 +399,21 @@ def _begin(
             raise MalformedMessage("Malformed status line")
         return Response(status, rest[4:], lines, first, more, body)
     uri = rest[:-8]
-    if rest[-8:] == " SIP/2.0" and uri and " " not in uri and _is_method(method):
+    if (
+        rest[-8:] == " SIP/2.0"
+        and uri
+        and " " not in uri
+        and (method in METHODS or is_token(method))
+    ):
         return Request(method, uri, lines, first, more, body)
     words = [word for word in line.split(" ") if word]
-    if len(words) < 3 or not _VERSION.fullmatch(words[-1]) or not _is_method(words[0]):
+    if len(words) < 3 or not _VERSION.fullmatch(words[-1]) or not is_token(words[0]):
         raise MalformedMessage("Not SIP")
     request = Request(words[0], " ".join(words[1:-1]), lines, first, more, body)
     request.has_nul = "\0" in "".join(lines)
     if words[-1].upper() != "SIP/2.0":
         raise MalformedMessage("Version Not Supported", 505, request)
     raise MalformedMessage("Malformed request line", 400, request)
-
-
-def _is_method(text: str) -> bool:
-    return text in METHODS or is_token(text)
 
 
 def _fit_body(message: Message, *, stream: bool) -> str | None:

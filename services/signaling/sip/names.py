@@ -62,23 +62,21 @@ def canonical_name(name: str) -> str:
     return COMPACT.get(name, name)
 
 
-class _Canonical(dict[str, str]):
-    """Names as met, and what they stand for; new ones are looked into, and kept while few."""
-
-    MOST = 1024
-    """Equipment uses a few hundred; what invents more is only slower for it."""
-
-    def __missing__(self, name: str) -> str:
-        key = canonical_name(name)
-        if key and len(self) < self.MOST and len(name) <= 64:
-            self[name] = key
-        return key
-
-
-CANONICAL: Final = _Canonical(
+CANONICAL: Final = (
     {name: name.lower() for name in _USUAL}
     | {name.lower(): name.lower() for name in _USUAL}
     | COMPACT
     | {short.upper(): name for short, name in COMPACT.items()}
 )
-"""Every name that may stand before a colon; ``""`` for what is none."""
+"""Names as met, and what they stand for; :func:`learn_name` adds to them."""
+
+MOST_NAMES: Final = 1024
+"""Equipment uses a few hundred; whoever invents more is only slower for it."""
+
+
+def learn_name(name: str) -> str:
+    """Look into a name :data:`CANONICAL` lacks, and keep it while there is room."""
+    key = canonical_name(name)
+    if key and len(CANONICAL) < MOST_NAMES and len(name) <= 64:
+        CANONICAL[name] = key
+    return key

@@ -79,11 +79,11 @@ def check_response(response: Response) -> bool:
         # From and Call-ID are ours, matched by the branch.
         response.to_tag  # noqa: B018 - looking is the check
         if response.status < 300 and response.cseq.method == "INVITE":
-            if response.has("contact") and not response.has_usual("contact"):
+            if "contact" in response._first and not response.has_usual("contact"):
                 contact = response.contact
                 assert contact is not None
                 check_uri(contact.uri)
-            if response.has("record-route"):
+            if "record-route" in response._first:
                 _check_route(response)
     except MalformedMessage:
         return False
@@ -112,7 +112,7 @@ def _check_grammar(request: Request) -> None:
     if request.cseq.method != request.method:
         raise MalformedMessage("CSeq method differs")
     request.max_forwards  # noqa: B018 - may be absent: section 16.6 step 3 says what then
-    if request.has("expires"):
+    if "expires" in request._first:
         parse_number(request.first("expires") or "", 2**32 - 1)
     _check_contact(request)
 
@@ -122,7 +122,7 @@ def _check_dialog_headers(message: Request) -> None:
         _check_address(message.from_)
     if not message.has_usual("to"):
         _check_address(message.to)
-    if message.has("record-route"):
+    if "record-route" in message._first:
         _check_route(message)
     call_id = message.call_id
     if not call_id or " " in call_id:
@@ -140,7 +140,7 @@ def _check_route(message: Request | Response) -> None:
 
 
 def _check_contact(request: Request) -> None:
-    if not request.has("contact"):
+    if "contact" not in request._first:
         # RFC 2543 clients may leave it out, and are answered at their From.
         if request.method in _TARGET and request.via.has_magic_cookie:
             raise MalformedMessage("Missing Contact")
@@ -159,7 +159,7 @@ def _check_contact(request: Request) -> None:
 def _check_extensions(request: Request, capabilities: Capabilities) -> Rejection | None:
     if request.method in _UNCONDITIONAL:
         return None
-    if not (request.has("require") or request.has("proxy-require")):
+    if not ("require" in request._first or "proxy-require" in request._first):
         return None
     wanted = request.headers("require") + request.headers("proxy-require")
     unknown = [tag for tag in wanted if tag and tag.lower() not in capabilities.extensions]

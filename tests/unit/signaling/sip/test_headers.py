@@ -234,6 +234,8 @@ def test_the_short_way_to_an_address_leads_where_the_long_way_does() -> None:
         value = "".join(parts)
         first = headers.first_item(value.strip(" \t"))
         assert outcome(headers.read_address, "To:" + value, 3) == outcome(NameAddr.parse, first)
+        if outcome(NameAddr.parse, first) and first == value.strip(" \t"):
+            assert headers.tag_in("To:" + value) in {None, NameAddr.parse(first).tag or ""}
         if outcome(headers.read_address, value) and headers.read_address(value).is_sound:
             address = headers.read_address(value)
             short_ways += 1

@@ -364,6 +364,21 @@ def test_responses_that_are_not_ours_are_dropped() -> None:
     assert uac.on_message(good, BOB, 1.0)
 
 
+def test_a_response_whose_via_is_written_differently_is_still_ours() -> None:
+    for old, new in (
+        (b"Via: SIP/2.0/UDP 198", b"VIA :  SIP / 2.0 / UDP 198"),
+        (b";rport;branch=z9hG4bK0", b";branch=z9hG4bK0;rport=5060;received=198.51.100.7"),
+        (b";rport;branch=z9hG4bK0", b" ;x=y;Branch = z9hG4bK0"),
+        (b";rport;branch=z9hG4bK0", b";rport=5060;branch=z9hG4bK0;received=::1"),
+    ):
+        uac = layer()
+        _, actions = uac.send_request(invite_draft(), BOB, 0.0)
+        good = answer_to(actions, 200)
+        assert isinstance(
+            uac.on_message(edited((old, new), of=good), BOB, 1.0)[0], DeliverResponse
+        )
+
+
 def test_transport_errors() -> None:
     uac = layer()
     key, actions = uac.send_request(invite_draft(), TCP, 0.0)

@@ -1,6 +1,14 @@
 import pytest
 
-from services.signaling.sip.names import COMPACT, LISTED, SINGLE, canonical_name
+from services.signaling.sip.names import (
+    CANONICAL,
+    COMPACT,
+    LISTED,
+    MOST_NAMES,
+    SINGLE,
+    canonical_name,
+    learn_name,
+)
 
 
 @pytest.mark.parametrize(
@@ -33,3 +41,19 @@ def test_only_space_and_tab_may_stand_before_the_colon() -> None:
 def test_no_header_is_both_single_and_a_list() -> None:
     assert not SINGLE & LISTED
     assert len(set(COMPACT.values())) == len(COMPACT)
+
+
+def test_names_are_learned_but_not_without_end() -> None:
+    assert learn_name("X-Learned") == CANONICAL["X-Learned"] == "x-learned"
+    for stranger in ("", " folded", "a b", "X\x00"):
+        assert learn_name(stranger) == ""
+        assert stranger not in CANONICAL
+    long = "X-" + "a" * 200
+    assert (learn_name(long), long in CANONICAL) == (long.lower(), False)
+    try:
+        for n in range(2 * MOST_NAMES):
+            assert learn_name(f"X-{n}") == f"x-{n}"
+        assert len(CANONICAL) == MOST_NAMES
+    finally:
+        for name in [name for name in CANONICAL if name.startswith("X-")]:
+            del CANONICAL[name]
