@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
+import msgspec
+
 from services.common import clock
 from services.common.causes import EndReason
 from services.common.errors import Invalid, Unavailable
@@ -37,8 +39,7 @@ RECALL_S = 0.05
 _DEFAULT_RESERVE_S = 60
 
 
-@dataclass(frozen=True, slots=True)
-class Authorized:
+class Authorized(msgspec.Struct, frozen=True):
     """The answer to a call that wants to be paid."""
 
     refused: str = ""
@@ -49,8 +50,7 @@ class Authorized:
     """The longest talk time that could be paid by now; 0: unlimited."""
 
 
-@dataclass(frozen=True, slots=True)
-class Extended:
+class Extended(msgspec.Struct, frozen=True):
     """Talk time covered now; unchanged when there is no more money."""
 
     reservation_id: str

@@ -3,8 +3,10 @@
 All amounts are units of 10^-10 (see :mod:`services.common.pricing.charge`).
 """
 
-from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Self
+
+import msgspec
 
 from services.common.pricing.charge import Tariff
 
@@ -12,16 +14,14 @@ LONGEST_MS: Final = 30 * 86_400_000
 """What "any length" means where a number is needed: no call lasts thirty days."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(msgspec.Struct, frozen=True):
     """What a call wants reserved, and the least that is of any use to it."""
 
     least: int
     wanted: int
 
 
-@dataclass(frozen=True, slots=True)
-class Cover:
+class Cover(msgspec.Struct, frozen=True):
     """A reserved amount and the talk time it pays for."""
 
     units: int
@@ -32,6 +32,8 @@ FREE: Final = Cover(0, LONGEST_MS)
 """Of a call that costs nothing."""
 
 
+# Calls of one tariff ask the same: what is worked out once serves the others.
+@lru_cache(maxsize=4096)
 def first_ask(tariff: Tariff, reserve_s: int) -> Ask | None:
     """What to reserve before the call; ``None`` when it can never cost anything.
 
@@ -54,6 +56,7 @@ def next_ask(tariff: Tariff, reserved: int, paid_ms: int, reserve_s: int) -> Ask
     return Ask(max(least, 0), wanted)
 
 
+@lru_cache(maxsize=4096)
 def cover(tariff: Tariff, units: int) -> Cover:
     """The talk time ``units`` pay for, and the part of them that it really takes."""
     payable = tariff.payable_ms(units)
@@ -67,8 +70,7 @@ def longest_ms(tariff: Tariff, units: int) -> int:
     return 0 if payable is None or payable >= LONGEST_MS else payable
 
 
-@dataclass(frozen=True, slots=True)
-class Backing:
+class Backing(msgspec.Struct, frozen=True):
     """What a reservation id says: any rating process can extend or settle by it."""
 
     lease_id: str

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+import msgspec
+
 from services.rating.core.credit import Backing
 
 WINDOW_S: Final = 10.0
@@ -22,8 +24,7 @@ FORGET_AFTER_S: Final = 3600.0
 that ends every call went past us. Long enough for any ringing and hunting before the answer."""
 
 
-@dataclass(slots=True)
-class Reservation:
+class Reservation(msgspec.Struct):
     """Money bound for one call."""
 
     units: int
