@@ -164,7 +164,7 @@ class Switch:
 
     def on_refused(self, branch: str) -> None:
         """Nobody listens where the INVITE with this branch was sent."""
-        self.on_transport_error(f"{branch} INVITE")
+        self.on_transport_error(self._layer.invite_key(branch))
 
     def on_silence(self, call_id: str) -> None:
         """Neither party has sent audio for too long."""

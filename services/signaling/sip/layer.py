@@ -318,6 +318,11 @@ class TransactionLayer:
             return []
         return self._settle_client(transaction, transaction.on_transport_error())
 
+    @staticmethod
+    def invite_key(branch: str) -> str:
+        """The key of our INVITE with this branch: all that an ICMP error brings back of it."""
+        return f"{branch} INVITE"
+
     def on_peer_lost(self, peer: Peer) -> list[Action]:
         """Fail every client transaction towards a peer whose connection is gone."""
         keys = [key for key, client in self._clients.items() if client.peer == peer]

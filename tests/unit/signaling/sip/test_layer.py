@@ -392,6 +392,14 @@ def test_transport_errors() -> None:
     assert other.startswith("z9hG4bK")
 
 
+def test_an_invite_is_found_by_its_branch() -> None:
+    uac = server()
+    key, (action,) = uac.send_request(invite_draft(), BOB, 0.0)
+    assert isinstance(action, Send)
+    message = parse(action.data)
+    assert uac.invite_key(message.via.branch) == key
+
+
 def test_via_names_the_transport_and_rport_only_over_udp() -> None:
     _, actions = layer().send_request(invite_draft(), TCP, 0.0)
     assert sent(actions)[0].first("via") == "SIP/2.0/TCP 198.51.100.7:5060;branch=z9hG4bK0"
