@@ -72,6 +72,7 @@ class UdpSocket:
         # one. Watched through an epoll of its own, the socket is merely readable.
         self._events = select.epoll()
         self._events.register(sock.fileno(), select.EPOLLIN | select.EPOLLERR)
+        self._expected = 1
         self._peers: dict[tuple[str, int], Peer] = {}
 
     @property
@@ -116,10 +117,14 @@ class UdpSocket:
     def _on_readable(self) -> None:
         batch: list[Datagram] = []
         receive, number, peers = self._socket.recvfrom, self.number, self._peers
-        for _ in range(MOST_AT_ONCE):
+        # The loop calls again while there is more, so the socket need not be read until it is
+        # empty: as many are asked for as came last time, twice as many when that was too few.
+        expected = self._expected
+        for _ in range(expected):
             try:
                 data, address = receive(_LARGEST)
             except BlockingIOError:
+                self._expected = max(1, len(batch))
                 break
             except OSError:
                 self._drain_errors()
@@ -127,6 +132,8 @@ class UdpSocket:
             key = address[:2]
             peer = peers.get(key)
             batch.append((data, peer if peer is not None else self._peer(key, number)))
+        else:
+            self._expected = min(2 * expected, MOST_AT_ONCE)
         if batch:
             self._on_datagrams(batch)
         else:
