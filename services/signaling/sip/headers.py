@@ -10,7 +10,7 @@ import re
 from typing import Final, NamedTuple
 
 from services.signaling.sip.errors import MalformedMessage
-from services.signaling.sip.uri import USUAL_URI, Uri, parse_uri
+from services.signaling.sip.uri import USUAL_BARE_URI, USUAL_URI, Uri, parse_uri
 
 MAGIC_COOKIE: Final = "z9hG4bK"
 """Branches that start with it identify transactions on their own (section 8.1.1.7)."""
@@ -37,7 +37,8 @@ _NAME_ADDR: Final = re.compile(
 )
 # Matching it proves URI and parameters sound; nearly every address does.
 USUAL_ADDRESS: Final = re.compile(
-    rf"[ \t]?(?:(\"[^\"\\<>]*\") ?|([{_WORD} ]*))<({USUAL_URI})>(?:;tag=([{_WORD}=]+))?"
+    rf"[ \t]?(?:(?:(\"[^\"\\<>]*\") ?|([{_WORD} ]*))<({USUAL_URI})>"
+    rf"|({USUAL_BARE_URI}))(?:;tag=([{_WORD}=]+))?"
 )
 """An address, from after the colon of its line to the end, that needs no second look."""
 _BRANCH_VALUE = r"[^\x00-\x20;,\"<>\x7f]+"
@@ -223,8 +224,8 @@ def read_address(text: str, at: int = 0) -> NameAddr:
     match = USUAL_ADDRESS.fullmatch(text, at)
     if match is None:
         return NameAddr.parse(first_item(text[at:].strip(" \t")))
-    quoted, plain, uri, tag = match.groups()
-    address = NameAddr(uri, quoted or plain.strip(" "), is_sound=True)
+    quoted, plain, uri, bare, tag = match.groups()
+    address = NameAddr(uri or bare, quoted or (plain or "").strip(" "), is_sound=True)
     if tag is not None:
         address._tag = tag
         address._params_text = ";tag=" + tag

@@ -426,4 +426,5 @@ def _stamp(request: Request, source: Peer) -> Peer:
     via = request.via
     if via.asks_rport:
         return source
-    return source._replace(port=via.port or 5060)
+    port = via.port or 5060
+    return source if port == source.port else source._replace(port=port)

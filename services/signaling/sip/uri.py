@@ -24,12 +24,14 @@ _SIP: Final = re.compile(
 )
 # What nearly every SIP URI looks like; matching it proves it sound: no escape, a port that is
 # one, one parameter, which cannot be repeated, and nothing after "?".
+_USUAL_HOST = r"[A-Za-z0-9_\-.]{1,255}(?::(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}))?"
 USUAL_URI: Final = (
-    rf"[sS][iI][pP][sS]?:(?:[{_UNRESERVED}&=+$,;?/#]+@)?[A-Za-z0-9_\-.]{{1,255}}"
-    r"(?::(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}))?"
+    rf"[sS][iI][pP][sS]?:(?:[{_UNRESERVED}&=+$,;?/#]+@)?{_USUAL_HOST}"
     rf"(?:;[{_UNRESERVED}\[\]/:&+$]+(?:=[{_UNRESERVED}\[\]/:&+$]+)?)?"
 )
 """Pattern, without groups, of SIP URIs that need no second look."""
+USUAL_BARE_URI: Final = rf"[sS][iI][pP][sS]?:(?:[{_UNRESERVED}&=+$/#]+@)?{_USUAL_HOST}"
+"""The same for those that stand without angle brackets (section 20: no comma, ``;`` or ``?``)."""
 _USUAL: Final = re.compile(USUAL_URI)
 _TEL: Final = re.compile(rf"[tT][eE][lL]:(\+?[0-9A-Fa-f*#\-.()]+)((?:;{_PARAM}(?:={_PARAM})?)*)")
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+\-.]*):[\x21\x23-\x3b\x3d\x3f-\x7e]+")

@@ -44,7 +44,10 @@ class Schedule(Generic[T]):
     def __init__(self) -> None:
         self.next = NEVER
         """When :meth:`due` is next worth calling; ``NEVER`` when nothing is filed."""
-        self._runs: tuple[deque[tuple[float, T]], ...] = tuple(deque() for _ in range(RUNS))
+        # Two queues each instead of one of pairs: half the objects for the garbage collector.
+        self._runs: tuple[tuple[deque[float], deque[T]], ...] = tuple(
+            (deque(), deque()) for _ in range(RUNS)
+        )
         self._heap: list[tuple[float, int, T]] = []
         self._order = count()
 
@@ -58,9 +61,10 @@ class Schedule(Generic[T]):
             return
         if at < self.next:
             self.next = at
-        for run in self._runs:
-            if not run or run[-1][0] <= at:
-                run.append((at, timed))
+        for instants, machines in self._runs:
+            if not instants or instants[-1] <= at:
+                instants.append(at)
+                machines.append(timed)
                 return
         heappush(self._heap, (at, next(self._order), timed))
 
@@ -69,22 +73,21 @@ class Schedule(Generic[T]):
         if now < self.next:
             return []
         found: list[tuple[float, T]] = []
-        for run in self._runs:
-            while run and (run[0][0] <= now or run[0][1].armed_at != run[0][0]):
-                _take(run.popleft(), found)
+        for instants, machines in self._runs:
+            while instants and (instants[0] <= now or machines[0].armed_at != instants[0]):
+                _take(instants.popleft(), machines.popleft(), found)
         heap = self._heap
         while heap and (heap[0][0] <= now or heap[0][2].armed_at != heap[0][0]):
             at, _, timed = heappop(heap)
-            _take((at, timed), found)
-        self.next = min([run[0][0] for run in self._runs if run], default=NEVER)
+            _take(at, timed, found)
+        self.next = min([instants[0] for instants, _ in self._runs if instants], default=NEVER)
         if heap and heap[0][0] < self.next:
             self.next = heap[0][0]
         found.sort(key=_INSTANT)
         return [timed for _, timed in found]
 
 
-def _take(filed: tuple[float, T], found: list[tuple[float, T]]) -> None:
-    at, timed = filed
+def _take(at: float, timed: T, found: list[tuple[float, T]]) -> None:
     if timed.armed_at == at:
         timed.armed_at = NEVER
-        found.append(filed)
+        found.append((at, timed))

@@ -208,6 +208,8 @@ URIS = (
     "<sip:1@h>", "<sip:h:5060>", "<sip:h:65535>", "<sip:h:65536>", "<sip:h:0>", "<sip:h:05>",
     "<sips:a;b=c?d@h;lr>", "<sip:a@h;x=1;y=2>", "<sip:a@h;x;X>", "<sip:a@h?q=1>", "<sip:%41@h>",
     "<sip:%4@h>", "<sip:a@[::1]>", "<tel:+1>", "<other:x>", "<sip:>", "<sip:a b@h>", "sip:a@h",
+    "sip:h:5060",
+    "sip:a,b@h", "sip:a;b@h", "sips:a?b@h", "sip:h?x=y", "sip:a:b@h", "SIP:+1@h:99999",
     "<",
 )  # fmt: skip
 PARAMS = (
