@@ -13,7 +13,8 @@ $(UV):
 
 $(VENV)/.installed: pyproject.toml requirements.lock | $(UV)
 	@test -x $(BIN)/python || $(UV) venv --quiet --python $(PYTHON) $(VENV)
-	@VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet -r pyproject.toml --group dev --group embedded -c requirements.lock --require-hashes
+	@VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet --compile-bytecode -r pyproject.toml --group dev --group embedded -c requirements.lock --require-hashes
+	@$(BIN)/python -m compileall -q services proto deploy  # a service started from source costs twice the CPU
 	@touch $@
 
 demo: setup  ## set up, start the switch, place a real billed call, check everything
