@@ -216,14 +216,14 @@ class NameAddr:
 
 
 def read_address(text: str, at: int = 0) -> NameAddr:
-    """Parse the first address from ``at`` to the end of a header line or value.
+    """Parse the one address from ``at`` to the end of a header line or value.
 
     Raises:
         MalformedMessage: neither name-addr nor addr-spec.
     """
     match = USUAL_ADDRESS.fullmatch(text, at)
     if match is None:
-        return NameAddr.parse(first_item(text[at:].strip(" \t")))
+        return NameAddr.parse(text[at:].strip(" \t"))
     quoted, plain, uri, bare, tag = match.groups()
     address = NameAddr(uri or bare, quoted or (plain or "").strip(" "), is_sound=True)
     if tag is not None:

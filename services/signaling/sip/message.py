@@ -18,6 +18,7 @@ from services.signaling.sip.headers import (
     CSeq,
     NameAddr,
     Via,
+    first_item,
     is_token,
     parse_number,
     read_address,
@@ -198,6 +199,8 @@ class Message:
     def contact(self) -> NameAddr | None:
         """The first Contact value."""
         if self._contact is None and (line := self._first.get("contact")) is not None:
+            if "," in line:
+                line = ":" + first_item(_value(line))
             self._contact = read_address(line, line.index(":") + 1)
         return self._contact
 
@@ -410,7 +413,7 @@ def _begin(
     if len(words) < 3 or not _VERSION.fullmatch(words[-1]) or not is_token(words[0]):
         raise MalformedMessage("Not SIP")
     request = Request(words[0], " ".join(words[1:-1]), lines, first, more, body)
-    request.has_nul = "\0" in "".join(lines)
+    request.has_nul = "\0" in line or "\0" in "".join(lines)
     if words[-1].upper() != "SIP/2.0":
         raise MalformedMessage("Version Not Supported", 505, request)
     raise MalformedMessage("Malformed request line", 400, request)

@@ -77,7 +77,8 @@ def check_response(response: Response) -> bool:
         return False
     try:
         # From and Call-ID are ours, matched by the branch.
-        response.to_tag  # noqa: B018 - looking is the check
+        if not response.has_usual("to"):
+            response.to.params  # noqa: B018 - parsing is the check
         if response.status < 300 and response.cseq.method == "INVITE":
             if "contact" in response._first and not response.has_usual("contact"):
                 contact = response.contact
