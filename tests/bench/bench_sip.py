@@ -132,7 +132,8 @@ def _invite() -> bytes:
     return draft.wire("Via: SIP/2.0/UDP 198.51.100.7:5060;rport;branch=z9hG4bK-524287-1---a1b2c3")
 
 
-def main() -> None:
+def run() -> dict[str, float]:
+    """Microseconds by step, and bytes of the two dialogs of a call."""
     data = _invite()
     invite = parse(data)
     assert isinstance(invite, Request)
@@ -144,23 +145,20 @@ def main() -> None:
         assert validate(message, capabilities) is None
 
     headers = ["Contact: <sip:192.0.2.10>"]
-    figures = {
-        "parse INVITE": best_us(lambda: parse(data), times=20_000),
-        "parse and validate INVITE": best_us(parse_and_validate, times=10_000),
-        "build 180": best_us(
+    return {
+        "us_parse_invite": best_us(lambda: parse(data), times=20_000),
+        "us_parse_and_validate_invite": best_us(parse_and_validate, times=10_000),
+        "us_build_180": best_us(
             lambda: response_to(invite, 180, to_tag="b", headers=headers), times=20_000
         ),
-        "build 200 with SDP": best_us(
+        "us_build_200_with_sdp": best_us(
             lambda: response_to(invite, 200, to_tag="b", headers=headers, body=SDP), times=20_000
         ),
-        "whole call, both ends (12 messages in and out, 4 transactions)": best_us(
-            Call().run, times=3_000
-        ),
+        "us_whole_call_both_ends": best_us(Call().run, times=3_000),
+        "bytes_of_two_dialogs": dialog_bytes(),
     }
-    for name, value in figures.items():
-        sys.stdout.write(f"{value:9.2f} us  {name}\n")
-    sys.stdout.write(f"{dialog_bytes():9.0f} B   the two dialogs of a call\n")
 
 
 if __name__ == "__main__":
-    main()
+    for name, value in run().items():
+        sys.stdout.write(f"{value:9.2f}  {name}\n")
