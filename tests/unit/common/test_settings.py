@@ -27,3 +27,25 @@ def test_settings_do_not_change() -> None:
 def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TANDEM_POSTGRES_DSN", "postgresql://u:hunter2@h/db")
     assert "hunter2" not in repr(ServiceSettings())
+
+
+def test_what_is_given_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TANDEM_NODE", "sig-1")
+    assert ServiceSettings(node="sig-2").node == "sig-2"
+
+
+def test_fields_of_a_service_are_read_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Own(ServiceSettings):
+        limit: int = 1
+        is_open: bool = False
+
+    monkeypatch.setenv("TANDEM_LIMIT", "7")
+    monkeypatch.setenv("TANDEM_IS_OPEN", "true")
+    assert (Own().limit, Own().is_open) == (7, True)
+
+
+@pytest.mark.parametrize("replicas", ["0", "6", "two", ""])
+def test_value_out_of_bounds_is_refused(monkeypatch: pytest.MonkeyPatch, replicas: str) -> None:
+    monkeypatch.setenv("TANDEM_STREAM_REPLICAS", replicas)
+    with pytest.raises(ValidationError):
+        ServiceSettings()

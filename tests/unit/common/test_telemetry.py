@@ -73,3 +73,18 @@ def test_without_collector_no_span_is_made_and_no_call_sampled() -> None:
     at = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
     assert telemetry.record_span("call", at, at) is None
     assert not telemetry.sampled()
+
+
+def test_text_of_others_cannot_break_the_page() -> None:
+    telemetry = Telemetry("rating", "n1")
+    hostile = 'x"} 1\ntandem_forged 1\\'
+    telemetry.gauge_by("currency", "leased", "Money\nheld", lambda: {hostile: 2.0})
+    assert samples(telemetry) == {("tandem_rating_leased", (("currency", hostile),)): 2.0}
+
+
+def test_counter_is_named_total_once() -> None:
+    telemetry = Telemetry("rating", "n1")
+    telemetry.counter("settled_total", "Settled", lambda: 1)
+    assert list(samples(telemetry)) == [("tandem_rating_settled_total", ())]
+    with pytest.raises(ValueError, match="tandem_rating_settled_total exists"):
+        telemetry.counter("settled", "Settled", lambda: 2)
