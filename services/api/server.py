@@ -53,6 +53,19 @@ _CLEAN_EVERY_S = 600.0
 class _Server(uvicorn.Server):
     """Signals belong to the process that we are a part of."""
 
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.servers = []  # until it listens
+
+    async def serve_at(self, listener: socket.socket) -> None:
+        """Serve until told to stop; leaves nothing open when it is cancelled before that."""
+        try:
+            await self.serve(sockets=[listener])
+        finally:
+            for server in self.servers:
+                server.close()
+            listener.close()
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Capture none."""
@@ -108,7 +121,7 @@ class ApiService:
         listener = _listen(self._settings.http)
         host, port = listener.getsockname()[:2]
         self.address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        tasks.create_task(self._server.serve(sockets=[listener]))
+        tasks.create_task(self._server.serve_at(listener))
         tasks.create_task(self._bus.run())
         await self._database.open()
         self._is_open = True
