@@ -17,6 +17,7 @@ from deploy.local.cli.commands import app
 from services.api.core.export import COLUMNS
 from services.api.core.keys import RESOURCES
 from services.api.core.rates import OnError
+from services.api.core.setting import SETTINGS as SETTINGS_OF_THE_SWITCH
 from services.api.core.webhook_event import TYPES
 from services.api.entrypoints.http.documents import ApplyDocument
 from services.api.entrypoints.http.problem import TITLES
@@ -112,8 +113,12 @@ def test_variables_are_those_of_the_code() -> None:
 def test_settings_are_those_of_the_code() -> None:
     code = "".join(path.read_text() for path in (ROOT / "services").rglob("*.py"))
     known = set(re.findall(r"config\.setting WHERE name = '(\w+)'", code))
+    assert known == set(SETTINGS_OF_THE_SWITCH)
     section = page("configuration.md").partition("\n## settings\n")[2].partition("\n## ")[0]
-    assert set(re.findall(r"^\| `(\w+)`", section, re.MULTILINE)) == known
+    described = dict(re.findall(r"^\| `(\w+)` \| `(\w+)`", section, re.MULTILINE))
+    assert described == {
+        name: json.dumps(one.default) for name, one in SETTINGS_OF_THE_SWITCH.items()
+    }
 
 
 def _fields(shape: Any) -> set[str]:

@@ -7,10 +7,14 @@ from dataclasses import dataclass
 
 from services.api.core.keys import PREFIX, Caller, beyond, hash_key
 from services.api.core.kinds import TRAITS, Kind
-from services.api.core.problems import Forbidden, NotFound, Stale
+from services.api.core.problems import Forbidden, NotFound, Rejected, Stale
 from services.api.core.records import Record, changes, etag, masked, matches
+from services.api.core.setting import SETTINGS, problems, view, views
 from services.api.ports import Announcer, Author, Change, Configuration
 from services.common.errors import Invalid
+
+_MOST_SETTINGS = 1000
+"""More than will ever be known."""
 
 
 def author_of(caller: Caller) -> Author:
@@ -114,13 +118,39 @@ class Objects:
             await change.audit("delete", kind, identity, configured(kind, before), None)
         await self.told(change)
 
+    async def settings(self) -> list[Record]:
+        """Every setting of the whole switch, set or not, by name."""
+        rows = await self._configuration.page(
+            Kind.SETTING, after="", limit=_MOST_SETTINGS, filters={}
+        )
+        return views(rows)
+
+    async def setting(self, name: str) -> Record:
+        """One setting, with its default when it is not set. Raises: NotFound."""
+        try:
+            return view(name, await self._configuration.get(Kind.SETTING, name))
+        except NotFound:
+            if name not in SETTINGS:
+                raise
+            return view(name, None)
+
     async def put_setting(self, name: str, value: object, caller: Caller) -> Record:
-        """Set a named setting of the whole switch."""
+        """Set a setting of the whole switch. Raises: Rejected."""
+        if found := problems(name, value, name_at="name", value_at="value"):
+            raise Rejected(found)
         async with self._configuration.change(author_of(caller)) as change:
             before = (await change.all(Kind.SETTING)).get(name)
             record = await put_setting(change, before, name, value)
         await self.told(change)
-        return record
+        return view(name, record)
+
+    async def reset_setting(self, name: str, caller: Caller) -> None:
+        """Bring the default back, which may hold already. Raises: NotFound."""
+        try:
+            await self.delete(Kind.SETTING, name, caller, None)
+        except NotFound:
+            if name not in SETTINGS:
+                raise
 
     async def create_key(
         self, user_id: str, expires_at: dt.datetime | None, caller: Caller
@@ -230,7 +260,8 @@ async def _one_currency(change: Change, fields: Mapping[str, object]) -> None:
 
 async def put_setting(change: Change, before: Record | None, name: str, value: object) -> Record:
     """Write one setting and its audit event, unless it is so already."""
-    if before is not None and before["value"] == value:
+    # To Python 1 is True and 600 is 600.0; those who read the row see the difference.
+    if before is not None and (type(before["value"]), before["value"]) == (type(value), value):
         return before
     fields: Record = {"name": name, "value": value}
     record = (

@@ -7,6 +7,7 @@ from services.api.core.kinds import TRAITS, Kind
 from services.api.core.problems import Problem, Rejected
 from services.api.core.rate_sheet import SheetRate
 from services.api.core.records import FieldChange, Record, changes
+from services.api.core.setting import problems as setting_problems
 
 SECTIONS: dict[str, Kind] = {
     "accounts": Kind.ACCOUNT,
@@ -84,9 +85,15 @@ def plan(
     """What has to be written, in order.
 
     Raises:
-        Rejected: every wrong reference, double name and taken address; write nothing.
+        Rejected: every wrong reference, double name, taken address and setting that is unknown
+            or not acceptable; write nothing.
     """
-    problems = [*_doubles(entries), *_fixed(entries, existing), *_addresses(entries, existing)]
+    problems = [
+        *_doubles(entries),
+        *_fixed(entries, existing),
+        *_addresses(entries, existing),
+        *_settings(entries),
+    ]
     known = _Known(entries, existing, new_id)
     steps: list[Step] = []
     for entry in sorted(entries, key=lambda one: list(SECTIONS.values()).index(one.kind)):
@@ -208,6 +215,17 @@ def _addresses(entries: Sequence[Entry], existing: Existing) -> Iterable[Problem
                 yield Problem(
                     where, f"{address} belongs to customer trunk {holder!r}", "duplicate"
                 )
+
+
+def _settings(entries: Sequence[Entry]) -> Iterable[Problem]:
+    for entry in entries:
+        if entry.kind is Kind.SETTING:
+            # What is no name may have dots in it, which would be taken for steps of the path.
+            name_at = entry.where if entry.identity.isidentifier() else "settings"
+            value = entry.fields["value"]
+            yield from setting_problems(
+                entry.identity, value, name_at=name_at, value_at=entry.where
+            )
 
 
 def _moves(entry: Entry) -> bool:

@@ -21,6 +21,8 @@ _BITE = 16_384
 
 _REVISION = "SELECT n FROM config.revision"
 _MAX_CALL_S = "SELECT value::text FROM config.setting WHERE name = 'max_call_s'"
+_LONGEST_CAP_S = 31_536_000
+"""A year: the most that can be configured."""
 _ACCOUNTS = """
     SELECT id, name, currency, enabled, digits, rounding AS mode, precision_ms FROM config.account
 """
@@ -51,7 +53,8 @@ class _Rows:
     """What is read at once; decks follow, as far as they changed."""
 
     revision: int
-    max_call_s: int
+    max_call_s: str | None
+    """The setting as JSON text, whatever it is."""
     accounts: list[asyncpg.Record]
     decks: list[asyncpg.Record]
     customers: list[asyncpg.Record]
@@ -73,6 +76,7 @@ class PostgresConfiguration:
         self._pool = pool
         self._timeout_s = timeout_s
         self._deck_timeout_s = deck_timeout_s
+        self._refused_cap: str | None = None
 
     async def load(self, previous: Snapshot | None) -> Snapshot:
         """See :meth:`services.routing.ports.Configuration.load`."""
@@ -86,7 +90,19 @@ class PostgresConfiguration:
                     rows = await _read(connection)
                     limit.reschedule(None)  # each deck has a limit of its own
                     decks = await self._decks(connection, rows.decks, previous)
-        return _assembled(rows, decks, previous)
+        return _assembled(rows, decks, previous, max_call_s=self._cap(rows.max_call_s))
+
+    def _cap(self, stored: str | None) -> int:
+        """The cap of the whole switch: a row that makes no sense costs itself, not the calls."""
+        cap = None if stored is None else _seconds(stored)
+        refused = stored if cap is None else None
+        if refused is not None and refused != self._refused_cap:
+            # Once, not again with every change of anything.
+            log.warning(
+                "setting.refused", name="max_call_s", value=refused[:100], used=DEFAULT_MAX_CALL_S
+            )
+        self._refused_cap = refused
+        return DEFAULT_MAX_CALL_S if cap is None else cap
 
     async def _decks(
         self, connection: Connection, rows: list[asyncpg.Record], previous: Snapshot | None
@@ -124,10 +140,9 @@ class PostgresConfiguration:
 
 
 async def _read(connection: Connection) -> _Rows:
-    max_call_s = await connection.fetchval(_MAX_CALL_S)
     return _Rows(
         await connection.fetchval(_REVISION),
-        DEFAULT_MAX_CALL_S if max_call_s is None else int(max_call_s),
+        await connection.fetchval(_MAX_CALL_S),
         await connection.fetch(_ACCOUNTS),
         await connection.fetch(_DECKS),
         await connection.fetch(_CUSTOMERS),
@@ -135,7 +150,18 @@ async def _read(connection: Connection) -> _Rows:
     )
 
 
-def _assembled(rows: _Rows, decks: dict[str, Deck], previous: Snapshot | None) -> Snapshot:
+def _seconds(stored: str) -> int | None:
+    """A setting in seconds; ``None`` when the row holds nothing of the kind."""
+    try:
+        seconds = int(stored)
+    except ValueError:
+        return None
+    return seconds if 1 <= seconds <= _LONGEST_CAP_S else None
+
+
+def _assembled(
+    rows: _Rows, decks: dict[str, Deck], previous: Snapshot | None, *, max_call_s: int
+) -> Snapshot:
     accounts = {row["id"]: _account(row) for row in rows.accounts}
     known = previous.priced_decks() if previous else {}
 
@@ -151,7 +177,7 @@ def _assembled(rows: _Rows, decks: dict[str, Deck], previous: Snapshot | None) -
         revision=rows.revision,
         customers=[_customer(row, priced(row)) for row in rows.customers],
         vendors=[_vendor(row, priced(row)) for row in rows.vendors],
-        max_call_s=rows.max_call_s,
+        max_call_s=max_call_s,
     )
 
 

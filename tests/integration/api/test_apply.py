@@ -127,6 +127,24 @@ async def test_what_is_wrong_is_named_and_nothing_written(
     assert (await api.get("/v1/accounts?name=wrong")).json()["data"] == []
 
 
+async def test_settings_that_make_no_sense_are_named(
+    api: httpx.AsyncClient, database: str
+) -> None:
+    before = await revision(database)
+    document = {
+        "accounts": [{"name": "with-settings", "currency": "USD"}],
+        "settings": {"max_call_s": "abc", "reply_to_unknow": True, "webhooks_allow_private": True},
+    }
+    answer = await api.post("/v1/apply", json=document)
+    assert answer.status_code == 422
+    errors = {one["path"]: one for one in answer.json()["errors"]}
+    assert set(errors) == {"settings.max_call_s", "settings.reply_to_unknow"}
+    assert errors["settings.max_call_s"]["pointer"] == "/settings/max_call_s"
+    assert errors["settings.max_call_s"]["reason"] == "must be a whole number from 1 to 31536000"
+    assert "reply_to_unknown" in errors["settings.reply_to_unknow"]["reason"]
+    assert await revision(database) == before
+
+
 async def test_shape_errors_have_the_same_paths(api: httpx.AsyncClient) -> None:
     answer = await api.post("/v1/apply", json={"accounts": [{"name": "a", "currency": 5}]})
     assert answer.status_code == 422

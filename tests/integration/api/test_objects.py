@@ -2,6 +2,7 @@
 
 import asyncio
 
+import asyncpg
 import httpx
 import pytest
 
@@ -253,10 +254,73 @@ async def test_concurrent_duplicates_create_one(api: httpx.AsyncClient) -> None:
 async def test_settings(api: httpx.AsyncClient) -> None:
     path = "/v1/settings/reply_to_unknown"
     assert (await api.put(path, json={"value": True})).json()["value"] is True
-    assert (await api.get(path)).json()["value"] is True
+    shown = (await api.get(path)).json()
+    assert (shown["value"], shown["default"], shown["is_set"]) == (True, False, True)
     assert (await api.put(path, json={"value": {"a\n": 1}})).status_code == 422
     assert (await api.delete(path)).status_code == 204
-    assert (await api.get(path)).status_code == 404
+    shown = (await api.get(path)).json()
+    assert (shown["value"], shown["is_set"]) == (False, False)
+    assert (await api.delete(path)).status_code == 204  # the default holds already
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "where", "reason"),
+    [
+        ("max_call_s", "abc", "value", "must be a whole number from 1 to 31536000"),
+        ("max_call_s", 0, "value", "must be a whole number from 1 to 31536000"),
+        ("reply_to_unknown", "true", "value", "must be true or false"),
+        ("max_cal_s", 600, "name", "max_call_s, reply_to_unknown, webhooks_allow_private"),
+    ],
+)
+async def test_settings_that_make_no_sense_are_refused(
+    api: httpx.AsyncClient, name: str, value: object, where: str, reason: str
+) -> None:
+    answer = await api.put(f"/v1/settings/{name}", json={"value": value})
+    assert answer.status_code == 422
+    (error,) = answer.json()["errors"]
+    assert (error["path"], error["pointer"]) == (where, f"/{where}")
+    assert reason in error["reason"]
+    listed = (await api.get("/v1/settings")).json()["data"]
+    assert not any(one["is_set"] for one in listed)
+
+
+async def test_settings_are_listed_with_what_they_mean(api: httpx.AsyncClient) -> None:
+    await api.put("/v1/settings/max_call_s", json={"value": 600})
+    first = (await api.get("/v1/settings?limit=2")).json()
+    assert [one["name"] for one in first["data"]] == ["max_call_s", "reply_to_unknown"]
+    rest = (await api.get(f"/v1/settings?after={first['next']}")).json()
+    assert ([one["name"] for one in rest["data"]], rest["next"]) == (
+        ["webhooks_allow_private"],
+        None,
+    )
+    cap = first["data"][0]
+    assert (cap["value"], cap["default"], cap["minimum"], cap["maximum"]) == (
+        600, 14_400, 1, 31_536_000
+    )  # fmt: skip
+    assert all(one["meaning"] for one in first["data"] + rest["data"])
+    await api.delete("/v1/settings/max_call_s")
+
+
+async def test_a_setting_nobody_knows_can_be_seen_and_removed(
+    api: httpx.AsyncClient, database: str
+) -> None:
+    connection = await asyncpg.connect(database)
+    await connection.execute(
+        """INSERT INTO config.setting VALUES ('old', '"x"'), ('max_call_s', '600.0')"""
+    )
+    await connection.close()
+    assert (await api.get("/v1/settings/old")).json()["value"] == "x"
+    assert "old" in [one["name"] for one in (await api.get("/v1/settings")).json()["data"]]
+    assert (await api.delete("/v1/settings/old")).status_code == 204
+    for answer in (await api.get("/v1/settings/old"), await api.delete("/v1/settings/old")):
+        assert answer.status_code == 404
+    # 600.0 is not what its reader takes: writing 600 is a change.
+    await api.put("/v1/settings/max_call_s", json={"value": 600})
+    connection = await asyncpg.connect(database)
+    stored = await connection.fetchval("SELECT value::text FROM config.setting")
+    await connection.close()
+    assert stored == "600"
+    await api.delete("/v1/settings/max_call_s")
 
 
 async def test_description_is_complete(api: httpx.AsyncClient) -> None:

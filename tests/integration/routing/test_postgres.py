@@ -11,6 +11,7 @@ from services.common.errors import Unavailable
 from services.common.postgres import READER, Pool, close_pool, open_pool
 from services.common.pricing.prefix_table import ALWAYS_US, NEVER_US, Prices, Rate, key_of
 from services.common.terms import decode_terms
+from services.routing.adapters import postgres
 from services.routing.adapters.postgres import PostgresConfiguration
 from services.routing.core.snapshot import DEFAULT_MAX_CALL_S, Snapshot
 from services.routing.core.trunks import VendorTrunk
@@ -82,6 +83,36 @@ async def test_everything_configured_is_in_the_snapshot(pool: Pool) -> None:
 async def test_switch_wide_cap_is_a_setting(pool: Pool, database: str) -> None:
     await execute(database, "INSERT INTO config.setting VALUES ('max_call_s', '600')")
     assert (await load(pool)).max_call_s == 600
+
+
+class Lines:
+    """A log that keeps its warnings."""
+
+    def __init__(self) -> None:
+        self.warnings: list[tuple[str, object]] = []
+
+    def info(self, event: str, **facts: object) -> None:
+        """Nothing to keep."""
+
+    def warning(self, event: str, **facts: object) -> None:
+        self.warnings.append((event, facts["value"]))
+
+
+async def test_a_cap_that_makes_no_sense_is_told_of_once_and_costs_no_call(
+    pool: Pool, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = Lines()
+    monkeypatch.setattr(postgres, "log", lines)
+    configuration = PostgresConfiguration(pool)
+    await execute(database, "INSERT INTO config.setting VALUES ('max_call_s', 'null')")
+    bad = ('"abc"', "0", "-5", "600.5", "true", "[600]", "9" * 5000)
+    for value in bad:
+        await execute(database, f"UPDATE config.setting SET value = '{value}'")
+        for _ in range(3):
+            assert (await configuration.load(None)).max_call_s == DEFAULT_MAX_CALL_S
+    assert lines.warnings == [("setting.refused", value[:100]) for value in bad]
+    await execute(database, "UPDATE config.setting SET value = '600'")
+    assert (await configuration.load(None)).max_call_s == 600
 
 
 async def test_rows_of_every_shape_are_read_exactly(pool: Pool, database: str) -> None:

@@ -45,35 +45,29 @@ def settings_router() -> APIRouter:
     async def list_settings(
         request: Request, cases: Cases, limit: Limit = DEFAULT_LIMIT, after: After = ""
     ) -> Response:
-        """Settings that were set; the others have their defaults."""
+        """Every setting, set or not: its value, its default, what it means and may be."""
         start = decode_cursor(after, size=1)[0] if after else ""
-        rows = await cases.objects.page(Kind.SETTING, after=start, limit=limit + 1, filters={})
-        return page(request, rows, limit, lambda row: [str(row["name"])])
+        rows = [row for row in await cases.objects.settings() if str(row["name"]) > start]
+        return page(request, rows[: limit + 1], limit, lambda row: [str(row["name"])])
 
-    @routes.get("/{name}", dependencies=[need("settings:read")])
+    @routes.get("/{name}", response_model=schemas.Setting, dependencies=[need("settings:read")])
     async def get_setting(name: str, cases: Cases) -> Response:
-        """One setting."""
-        return shown(await cases.objects.get(Kind.SETTING, name))
+        """One setting; its default while it is not set."""
+        return shown(await cases.objects.setting(name))
 
-    @routes.put("/{name}", dependencies=writes)
+    @routes.put("/{name}", response_model=schemas.Setting, dependencies=writes)
     async def put_setting(
         name: str, body: schemas.SettingValue, cases: Cases, who: Who
     ) -> Response:
-        """Set one."""
-        return shown(await cases.objects.put_setting(_setting_name(name), body.value, who))
+        """Set one. A name that is no setting and a value it cannot have are refused."""
+        return shown(await cases.objects.put_setting(name, body.value, who))
 
     @routes.delete("/{name}", status_code=204, dependencies=writes)
     async def delete_setting(name: str, cases: Cases, who: Who) -> None:
         """Back to the default."""
-        await cases.objects.delete(Kind.SETTING, name, who, None)
+        await cases.objects.reset_setting(name, who)
 
     return routes
-
-
-def _setting_name(name: str) -> str:
-    if len(name) > 100 or not name.replace("_", "").isalnum() or not name.isascii():
-        raise Rejected([Problem("name", "must be letters, digits and underscores")])
-    return name
 
 
 def audit_router() -> APIRouter:

@@ -318,6 +318,21 @@ class SettingValue(Shape):
     value: Json
 
 
+class Setting(Shape):
+    """A setting as it holds now."""
+
+    name: str
+    value: Json
+    """The default while it is not set."""
+    is_set: bool
+    type: Literal["boolean", "integer"] | None = None
+    default: Json = None
+    minimum: int | None = None
+    maximum: int | None = None
+    meaning: str | None = None
+    updated_at: str | None = None
+
+
 class RateCommon(Shape):
     """What a rate costs."""
 

@@ -103,3 +103,23 @@ def test_fields_left_out_keep_their_value() -> None:
     changed = step(account("a", enabled=True), existing=existing)
     assert changed.fields == {"enabled": True}
     assert changed.changed["enabled"] == (False, True)
+
+
+def setting(name: str, value: object) -> Entry:
+    fields: Record = {"name": name, "value": value}
+    return Entry(f"settings.{name}", Kind.SETTING, fields, frozenset({"value"}))
+
+
+def test_settings_are_known_and_have_values_they_may_have() -> None:
+    assert refused(
+        setting("max_call_s", "abc"),
+        setting("reply_to_unknown", True),
+        setting("max_cal_s", 600),
+        account("a"),
+        account("a", "accounts[1]"),
+    ) == {
+        "settings.max_call_s": "invalid",
+        "settings.max_cal_s": "unknown_setting",
+        "accounts[1].name": "duplicate",
+    }
+    assert refused(setting("a.b[0]", 1)) == {"settings": "unknown_setting"}

@@ -1,0 +1,105 @@
+"""The settings of the whole switch: which there are, what each may be, what holds without one."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from services.api.core.problems import Problem
+from services.api.core.records import Record
+
+_LONGEST_NAME_SHOWN = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """A setting that is on or off."""
+
+    default: bool
+    meaning: str
+
+    def flaw(self, value: object) -> str:
+        """What is wrong with ``value``; empty when nothing is."""
+        return "" if isinstance(value, bool) else "must be true or false"
+
+    def description(self) -> Record:
+        """For people and programs that ask what there is to set."""
+        return {"type": "boolean", "default": self.default, "meaning": self.meaning}
+
+
+@dataclass(frozen=True, slots=True)
+class WholeNumber:
+    """A setting that counts something."""
+
+    default: int
+    least: int
+    most: int
+    meaning: str
+
+    def flaw(self, value: object) -> str:
+        """What is wrong with ``value``; empty when nothing is."""
+        match value:
+            case bool():  # an int to Python, and to nobody who sets one
+                fits = False
+            case int():
+                fits = self.least <= value <= self.most
+            case _:
+                fits = False
+        return "" if fits else f"must be a whole number from {self.least} to {self.most}"
+
+    def description(self) -> Record:
+        """For people and programs that ask what there is to set."""
+        return {
+            "type": "integer",
+            "default": self.default,
+            "minimum": self.least,
+            "maximum": self.most,
+            "meaning": self.meaning,
+        }
+
+
+SETTINGS: Mapping[str, Flag | WholeNumber] = {
+    "max_call_s": WholeNumber(
+        14_400,
+        1,
+        31_536_000,
+        "longest call, in seconds, of customer trunks without a limit of their own",
+    ),
+    "reply_to_unknown": Flag(
+        default=False,
+        meaning="whether SIP from an address nobody has is answered instead of dropped",
+    ),
+    "webhooks_allow_private": Flag(
+        default=False, meaning="whether webhooks may go to private addresses"
+    ),
+}
+"""Every setting by its name. Services read the rows themselves and know the defaults too."""
+
+
+def problems(name: str, value: object, *, name_at: str, value_at: str) -> list[Problem]:
+    """What is wrong with setting ``name`` to ``value``, told at the paths of the two."""
+    known = SETTINGS.get(name)
+    if known is None:
+        reason = f"there is no setting {name[:_LONGEST_NAME_SHOWN]!r}, only {', '.join(SETTINGS)}"
+        return [Problem(name_at, reason, "unknown_setting")]
+    reason = known.flaw(value)
+    return [Problem(value_at, reason)] if reason else []
+
+
+def view(name: str, stored: Mapping[str, object] | None) -> Record:
+    """A setting as it holds now. One that nobody knows any more is only what is stored."""
+    known = SETTINGS.get(name)
+    about = known.description() if known is not None else {}
+    if stored is None:
+        return {"name": name, "value": about.get("default"), "is_set": False, **about}
+    return {
+        "name": name,
+        "value": stored["value"],
+        "is_set": True,
+        **about,
+        "updated_at": stored["updated_at"],
+    }
+
+
+def views(stored: Iterable[Mapping[str, object]]) -> list[Record]:
+    """Every known setting and whatever else is stored, by name."""
+    rows = {str(row["name"]): row for row in stored}
+    return [view(name, rows.get(name)) for name in sorted({*SETTINGS, *rows})]
