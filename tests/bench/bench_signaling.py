@@ -11,6 +11,7 @@ import gc
 import os
 import time
 import tracemalloc
+from collections.abc import Callable
 from functools import partial
 
 from services.common.clock import monotonic, utc_now
@@ -57,7 +58,7 @@ class Wire:
 class Bench:
     """One switch and both parties of its calls."""
 
-    def __init__(self) -> None:
+    def __init__(self, now: Callable[[], float] = monotonic) -> None:
         self.wire = Wire()
         context = Context(
             node="bench",
@@ -83,7 +84,7 @@ class Bench:
             observer=Observations(),
             ladders=Ladders(calls=100),
             new_call_id=partial(new_id, CALL),
-            monotonic=monotonic,
+            monotonic=now,
             utc_now=utc_now,
         )
         self.switch.trunks = TrunkTable(
