@@ -9,6 +9,7 @@ and its id (``Nats-Msg-Id``) is ``node/epoch/seq``, so a message sent twice is s
 
 import datetime as dt
 from decimal import Decimal
+from typing import Annotated, TypeAlias
 
 import msgspec
 
@@ -25,6 +26,9 @@ RATED_SUBJECT = "cdr.rated"
 CONFIG_CHANGED_SUBJECT = "config.changed"
 """Core NATS, no stream: :class:`ConfigChanged`. Readers also poll the revision."""
 
+Instant: TypeAlias = Annotated[dt.datetime, msgspec.Meta(tz=True)]
+"""A wall time with its zone: one without could be any of two dozen instants, and is refused."""
+
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Common to everything told about a call."""
@@ -36,7 +40,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class CallStarted(Event, frozen=True, kw_only=True, tag="started"):
     """An INVITE was accepted for processing."""
 
-    invited_at: dt.datetime
+    invited_at: Instant
     customer_trunk_id: str = ""
     account_id: str = ""
     source: str = ""
@@ -47,7 +51,7 @@ class CallStarted(Event, frozen=True, kw_only=True, tag="started"):
 class CallRinging(Event, frozen=True, kw_only=True, tag="ringing"):
     """The called party is alerted, or early media flows."""
 
-    ringing_at: dt.datetime
+    ringing_at: Instant
     status: int
     vendor_trunk_id: str
 
@@ -55,8 +59,8 @@ class CallRinging(Event, frozen=True, kw_only=True, tag="ringing"):
 class CallAnswered(Event, frozen=True, kw_only=True, tag="answered"):
     """Durable before the caller sees the answer; enough to close a call whose end was lost."""
 
-    invited_at: dt.datetime
-    answered_at: dt.datetime
+    invited_at: Instant
+    answered_at: Instant
     customer_trunk_id: str
     account_id: str
     vendor_trunk_id: str
@@ -79,9 +83,9 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     caller: str = ""
     called: str = ""
     """Numbers as sent to this vendor."""
-    started_at: dt.datetime
-    ringing_at: dt.datetime | None = None
-    ended_at: dt.datetime | None = None
+    started_at: Instant
+    ringing_at: Instant | None = None
+    ended_at: Instant | None = None
     sip_code: int = 0
     """Final code received; 0 when none came."""
     q850: int = 0
@@ -98,8 +102,8 @@ class StreamStats(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     """Payload and RTP header, without IP and UDP."""
     lost: int = 0
     jitter_ms: float = 0.0
-    first_at: dt.datetime | None = None
-    last_at: dt.datetime | None = None
+    first_at: Instant | None = None
+    last_at: Instant | None = None
     refused: int = 0
     """Packets from strangers."""
     source: str = ""
@@ -109,10 +113,10 @@ class StreamStats(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 class CallEnded(Event, frozen=True, kw_only=True, tag="ended"):
     """Everything known of a finished call; rating turns it into the record."""
 
-    invited_at: dt.datetime
-    ringing_at: dt.datetime | None = None
-    answered_at: dt.datetime | None = None
-    ended_at: dt.datetime
+    invited_at: Instant
+    ringing_at: Instant | None = None
+    answered_at: Instant | None = None
+    ended_at: Instant
     talk_ms: int = 0
     """Answer to disconnect on the monotonic clock; 0 when never answered."""
     pdd_ms: int | None = None
@@ -176,7 +180,7 @@ class CdrRated(msgspec.Struct, frozen=True, kw_only=True, tag="rated"):
     """``None`` when no sell rate was found for the call."""
     vendor: Charge | None = None
     """``None`` when no vendor answered."""
-    rated_at: dt.datetime
+    rated_at: Instant
 
 
 class ConfigChanged(msgspec.Struct, frozen=True, kw_only=True):

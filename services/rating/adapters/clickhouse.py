@@ -75,8 +75,6 @@ _MILLISECOND = dt.timedelta(milliseconds=1)
 
 def _ms(instant: dt.datetime) -> int:
     """What DateTime64(3) holds: the driver takes it as it is, and converts a datetime slowly."""
-    if instant.tzinfo is None:
-        instant = instant.replace(tzinfo=dt.UTC)
     return (instant - _EPOCH) // _MILLISECOND
 
 

@@ -62,12 +62,10 @@ def settle(call: CallEnded) -> Settlement:
     """Price both sides of a call by the terms it was set up with.
 
     Raises:
-        Invalid: the call has no usable id or end.
+        Invalid: the call has no usable id.
     """
     if not call.call_id or "\x00" in call.call_id:
         raise Invalid("call_id", "is empty or has a NUL in it")
-    if call.ended_at.tzinfo is None:
-        raise Invalid("ended_at", "has no time zone")
     flaws: list[str] = []
     backing = Backing.parse(call.reservation_id)
     customer = _charge(call.sell_terms, call, backing, flaws)

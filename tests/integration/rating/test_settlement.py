@@ -108,7 +108,11 @@ async def test_bad_events_are_put_aside_and_the_others_settled(database: str) ->
         torn = Delivery("sig-1/1/3", good.payload[:-7])
         unpriceable = delivery(4, ended("cal_43", terms.replace(b"0.6", b"-1"), 10_000))
         nameless = delivery(5, ended("", terms, 10_000))
-        messages = [good, mixed, torn, unpriceable, nameless]
+        zoned, unzoned = b'"ended_at":"2026-03-01T12:00:10Z"', b'"ended_at":"2026-03-01T12:00:10"'
+        vague = delivery(6, ended("cal_44", terms, 10_000))
+        assert zoned in vague.payload
+        vague = Delivery("sig-1/1/6", vague.payload.replace(zoned, unzoned))
+        messages = [good, mixed, torn, unpriceable, nameless, vague]
         await process.settler.settle(messages)
         await process.settler.settle(messages)
         assert await bank.balance("acc_c4") == Decimal("9.8")
@@ -120,6 +124,7 @@ async def test_bad_events_are_put_aside_and_the_others_settled(database: str) ->
             ("sig-1/1/3", -1),
             ("sig-1/1/4", 0),
             ("sig-1/1/5", 0),
+            ("sig-1/1/6", 0),
         ]
         published = {
             rated.call.call_id: rated.customer

@@ -98,6 +98,37 @@ def test_what_is_no_batch_is_refused(message: bytes) -> None:
         events.decode_ended(message)
 
 
+@pytest.mark.parametrize("field", ["invited_at", "ringing_at", "answered_at", "ended_at"])
+def test_an_instant_without_a_zone_is_refused(field: str) -> None:
+    call = ended(ringing_at=AT, answered_at=AT)
+    encoded = events.encode(events.EndedBatch(node="n", epoch=1, seq=1, events=[call]))
+    zoned = f'"{field}":"2026-01-02T03:04:05.678901Z"'.encode()
+    assert zoned in encoded
+    with pytest.raises(msgspec.ValidationError, match=field):
+        events.decode_ended(encoded.replace(zoned, zoned.replace(b"Z", b"")))
+    # Any zone will do.
+    elsewhere = events.decode_ended(encoded.replace(b'1Z"', b'1+02:00"')).events[0].ended_at
+    assert elsewhere == AT - dt.timedelta(hours=2)
+
+
+def test_every_instant_of_every_event_has_to_have_a_zone() -> None:
+    structs = [
+        msgspec.inspect.type_info(one)
+        for one in vars(events).values()
+        if isinstance(one, type) and issubclass(one, msgspec.Struct)
+    ]
+    instants = {
+        (struct.cls.__name__, field.name): kind.tz
+        for struct in structs
+        if isinstance(struct, msgspec.inspect.StructType)
+        for field in struct.fields
+        for kind in getattr(field.type, "types", (field.type,))
+        if isinstance(kind, msgspec.inspect.DateTimeType)
+    }
+    assert {("CallEnded", "answered_at"), ("Attempt", "started_at")} <= instants.keys()
+    assert set(instants.values()) == {True}
+
+
 def test_message_id_names_node_start_and_batch() -> None:
     assert events.message_id("sig-1", 3, 17) == "sig-1/3/17"
 
