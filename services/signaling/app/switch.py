@@ -53,6 +53,8 @@ from services.signaling.sip.message import Request as Received
 from services.signaling.sip.message import Response, parse
 
 Datagram = tuple[bytes, Peer]
+TICK_S = 0.01
+"""Timers are run no more often than this."""
 
 
 class Switch:
@@ -97,6 +99,7 @@ class Switch:
         self._wakeups = Wakeups()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = NEVER
+        self._woken_at = -NEVER
         self._waiting: deque[tuple[Call, list[Command]]] = deque()
         self._is_performing = False
         self._deliverers: dict[type, Callable[..., None]] = {
@@ -322,6 +325,9 @@ class Switch:
         at = self._wakeups.next
         if layer_at is not None and layer_at < at:
             at = layer_at
+        # One wakeup for all that falls into the same hundredth of a second: no timer of SIP is
+        # finer than 500 ms, and what a call may not exceed is cut off in its record.
+        at = max(at, self._woken_at + TICK_S)
         if at >= self._timer_at:
             return
         if self._timer is not None:
@@ -333,7 +339,7 @@ class Switch:
 
     def _on_time(self) -> None:
         self._timer, self._timer_at = None, NEVER
-        now = self._monotonic()
+        self._woken_at = now = self._monotonic()
         try:
             self._follow(self._layer.on_timer(now), now)
             for call in self._wakeups.due(now):
