@@ -17,6 +17,11 @@ MAX_LOG_BYTES = 32 << 20
 TAIL_BYTES = 4000
 
 
+_LIGHTER = {"CLICKHOUSE_DRIVER_LASY_DATE_LUT": "1"}
+"""Lets the driver work out a date when it meets it. It would tabulate every day of four centuries
+when it is imported: 90 ms and 22 MB in each process."""
+
+
 @dataclass(frozen=True, slots=True)
 class Account:
     """A user that a program runs as."""
@@ -64,7 +69,7 @@ async def spawn(command: Command, log: Path) -> Process:
             stdout=output,
             stderr=output,
             cwd=tools.ROOT,
-            env={**os.environ, **command.environment},
+            env={**_LIGHTER, **os.environ, **command.environment},
             pass_fds=command.inherited,
             # Ctrl-C is for the supervisor, which decides who stops when.
             start_new_session=True,

@@ -75,14 +75,3 @@ async def http_status(port: int, path: str) -> int | None:
     except (OSError, ValueError):  # TimeoutError included; ValueError: an endless first line
         return None
     return int(start[1]) if len(start) > 1 and start[1].isdigit() else None
-
-
-async def listens(port: int) -> bool:
-    """Whether somebody accepts connections on loopback ``port``."""
-    try:
-        async with asyncio.timeout(PROBE_TIMEOUT_S):
-            _, writer = await asyncio.open_connection("127.0.0.1", port)
-    except OSError:
-        return False
-    writer.close()
-    return True

@@ -25,6 +25,7 @@ def main() -> int:
     )
     try:
         engine = Engine(options.data, fsync=not options.no_fsync)
+        engine.create_database(options.database)
         server = Server(engine, credentials, host=options.host, port=options.port)
     except (EngineRefused, OSError) as error:
         sys.stderr.write(f"cannot serve {options.data}: {error}\n")
@@ -41,6 +42,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, required=True, help="where the databases live")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--port", type=int, required=True, help="port to listen on")
+    parser.add_argument("--database", default="default", help="made if there is none")
     parser.add_argument(
         "--no-fsync", action="store_true", help="faster, and loses rows when the power goes"
     )

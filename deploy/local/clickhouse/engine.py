@@ -55,6 +55,18 @@ class Engine:
         """A connection with a current database and settings of its own."""
         return EngineConnection(self._open(), self._staging)
 
+    def create_database(self, name: str) -> None:
+        """See to it that there is a database of this name.
+
+        Raises:
+            EngineRefused: it cannot be made.
+        """
+        connection = self.connect()
+        try:
+            connection.run(f"CREATE DATABASE IF NOT EXISTS {statements.quoted_name(name)}")
+        finally:
+            connection.close()
+
     def version(self) -> tuple[int, int, int]:
         """Major, minor and patch version of the engine."""
         numbers = chdb.engine_version.split(".")

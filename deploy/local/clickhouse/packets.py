@@ -103,6 +103,19 @@ def read_data_header(reader: WireReader) -> str:
     return table
 
 
+def client_hello(database: str, user: str, password: str) -> bytes:
+    """What a client says first; a server that admits it answers with a hello of its own."""
+    version = varint(1) + varint(0) + varint(REVISION)
+    return (
+        varint(FromClient.HELLO)
+        + string("Tandem supervisor")
+        + version
+        + string(database)
+        + string(user)
+        + string(password)
+    )
+
+
 def hello(version: tuple[int, int, int]) -> bytes:
     """The answer to a client's hello."""
     major, minor, patch = version

@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Iterator
 from decimal import Decimal
 from ipaddress import IPv4Address
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -17,7 +18,9 @@ from clickhouse_driver import Client
 from clickhouse_driver.errors import ServerException
 
 from deploy.local.clickhouse import packets
+from deploy.local.clickhouse.unit import ClickHouse
 from deploy.local.clickhouse.wire import string, varint
+from deploy.local.settings import Addresses
 
 UTC = dt.UTC
 
@@ -272,3 +275,13 @@ def test_rows_of_another_type_are_converted_or_refused(
         peer.shutdown(socket.SHUT_WR)
         assert b"DB::Exception" in drain(peer)
     assert client.execute("SELECT count() FROM typed") == [(0,)]
+
+
+async def test_is_ready_for_its_own_supervisor_alone(servers: Addresses, tmp_path: Path) -> None:
+    place = urlsplit(servers.clickhouse_dsn)
+    assert place.port is not None
+    ours = ClickHouse(tmp_path, port=place.port, password=place.password or "")
+    stranger = ClickHouse(tmp_path, port=place.port, password="guessed")
+    nobody = ClickHouse(tmp_path, port=1, password=place.password or "")
+    assert [await unit.is_ready() for unit in (ours, stranger, nobody)] == [True, False, False]
+    assert ours.dsn == servers.clickhouse_dsn  # so its database is there: the driver uses it
