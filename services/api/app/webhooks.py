@@ -39,27 +39,35 @@ Event = CallStarted | CallRinging | CallAnswered | CallEnded
 
 
 class Subscriptions:
-    """The webhooks that are switched on, reread when the configuration changes."""
+    """The webhooks that are switched on: reread as soon as something changed, and now and then."""
 
     def __init__(self, deliveries: Deliveries, monotonic: Callable[[], float]) -> None:
         self._deliveries = deliveries
         self._monotonic = monotonic
-        self._loaded_at: float | None = None
+        self._changes = 0
+        """How often the configuration changed, as far as we were told."""
+        self._seen = -1
+        """How many of the changes are in what was read last."""
+        self._loaded_at = 0.0
         self._subscriptions: list[Subscription] = []
         self.allow_private = False
         """Whether endpoints may be in our own network: a setting."""
 
     async def current(self) -> Sequence[Subscription]:
-        """All of them. Raises: Unavailable."""
-        now = self._monotonic()
-        if self._loaded_at is None or now - self._loaded_at >= _REFRESH_S:
-            self._subscriptions, self.allow_private = await self._deliveries.subscriptions()
-            self._loaded_at = now
+        """All of them, with every change told of before the call. Raises: Unavailable."""
+        now, changes = self._monotonic(), self._changes
+        if self._seen == changes and now - self._loaded_at < _REFRESH_S:
+            return self._subscriptions
+        subscriptions, allow_private = await self._deliveries.subscriptions()
+        # Several may be reading at once, and what was asked for later may come sooner.
+        if changes >= self._seen:
+            self._seen, self._loaded_at = changes, now
+            self._subscriptions, self.allow_private = subscriptions, allow_private
         return self._subscriptions
 
     def forget(self) -> None:
         """The configuration changed."""
-        self._loaded_at = None
+        self._changes += 1
 
 
 class Intake:

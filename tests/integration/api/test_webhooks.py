@@ -10,16 +10,19 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+import asyncpg
 import httpx
 import pytest
 
 from services.api.server import ApiService
 from services.common.bus import Bus
 from services.common.events import (
+    CONFIG_CHANGED_SUBJECT,
     ENDED_SUBJECT,
     PROGRESS_SUBJECT,
     CallEnded,
     CallStarted,
+    ConfigChanged,
     EndedBatch,
     ProgressBatch,
     encode,
@@ -142,6 +145,32 @@ async def test_only_the_events_asked_for_and_once(api: httpx.AsyncClient, nats_u
         calls = [json.loads((await receiver.received.get())[1])["data"]["call_id"] for _ in "12"]
         assert sorted(calls) == ["cal_last", "cal_once"]
         assert len(await settled(api, made["id"])) == 2
+
+
+async def test_a_change_made_elsewhere_is_heard_of_at_once(
+    api: httpx.AsyncClient, nats_url: str, database: str
+) -> None:
+    async with (
+        asyncio.timeout(30),
+        receiving() as here,
+        receiving() as elsewhere,
+        publishing(nats_url) as bus,
+    ):
+        await hook(api, here.url)
+        await end(bus, 15, "cal_here")
+        await here.received.get()
+        # What another process of the API leaves: a row, and word of it.
+        connection = await asyncpg.connect(database)
+        await connection.execute(
+            "INSERT INTO config.webhook (id, url, secret) VALUES ('whk_else', $1, 'whsec_AAAA')",
+            elsewhere.url,
+        )
+        await connection.close()
+        await bus.publish_core(CONFIG_CHANGED_SUBJECT, encode(ConfigChanged(revision=1_000_000)))
+        # A message queued before the webhook was known would never reach it.
+        await end(bus, 16, "cal_elsewhere")
+        _, body = await elsewhere.received.get()
+        assert json.loads(body)["data"]["call_id"] == "cal_elsewhere"
 
 
 async def test_failure_is_tried_again_and_can_be_resent(
