@@ -85,6 +85,14 @@ VENDOR_HANGS_UP = scenario(
     expect(200, log="ended"),
 )
 CALLER_IS_HUNG_UP_ON = scenario("caller is hung up on", *ANSWERED, *HUNG_UP_ON)
+HUNG_UP_ON_VENDOR = scenario(
+    "vendor is hung up on",
+    receive("INVITE"),
+    RINGING,
+    ANSWER,
+    receive("ACK", log="acked"),
+    *HUNG_UP_ON,
+)
 
 REINVITING_CALLER = scenario(
     "caller moves its media, holds, resumes, hangs up",

@@ -138,3 +138,44 @@ def test_number_nobody_sells(stage: Stage) -> None:
     record = stage.play(ladders.refused_caller(403), {})
     assert causes(record) == ("server", "no_rate", 0, 403)
     assert record["attempts"] in (None, [])
+
+
+def test_caller_over_tcp_vendor_over_udp(stage: Stage) -> None:
+    vendor = stage.vendor(scenarios.VENDOR)
+    caller = stage.caller(scenarios.CALLER, transport="t1", hold_ms=300)
+    assert (caller.wait(), vendor.wait()) == (0, 0), caller.errors() + vendor.errors()
+    record = stage.record()
+    assert causes(record) == ("caller", "normal", 200, 200)
+    assert record["source"].endswith(";tcp")
+
+
+def test_operator_hangs_up(stage: Stage, lab: Lab) -> None:
+    vendor = stage.vendor(ladders.HUNG_UP_ON_VENDOR)
+    caller = stage.caller(ladders.CALLER_IS_HUNG_UP_ON)
+
+    def answered() -> dict[str, Any] | None:
+        calls = lab.get("/v1/calls")["data"]
+        mine = [c for c in calls if c["called"] == stage.called and c["state"] == "answered"]
+        return mine[0] if mine else None
+
+    call = eventually(answered, what="the call is listed as answered")
+    lab.http.post(f"/v1/calls/{call['call_id']}/hangup").raise_for_status()
+    assert (caller.wait(), vendor.wait()) == (0, 0), caller.errors() + vendor.errors()
+    record = stage.record()
+    assert causes(record) == ("server", "admin_disconnect", 200, 200)
+    assert record["call_id"] == call["call_id"]
+
+
+def test_more_calls_than_the_trunk_may_have(stage: Stage, lab: Lab) -> None:
+    (trunk,) = lab.get("/v1/customer_trunks", name="customer-trunk")["data"]
+    path = f"/v1/customer_trunks/{trunk['id']}"
+    lab.http.patch(path, json={"max_calls": 0}).raise_for_status()
+
+    def limited() -> bool | None:
+        caller = stage.caller(ladders.refused_caller(503))
+        assert caller.wait() == 0, caller.errors()
+        reasons = {row["end_reason"] for row in lab.cdrs(called=stage.called)}
+        return "customer_capacity" in reasons or None
+
+    eventually(limited, what="a call refused for capacity")
+    lab.http.patch(path, json={"max_calls": None}).raise_for_status()
