@@ -2,20 +2,8 @@
 
 from pathlib import Path
 
-import yaml
-
 from deploy.local.cli.client import Failed, Json
 from deploy.local.cli.output import console
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML whose instants stay the text they are: the API reads them, and wants a zone."""
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in found if not tag.endswith(":timestamp")]
-    for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
 
 
 def read(path: Path) -> Json:
@@ -24,8 +12,18 @@ def read(path: Path) -> Json:
     Raises:
         Failed: a file cannot be read, or is no YAML mapping.
     """
+    # Here: 20 ms that only this command has a use for.
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        """YAML whose instants stay the text they are: the API reads them, and wants a zone."""
+
+    Loader.yaml_implicit_resolvers = {
+        first: [(tag, pattern) for tag, pattern in found if not tag.endswith(":timestamp")]
+        for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
     try:
-        document = yaml.load(path.read_text(), _Loader)  # noqa: S506 - a safe loader
+        document = yaml.load(path.read_text(), Loader)  # noqa: S506 - a safe loader
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
         raise Failed(f"{path}: {error}") from error
     if not isinstance(document, dict):
