@@ -117,6 +117,12 @@ class ClickHouseRecords:
         return [dict(zip(names, row, strict=True)) for row in rows]
 
 
+def _begins(number: str) -> str:
+    """A call refused before routing has only its number as received, a leading + included."""
+    received = f"replaceRegexpOne({number}, '^(\\\\+|00)', '')"
+    return f"startsWith(if({number}_billed = '', {received}, {number}_billed), %({number})s)"
+
+
 def _where(chosen: CdrFilter) -> tuple[list[str], dict[str, object]]:
     conditions: list[str] = []
     params: dict[str, object] = {}
@@ -127,8 +133,8 @@ def _where(chosen: CdrFilter) -> tuple[list[str], dict[str, object]]:
          "(customer_account_id = %(account)s OR vendor_account_id = %(account)s)"),
         ("customer_trunk", chosen.customer_trunk_id, "customer_trunk_id = %(customer_trunk)s"),
         ("vendor_trunk", chosen.vendor_trunk_id, "vendor_trunk_id = %(vendor_trunk)s"),
-        ("caller", chosen.caller_prefix, "startsWith(caller_billed, %(caller)s)"),
-        ("called", chosen.called_prefix, "startsWith(called_billed, %(called)s)"),
+        ("caller", chosen.caller_prefix, _begins("caller")),
+        ("called", chosen.called_prefix, _begins("called")),
         ("end_reason", chosen.end_reason, "end_reason = %(end_reason)s"),
     )  # fmt: skip
     for name, value, condition in tests:
