@@ -100,7 +100,7 @@ class JsonFormatter(logging.Formatter):
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         # A fact never replaces what every line has.
-        return json.dumps({**_facts(record), **line}, default=str, skipkeys=True)
+        return json.dumps({**line, **_facts(record), **line}, default=str, skipkeys=True)
 
 
 class TextFormatter(logging.Formatter):
