@@ -5,6 +5,10 @@ PYTHON ?= $(shell /usr/bin/python3 -c 'import sys; assert sys.version_info >= (3
 VENV := .venv
 BIN := $(VENV)/bin
 UV := build/uv/bin/uv
+# Where the system has certificates, trust those: a company's own registry is signed by its own.
+ifneq ($(wildcard /etc/ssl/certs/ca-certificates.crt),)
+export UV_SYSTEM_CERTS := 1
+endif
 
 .PHONY: setup demo up check test bench proto lock clean
 
