@@ -18,6 +18,7 @@ $(UV):
 	@python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --target build/uv uv==0.13.9
 
 $(VENV)/.installed: pyproject.toml requirements.lock | $(UV)
+	@echo "setting up .venv (once, and after changes of the lock file)"
 	@test -x $(BIN)/python || $(UV) venv --quiet --python $(PYTHON) $(VENV)
 	@VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet --compile-bytecode -r pyproject.toml --group dev --group embedded -c requirements.lock --require-hashes
 	@$(BIN)/python -m compileall -q services proto deploy  # a service started from source costs twice the CPU
@@ -44,6 +45,7 @@ test: setup  ## all tests, with real servers and SIPp
 	@$(BIN)/pytest
 
 bench: setup  ## speed and memory, beside public peers; writes build/bench.json
+	@VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet -r pyproject.toml --group bench -c requirements.lock --require-hashes || echo "without the Sippy B2BUA: it could not be built"
 	@$(BIN)/python -m tests.bench
 
 proto: setup  ## regenerate the code beside the contracts
