@@ -33,6 +33,8 @@ class Heard:
 class Outcome:
     """One finished call."""
 
+    sip_call_id: str
+    """As the caller knows the call, and so the record."""
     by_caller: Heard
     by_vendor: Heard
     refused_attempts: int
@@ -93,6 +95,7 @@ async def place(ends: Ends, seconds: float) -> Outcome:
         await vendor.ended.wait()
     expected = int(seconds * 50)
     return Outcome(
+        sip_call_id=caller.call_id,
         by_caller=_heard(caller.audio.received, caller.audio.packets, expected, VENDOR_HZ),
         by_vendor=_heard(leg.audio.received, leg.audio.packets, expected, CALLER_HZ),
         refused_attempts=ends.cheap.calls,

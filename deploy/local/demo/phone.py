@@ -177,7 +177,8 @@ class Caller(Phone):
         self.ringing = False
         self._switch = switch
         self._responses: asyncio.Queue[Message] = asyncio.Queue()
-        self._call_id = f"{secrets.token_hex(8)}@{host}"
+        self.call_id = f"{secrets.token_hex(8)}@{host}"
+        """Of the next call, or the present one."""
         self._tag = secrets.token_hex(4)
         self._answer: Message | None = None
 
@@ -197,7 +198,7 @@ class Caller(Phone):
                 ("Max-Forwards", "70"),
                 ("From", f"<sip:{caller}@{self.host}>;tag={self._tag}"),
                 ("To", to),
-                ("Call-ID", self._call_id),
+                ("Call-ID", self.call_id),
                 ("CSeq", f"{sequence} {method}"),
                 ("Contact", f"<sip:{caller}@{self.host}:{self.port}>"),
             ],
@@ -220,7 +221,7 @@ class Caller(Phone):
                         await self._responses.get()
                         break
         self.log.clear()
-        self._call_id = f"{secrets.token_hex(8)}@{self.host}"
+        self.call_id = f"{secrets.token_hex(8)}@{self.host}"
 
     async def call(self, caller: str, called: str, *, timeout_s: float = 20.0) -> None:
         """Dial and wait for the answer.

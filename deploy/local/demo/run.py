@@ -102,7 +102,7 @@ def _balances(client: Client) -> dict[str, Decimal]:
 
 def _examine(client: Client, outcome: Outcome, before: dict[str, Decimal]) -> Report:
     """Read everything back through the API, show it, and check it."""
-    record = _eventually(partial(_record, client))
+    record = _eventually(partial(_record, client, outcome.sip_call_id))
     after = _eventually(partial(_settled, client, before, record))
     ladder = client.get(f"/v1/calls/{record['call_id']}/ladder")["steps"]
     console.print("\n[bold]SIP ladder[/]")
@@ -119,11 +119,11 @@ def _examine(client: Client, outcome: Outcome, before: dict[str, Decimal]) -> Re
     return report
 
 
-def _record(client: Client) -> Json | None:
-    rows = client.get("/v1/cdrs", limit=1, called=CALLED_NUMBER)["data"]
-    if not rows or Decimal(rows[0]["talk_ms"]) == 0:
-        return None
-    return client.get(f"/v1/cdrs/{rows[0]['call_id']}")
+def _record(client: Client, sip_call_id: str) -> Json | None:
+    for row in client.get("/v1/cdrs", limit=10, called=CALLED_NUMBER)["data"]:
+        if row["sip_call_id"] == sip_call_id:
+            return client.get(f"/v1/cdrs/{row['call_id']}")
+    return None
 
 
 def _settled(
