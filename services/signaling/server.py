@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import socket
 from functools import partial
@@ -108,9 +107,6 @@ class SignalingService:
 
     async def start(self, tasks: asyncio.TaskGroup) -> None:
         """See :meth:`services.common.run.Service.start`: sockets open last."""
-        # Calls are made of hundreds of short-lived objects: at the default threshold the
-        # collector would look at the young ones several times per call, and find nothing.
-        gc.set_threshold(20_000, 20, 50)
         await self._spool.open()
         for work in (self._bus, self._spool, self._routing, self._rating, self._media, self._tcp):
             tasks.create_task(work.run())
