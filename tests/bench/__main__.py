@@ -5,6 +5,7 @@ import json
 import platform
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -21,25 +22,37 @@ SECTIONS: dict[str, Callable[[], dict[str, float]]] = {
 }
 OUTPUT = Path("build/bench.json")
 
+Document = dict[str, Any]
+
+
+def merge(document: Document, figures: dict[str, float]) -> None:
+    """Put figures into a document, ``us_per_call.total`` under ``us_per_call``, ``total``."""
+    for name, value in figures.items():
+        *path, last = name.split(".")
+        inner = document
+        for step in path:
+            inner = inner.setdefault(step, {})
+        inner[last] = round(value, 3)
+
 
 def main() -> None:
     """Run the sections asked for; figures of earlier runs of the other sections are kept."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("sections", nargs="*", help=f"of {', '.join(SECTIONS)}; default: all")
     chosen = parser.parse_args().sections or list(SECTIONS)
-    results = json.loads(OUTPUT.read_text()) if OUTPUT.exists() else {}
+    document: Document = json.loads(OUTPUT.read_text()) if OUTPUT.exists() else {}
+    document["machine"] = f"{platform.machine()}, Python {platform.python_version()}"
     console = Console()
-    for name in chosen:
-        console.print(f"[bold]{name}[/] ...")
-        results[name] = SECTIONS[name]()
-        results["machine"] = f"{platform.machine()}, Python {platform.python_version()}"
-        OUTPUT.parent.mkdir(exist_ok=True)
-        OUTPUT.write_text(json.dumps(results, indent=2) + "\n")
     table = Table("section", "figure", "value", box=None)
     table.columns[2].justify = "right"
-    for name in chosen:
-        for figure, value in results[name].items():
-            table.add_row(name, figure, f"{value:,.2f}".rstrip("0").rstrip("."))
+    for section in chosen:
+        console.print(f"[bold]{section}[/] ...")
+        figures = SECTIONS[section]()
+        merge(document, figures)
+        OUTPUT.parent.mkdir(exist_ok=True)
+        OUTPUT.write_text(json.dumps(document, indent=2) + "\n")
+        for name, value in figures.items():
+            table.add_row(section, name, f"{value:,.2f}".rstrip("0").rstrip("."))
     console.print(table)
 
 

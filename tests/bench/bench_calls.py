@@ -60,7 +60,10 @@ def _load(lab: Lab, name: str, *, rate: int, seconds: int, hold_ms: int = 0) -> 
 
 
 def run(plan: Plan = Plan()) -> dict[str, float]:
-    """All figures; CPU is user and system time of the named processes, per complete call."""
+    """All figures by dotted name; ``us_per_call`` at the full rate is user and system time.
+
+    ``total`` is that of the five services, without the servers beside them.
+    """
     figures: dict[str, float] = {}
     with _lab() as lab:
         pids = {name: lab.switch.pid(name) or 0 for name in (*SERVICES, *SERVERS)}
@@ -68,7 +71,8 @@ def run(plan: Plan = Plan()) -> dict[str, float]:
         _settled(lab, 200)
         # First, while what earlier load left behind cannot be used again.
         figures |= _memory(lab, pids, plan)
-        figures |= _cpu(lab, pids, plan.cpu_rate, plan.cpu_s)
+        low = _cpu(lab, pids, plan.cpu_rate, plan.cpu_s)
+        figures |= {f"at_{plan.cpu_rate}_calls_per_s.{name}": value for name, value in low.items()}
         figures |= _cpu(lab, pids, plan.full_rate, plan.full_s)
         figures |= _dial(lab, plan)
     return figures
@@ -80,12 +84,12 @@ def _cpu(lab: Lab, pids: dict[str, int], rate: int, seconds: int) -> dict[str, f
     outcome = _load(lab, f"cpu{rate}", rate=rate, seconds=seconds, hold_ms=1000)
     _settled(lab, before + rate * seconds)
     spent = {name: us / (rate * seconds) for name, us in usage.spent_us().items()}
-    tag = f"@{rate}/s"
-    figures = {f"us_per_call.{name}{tag}": us for name, us in spent.items()}
-    figures[f"us_per_call.total{tag}"] = sum(spent[name] for name in SERVICES)
-    figures[f"failed_calls{tag}"] = outcome.failed
-    figures[f"retransmissions{tag}"] = outcome.retransmissions
-    figures[f"ring_ms_p95{tag}"] = outcome.ring_ms_p95
+    figures = {f"us_per_call.{name}": us for name, us in spent.items()}
+    figures["us_per_call.total"] = sum(spent[name] for name in SERVICES)
+    figures["calls_per_s"] = rate
+    figures["failed_calls"] = outcome.failed
+    figures["retransmissions"] = outcome.retransmissions
+    figures["ring_ms_p95"] = outcome.ring_ms_p95
     return figures
 
 
@@ -145,6 +149,7 @@ def run_peers(rate: int = 100, seconds: int = 10) -> dict[str, float]:
                     rate=peer_rate, seconds=seconds, hold_ms=1000,
                 )  # fmt: skip
             spent = sum(usage.spent_us().values())
-        figures[f"us_per_call.{name}@{peer_rate}/s"] = spent / max(1, outcome.calls)
-        figures[f"failed_calls.{name}@{peer_rate}/s"] = outcome.failed
+        figures[f"us_per_call.{name}"] = spent / max(1, outcome.calls)
+        figures[f"peers.{name}.calls_per_s"] = peer_rate
+        figures[f"peers.{name}.failed_calls"] = outcome.failed
     return figures

@@ -66,9 +66,9 @@ def run() -> dict[str, float]:
             for name, figure in _rtpengine().items():
                 figures.setdefault(name, []).append(figure)
     means = {name: sum(values) / len(values) for name, values in figures.items()}
-    if "us_per_packet_rtpengine" in means:
-        means["ratio_to_rtpengine"] = (
-            means["us_per_packet_tandem"] / means["us_per_packet_rtpengine"]
+    if "us_per_packet.rtpengine" in means:
+        means["us_per_packet.ratio"] = (
+            means["us_per_packet.tandem"] / means["us_per_packet.rtpengine"]
         )
     return {name: round(value, 2) for name, value in means.items()}
 
@@ -94,7 +94,7 @@ async def _tandem() -> dict[str, float]:
     finally:
         relay.stop()
     return {
-        "us_per_packet_tandem": us_per_packet,
+        "us_per_packet.tandem": us_per_packet,
         "control_us_per_call": control_us,
         "worker_bytes_per_call": memory,
     }
@@ -191,7 +191,7 @@ def _rtpengine() -> dict[str, float]:
                 caller.relay = _audio_of(_ask(ng, call))
             us_per_packet = _load(parties, [pid])
             memory = (rss_bytes(pid) - empty_bytes) / CALLS
-    return {"us_per_packet_rtpengine": us_per_packet, "rtpengine_bytes_per_call": memory}
+    return {"us_per_packet.rtpengine": us_per_packet, "rtpengine_bytes_per_call": memory}
 
 
 @contextmanager
