@@ -97,6 +97,11 @@ class LocalSwitch:
             raise StartFailed("switch", "it was not started")
         return self._addresses
 
+    @property
+    def is_started(self) -> bool:
+        """Whether everything has come up."""
+        return self._started.done()
+
     def start(self) -> None:
         """Start everything; returns when all of it is ready.
 

@@ -1,7 +1,6 @@
 """``tandem up``: the whole switch on this machine, until Ctrl-C."""
 
 import signal
-import sys
 import threading
 from types import FrameType
 
@@ -23,39 +22,41 @@ def show(progress: Progress) -> None:
 def run(options: Options, drain_s: float) -> int:
     """Start, wait for a signal, drain. The exit status."""
     switch = LocalSwitch(options, show)
+    stop = _on_signals(switch)
     try:
         switch.start()
     except (AlreadyRunning, StartFailed) as error:
-        console.print(f"[red]not started:[/] {error}")
+        switch.wait()
+        console.print("[yellow]stopped[/]" if stop.is_set() else f"[red]not started:[/] {error}")
         return 1
-    addresses = switch.addresses
+    addresses, folder = switch.addresses, options.data.resolve()
     console.print(f"\nSIP   {', '.join(addresses.sip)} (udp, tcp)\nRTP   {addresses.rtp}")
-    console.print(f"API   http://{addresses.http}/docs")
-    console.print(f"Key   admin_key in {options.data.resolve()}/secrets.json")
-    console.print(
-        f"Logs  {options.data.resolve()}/logs\n\nCtrl-C drains; a second one ends at once."
-    )
-    _wait_for_signal(switch, drain_s)
-    return 0
-
-
-def _wait_for_signal(switch: LocalSwitch, drain_s: float) -> None:
-    asked = threading.Event()
-
-    def on_signal(_number: int, _frame: FrameType | None) -> None:
-        if asked.is_set():
-            switch.hurry()
-        asked.set()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, on_signal)
-    while not asked.wait(0.5):
+    console.print(f"API   http://{addresses.http}/docs\nKey   admin_key in {folder}/secrets.json")
+    console.print(f"Logs  {folder}/logs\n\nCtrl-C drains; a second one ends at once.")
+    while not stop.wait(0.5):
         if switch.wait(0):
-            switch.stop()
-            sys.exit(1)
+            break
     console.print("\ndraining: no new calls, answered ones may finish")
     stopper = threading.Thread(target=switch.stop, kwargs={"drain_s": drain_s})
     stopper.start()
     while stopper.is_alive():
         stopper.join(0.5)
     console.print("stopped")
+    return 0 if stop.is_set() else 1
+
+
+def _on_signals(switch: LocalSwitch) -> threading.Event:
+    """Set by the first Ctrl-C; the second ends the drain, or the start, at once."""
+    stop = threading.Event()
+
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
+        if stop.is_set():
+            switch.hurry()
+        elif not switch.is_started:
+            # From a thread of its own: the main one is in start(), which this makes return.
+            threading.Thread(target=switch.stop, daemon=True).start()
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, on_signal)
+    return stop
