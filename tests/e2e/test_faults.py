@@ -25,7 +25,7 @@ def test_server_dies_under_load(lab: Lab, tmp_path: Path, server: str) -> None:
     caller = Sipp(
         tmp_path,
         "caller",
-        scenarios.CALLER,
+        scenarios.answered_or_refused(503),
         (CALLER_HOST, free_port(CALLER_HOST)),
         lab.sip,
         calls=calls,
@@ -46,15 +46,18 @@ def test_server_dies_under_load(lab: Lab, tmp_path: Path, server: str) -> None:
         lab.switch.release(server)
         lab.switch.wait_ready(server)
         assert caller.wait() == 0, caller.errors()
-        assert vendor.wait() == 0, vendor.errors()
     finally:
         caller.stop()
         vendor.stop()
     records = lab.wait_cdrs(calls, called=called, within_s=90)
     assert len({record["call_id"] for record in records}) == calls
-    assert {record["end_reason"] for record in records} == {"normal"}
     said = caller.marks()
-    for record in records:
+    answered = [record for record in records if record["end_reason"] == "normal"]
+    assert {record["sip_call_id"] for record in answered} == said.keys()
+    # Credit that is not leased cannot be reserved while Postgres is away: such calls are refused.
+    allowed = {"normal", "rating_unavailable"} if server == "postgres" else {"normal"}
+    assert {record["end_reason"] for record in records} <= allowed
+    for record in answered:
         marks = said[record["sip_call_id"]]
         assert abs(record["talk_ms"] - (marks["ended"] - marks["answered"])) < 1000
     assert_exact(lab, records, before)

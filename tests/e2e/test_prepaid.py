@@ -12,24 +12,6 @@ from tests.support.sipp import Sipp
 PREPAID_HOST = "127.0.0.4"
 OFFERED, PAYABLE = 50, 10
 
-CALLER = scenarios.scenario(
-    "answered or refused for want of money",
-    scenarios.invite(),
-    scenarios.PROVISIONAL,
-    '<recv response="403" optional="true" next="refused"/>',
-    scenarios.expect(200, log="answered"),
-    scenarios.ack(),
-    scenarios.pause(),
-    scenarios.in_dialog("BYE", 2),
-    scenarios.expect(200, log="ended"),
-    '<label id="done"/>',
-    '<nop next="end"/>',
-    '<label id="refused"/>',
-    scenarios.ack_failure(),
-    '<label id="end"/>',
-    "<nop/>",
-)
-
 
 def test_fifty_calls_on_money_for_ten(lab: Lab, tmp_path: Path) -> None:
     # A call of up to a minute reserves 0.001 + 0.06; ten of them are 0.61.
@@ -62,7 +44,7 @@ def test_fifty_calls_on_money_for_ten(lab: Lab, tmp_path: Path) -> None:
     caller = Sipp(
         tmp_path,
         "caller",
-        CALLER,
+        scenarios.answered_or_refused(403),
         (PREPAID_HOST, free_port(PREPAID_HOST)),
         lab.sip,
         calls=OFFERED,

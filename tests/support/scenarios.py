@@ -228,3 +228,23 @@ VENDOR = scenario(
     receive("BYE"),
     reply_in_dialog("200 OK", log="ended"),
 )
+
+
+def answered_or_refused(status: int) -> str:
+    """The call goes through, or is refused with ``status``: both are a success."""
+    return scenario(
+        f"answered, or refused with {status}",
+        invite(),
+        PROVISIONAL,
+        f'<recv response="{status}" optional="true" next="refused"/>',
+        expect(200, log="answered"),
+        ack(),
+        pause(),
+        in_dialog("BYE", 2),
+        expect(200, log="ended"),
+        '<nop next="end"/>',
+        '<label id="refused"/>',
+        ack_failure(),
+        '<label id="end"/>',
+        "<nop/>",
+    )
