@@ -28,10 +28,13 @@ from services.rating.core.credit import (
     next_ask,
 )
 from services.rating.core.lease import AccountLease
-from services.rating.ports import Crier, Leases, Policy, Refill
+from services.rating.ports import Crier, Leases, Policy, Refill, Refilled
 
 BREAK_S = 0.5
 """After a failure of the database nobody waits for it for this long: refused at once."""
+
+AHEAD_AGAIN_S = 1.0
+"""An account that could not give all that was asked for ahead of need is left alone this long."""
 
 RECALL_S = 0.05
 """How long others are given to return free money before a call is refused for want of it."""
@@ -82,11 +85,15 @@ class _Waiter:
 class _Account:
     """One account as this process knows it."""
 
-    __slots__ = ("adopting", "is_refilling", "lease", "waiting")
+    __slots__ = ("adopting", "ahead_at", "in_hand", "is_refilling", "lease", "waiting")
 
     def __init__(self, account_id: str) -> None:
         self.lease = AccountLease(account_id, lambda: new_id(LEASE))
         self.waiting: list[_Waiter] = []
+        self.in_hand: list[_Waiter] = []
+        """Those a refill is being asked for."""
+        self.ahead_at = float("-inf")
+        """When money ahead of need may be asked for again."""
         self.is_refilling = False
         self.adopting = 0
 
@@ -137,6 +144,7 @@ class CreditDesk:
         self.valid_s = valid_s
         self._accounts: dict[str, _Account] = {}
         self._policies: dict[str, Policy] = {}
+        self._refills: set[asyncio.Task[None]] = set()
         self._broken_until = float("-inf")
         self.counters = Counters()
 
@@ -243,6 +251,11 @@ class CreditDesk:
     def quiet(self) -> list[AccountLease]:
         """The leases whose rows nothing is changing just now."""
         return [account.lease for account in self._accounts.values() if account.is_quiet]
+
+    async def rest(self) -> None:
+        """Wait for the refills under way."""
+        if self._refills:
+            await asyncio.wait(self._refills)
 
     def yield_to_others(self, account_id: str) -> None:
         """Another process is short of this account's money: keep no more than is reserved."""
@@ -398,10 +411,11 @@ class CreditDesk:
         refuse: Callable[[Authorized], None],
     ) -> None:
         now = clock.monotonic()
-        if not account.is_refilling:  # nobody overtakes those who wait
+        if not (account.waiting or account.in_hand):  # nobody overtakes those who wait
             room = account.lease.room(now)
             if room >= ask.wanted:
                 serve(ask.wanted)
+                self._look_ahead(account, now)
                 return
             if now < self._broken_until:
                 if room >= max(1, ask.least):
@@ -411,24 +425,57 @@ class CreditDesk:
                 return
         account.waiting.append(_Waiter(ask, serve, refuse))
         if not account.is_refilling:
-            account.is_refilling = True
-            self._tasks.create_task(self._refill(account))
+            self._start_refill(account)
 
-    async def _refill(self, account: _Account) -> None:
+    def _look_ahead(self, account: _Account, now: float) -> None:
+        """Have a lease filled up in the background before calls have to wait for it."""
+        if account.is_refilling or now < max(account.ahead_at, self._broken_until):
+            return
+        ahead = account.lease.ahead(now)
+        if ahead > 0:
+            self._start_refill(account, ahead)
+
+    def _start_refill(self, account: _Account, ahead: int = 0) -> None:
+        account.is_refilling = True
+        refill = self._tasks.create_task(self._refill(account, ahead))
+        self._refills.add(refill)
+        refill.add_done_callback(self._refills.discard)
+
+    async def _refill(self, account: _Account, ahead: int) -> None:
         try:
+            if ahead:
+                await self._fill_up(account, ahead)
             while account.waiting:
-                waiters, account.waiting = account.waiting, []
-                try:
-                    refusal = await self._ask_until_certain(account.lease, waiters)
-                except Unavailable:
-                    now = clock.monotonic()
-                    account.lease.outcome_unknown(now, self._leases.unknown_s)
-                    self._broken_until = now + BREAK_S
-                    _serve(account.lease, waiters, _UNAVAILABLE)
-                else:
-                    _serve(account.lease, waiters, refusal)
+                account.in_hand, account.waiting = account.waiting, []
+                _serve(account.lease, account.in_hand, await self._refill_for(account))
+                account.in_hand = []
         finally:
+            account.in_hand = []
             account.is_refilling = False
+
+    async def _fill_up(self, account: _Account, ahead: int) -> None:
+        lease = account.lease
+        wish = Refill(lease.account_id, lease.lease_id, least=1, wanted=0, extra=ahead)
+        try:
+            answer = await self._grant(lease, wish)
+        except Unavailable:
+            self._note_failure(lease)
+            return
+        if answer is None or answer.granted < ahead:
+            account.ahead_at = clock.monotonic() + AHEAD_AGAIN_S
+
+    async def _refill_for(self, account: _Account) -> Authorized:
+        """Refill for those in hand; how those are to be refused that get nothing."""
+        try:
+            return await self._ask_until_certain(account.lease, account.in_hand)
+        except Unavailable:
+            self._note_failure(account.lease)
+            return _UNAVAILABLE
+
+    def _note_failure(self, lease: AccountLease) -> None:
+        now = clock.monotonic()
+        lease.outcome_unknown(now, self._leases.unknown_s)
+        self._broken_until = now + BREAK_S
 
     async def _ask_until_certain(self, lease: AccountLease, waiters: list[_Waiter]) -> Authorized:
         refusal = await self._ask_for(lease, waiters)
@@ -446,19 +493,25 @@ class CreditDesk:
         if wanted <= 0:
             return _INSUFFICIENT  # a release made room meanwhile: nobody is refused
         least = max(1, min(waiter.ask.least for waiter in waiters) - room)
-        wish = Refill(lease.account_id, lease.lease_id, least, max(wanted, least), lease.chunk())
-        self.counters.refills += 1
-        answer = await self._leases.refill(wish)
-        if answer is None:
-            return _DISABLED
-        self._policies[lease.account_id] = answer.policy
-        self._note_new_row(lease, is_new=answer.is_new)
-        valid_until = asked_at + self.valid_s
-        lease.refilled(answer.granted, valid_until=valid_until, headroom=answer.headroom)
-        if not answer.policy.enabled:
+        extra = lease.demand(asked_at)
+        wish = Refill(lease.account_id, lease.lease_id, least, max(wanted, least), extra)
+        answer = await self._grant(lease, wish)
+        if answer is None or not answer.policy.enabled:
             return _DISABLED
         is_short = answer.granted < wish.wanted
         return _HELD_BY_OTHERS if is_short and answer.is_shared else _INSUFFICIENT
+
+    async def _grant(self, lease: AccountLease, wish: Refill) -> Refilled | None:
+        """Ask Postgres, and take into the lease what it gives; ``None``: no such account."""
+        asked_at = clock.monotonic()
+        self.counters.refills += 1
+        answer = await self._leases.refill(wish)
+        if answer is not None:
+            self._policies[lease.account_id] = answer.policy
+            self._note_new_row(lease, is_new=answer.is_new)
+            valid_until = asked_at + self.valid_s
+            lease.refilled(answer.granted, valid_until=valid_until, headroom=answer.headroom)
+        return answer
 
     def _note_new_row(self, lease: AccountLease, *, is_new: bool) -> None:
         if is_new and lease.is_held:

@@ -117,6 +117,7 @@ class Upkeep:
 
     async def close(self) -> None:
         """Return all free money: this process reserves no more."""
+        await self._desk.rest()
         async with self._turn:
             returns = [
                 back for lease in self._desk.quiet() if (back := lease.give_back_all()) is not None

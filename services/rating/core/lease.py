@@ -17,7 +17,12 @@ import msgspec
 from services.rating.core.credit import Backing
 
 WINDOW_S: Final = 10.0
-"""A refill is sized to last about this long at the present rate of calls."""
+"""Demand is counted in windows of this length."""
+
+LEAST_WINDOWS, MOST_WINDOWS = 2, 3
+"""A busy lease holds free money for so many windows of demand: less is filled up ahead of need,
+so that no call waits for Postgres and an outage of twenty seconds refuses none, and what is more
+than a window beyond goes back."""
 
 FORGET_AFTER_S: Final = 3600.0
 """A reservation is forgotten this long after its talk time ran out without a word: the event
@@ -163,9 +168,16 @@ class AccountLease:
         if call_id not in self._reservations:
             self.reserve(call_id, units, paid_ms=0, now=now, turn=turn)
 
-    def chunk(self) -> int:
-        """What to ask for beyond the need, so that a busy account refills every few seconds."""
-        return max(self._demand, self._demand_before)
+    def demand(self, now: float) -> int:
+        """What a window takes at the present rate of calls."""
+        self._roll_window(now)
+        elapsed_s = max(1.0, now - (self._window_ends_at - WINDOW_S))
+        return max(int(self._demand * WINDOW_S / elapsed_s), self._demand_before)
+
+    def ahead(self, now: float) -> int:
+        """What to ask for beyond the need; 0 while there is enough for some time."""
+        demand, free = self.demand(now), self.room(now)
+        return MOST_WINDOWS * demand - free if free < LEAST_WINDOWS * demand else 0
 
     def refilled(self, granted: int, *, valid_until: float, headroom: int) -> None:
         """The row holds ``granted`` more, for us."""
@@ -224,16 +236,16 @@ class AccountLease:
 
         An account with less left outside than we keep gets everything: others wait for it.
         """
-        self._roll_window(now)
+        keep = self.demand(now)
         if not self.is_held:
             return None
-        keep = self.chunk()
         if not self._reservations and (keep == 0 or self.headroom < keep):
             closing = GiveBack(self.account_id, self.lease_id, None)
             self._start_anew()
             return closing
         free = self.amount - self._reserved
-        return self._take_out(free if self.headroom < keep else free - 2 * keep)
+        most = (MOST_WINDOWS + 1) * keep
+        return self._take_out(free if self.headroom < keep else free - most)
 
     def give_back_all(self) -> GiveBack | None:
         """Take out everything that is not reserved: there will be no more calls."""

@@ -95,6 +95,20 @@ async def test_a_busy_account_refills_rarely_and_gets_idle_money_back(database: 
         await bank.check()
 
 
+async def test_a_busy_account_goes_on_calling_while_the_database_is_away(database: str) -> None:
+    async with opened(database) as bank, asyncio.TaskGroup() as tasks:
+        await bank.open_account("acc_ahead", "100000")
+        process = bank.process(tasks)
+        terms = sell_terms("acc_ahead")
+        for n in range(50):
+            assert not (await process.authorize(f"cal_a{n}", terms)).refused
+            if n >= 48:
+                await process.desk.rest()
+        bank.pool.terminate()
+        for n in range(50, 150):
+            assert not (await process.authorize(f"cal_a{n}", terms)).refused
+
+
 async def test_extension_until_the_money_is_gone_then_a_payment_goes_on(database: str) -> None:
     async with opened(database) as bank, asyncio.TaskGroup() as tasks:
         await bank.open_account("acc_ext", "1.5")

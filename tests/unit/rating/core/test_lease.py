@@ -163,11 +163,11 @@ def test_an_idle_lease_is_closed_whole_and_gets_a_new_name() -> None:
     assert lease.give_back(0.0) is None
 
 
-def test_a_busy_lease_keeps_what_it_needs_for_two_windows() -> None:
+def test_a_busy_lease_keeps_what_it_needs_for_some_windows() -> None:
     lease = filled(10_000, headroom=100_000)
     lease.reserve("cal_1", 600, paid_ms=60_000, now=0.0)
-    assert lease.give_back(1.0) == GiveBack("acc_1", "lea_1", 10_000 - 600 - 2 * 600)
-    assert lease.give_back(2.0) is None
+    assert lease.give_back(10.0 - 0.001) == GiveBack("acc_1", "lea_1", 10_000 - 600 - 4 * 600)
+    assert lease.give_back(WINDOW_S) is None
     lease.release("cal_1")
     assert lease.give_back(WINDOW_S + 1) == GiveBack("acc_1", "lea_1", 600)
     # Two windows without a call: nothing is kept.
@@ -191,14 +191,34 @@ def test_closing_down_returns_all_that_is_not_reserved() -> None:
     assert fresh().give_back_all() is None
 
 
-def test_the_chunk_follows_the_rate_of_calls() -> None:
+def test_demand_follows_the_rate_of_calls() -> None:
     lease = filled(100_000)
-    assert lease.chunk() == 0
+    assert lease.demand(0.0) == 0
     for n in range(5):
         lease.reserve(f"cal_{n}", 100, paid_ms=1, now=float(n))
-    assert lease.chunk() == 500
-    lease.reserve("cal_x", 100, paid_ms=1, now=WINDOW_S + 1)
-    assert lease.chunk() == 500
+    assert lease.demand(4.0) == 1250, "500 in four seconds"
+    assert lease.demand(9.0) == 555
+    assert lease.demand(WINDOW_S) == 500
+    lease.reserve("cal_x", 100, paid_ms=1, now=WINDOW_S + 5)
+    assert lease.demand(WINDOW_S + 5) == 500, "the window before was busier"
+    assert lease.demand(4 * WINDOW_S) == 0
+
+
+def test_a_first_call_counts_as_one_a_second_and_no_more() -> None:
+    lease = filled(100_000)
+    lease.reserve("cal_1", 100, paid_ms=1, now=0.0)
+    assert lease.demand(0.0) == 1000
+
+
+def test_a_lease_that_runs_low_is_filled_up_before_it_is_empty() -> None:
+    lease = filled(2_600)
+    lease.reserve("cal_1", 500, paid_ms=1, now=0.0)
+    assert lease.demand(5.0) == 1000
+    assert lease.ahead(5.0) == 0, "2,100 is enough for two windows"
+    lease.reserve("cal_2", 250, paid_ms=1, now=10.0 - 0.001)
+    assert lease.ahead(WINDOW_S) == 0
+    lease.reserve("cal_3", 400, paid_ms=1, now=WINDOW_S)
+    assert lease.ahead(WINDOW_S + 8) == 3 * 750 - 1450
 
 
 @pytest.mark.parametrize("units", [0, 1, 999, 1000])
