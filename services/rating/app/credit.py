@@ -6,7 +6,6 @@ Postgres, and all calls of one account that arrive meanwhile share it.
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TypeAlias
 
 import msgspec
@@ -14,12 +13,12 @@ import msgspec
 from services.common import clock
 from services.common.causes import EndReason
 from services.common.errors import Invalid, Unavailable
-from services.common.ids import LEASE, new_id
 from services.common.pricing.charge import Tariff, tariff_of
+from services.rating.app.counters import Counters
+from services.rating.app.refills import Purse, Refills
 from services.rating.core.credit import (
     FREE,
     LONGEST_MS,
-    Ask,
     Backing,
     Cover,
     cover,
@@ -28,16 +27,7 @@ from services.rating.core.credit import (
     next_ask,
 )
 from services.rating.core.lease import AccountLease
-from services.rating.ports import Crier, Leases, Policy, Refill, Refilled
-
-BREAK_S = 0.5
-"""After a failure of the database nobody waits for it for this long: refused at once."""
-
-AHEAD_AGAIN_S = 1.0
-"""An account that could not give all that was asked for ahead of need is left alone this long."""
-
-RECALL_S = 0.05
-"""How long others are given to return free money before a call is refused for want of it."""
+from services.rating.ports import Crier, Leases, Policy
 
 _DEFAULT_RESERVE_S = 60
 
@@ -63,69 +53,7 @@ class Extended(msgspec.Struct, frozen=True):
 OnAuthorized: TypeAlias = Callable[[Authorized], None]
 OnExtended: TypeAlias = Callable[[Extended], None]
 
-_UNAVAILABLE = Authorized(EndReason.RATING_UNAVAILABLE)
-_INSUFFICIENT = Authorized(EndReason.INSUFFICIENT_BALANCE)
-_HELD_BY_OTHERS = Authorized(EndReason.INSUFFICIENT_BALANCE, paid_ms=0)
-_DISABLED = Authorized(EndReason.CUSTOMER_DISABLED)
-_WRONG_CURRENCY = Authorized(EndReason.NO_RATE)
-_MALFORMED = Authorized(EndReason.INTERNAL_ERROR)
 _FREE = Authorized(paid_ms=FREE.paid_ms)
-
-
-@dataclass(frozen=True, slots=True)
-class _Waiter:
-    """A call that needs more than its account's lease had room for."""
-
-    ask: Ask
-    serve: Callable[[int], None]
-    """Called with the units it may take, at least ``ask.least``."""
-    refuse: Callable[[Authorized], None]
-
-
-class _Account:
-    """One account as this process knows it."""
-
-    __slots__ = ("adopting", "ahead_at", "in_hand", "is_refilling", "lease", "waiting")
-
-    def __init__(self, account_id: str) -> None:
-        self.lease = AccountLease(account_id, lambda: new_id(LEASE))
-        self.waiting: list[_Waiter] = []
-        self.in_hand: list[_Waiter] = []
-        """Those a refill is being asked for."""
-        self.ahead_at = float("-inf")
-        """When money ahead of need may be asked for again."""
-        self.is_refilling = False
-        self.adopting = 0
-
-    @property
-    def is_quiet(self) -> bool:
-        """Whether nothing that changes the lease row is under way."""
-        return not self.is_refilling and not self.adopting
-
-
-class Counters:
-    """Plain integers, read by telemetry."""
-
-    __slots__ = (
-        "adopted",
-        "authorized",
-        "extended",
-        "forgotten",
-        "lost_leases",
-        "refills",
-        "refused",
-        "released",
-    )
-
-    def __init__(self) -> None:
-        self.authorized = 0
-        self.extended = 0
-        self.released = 0
-        self.refills = 0
-        self.adopted = 0
-        self.forgotten = 0
-        self.lost_leases = 0
-        self.refused: dict[str, int] = {}
 
 
 class CreditDesk:
@@ -139,14 +67,12 @@ class CreditDesk:
         self, leases: Leases, crier: Crier, tasks: asyncio.TaskGroup, *, valid_s: float
     ) -> None:
         self._leases = leases
-        self._crier = crier
         self._tasks = tasks
         self.valid_s = valid_s
-        self._accounts: dict[str, _Account] = {}
+        self._accounts: dict[str, Purse] = {}
         self._policies: dict[str, Policy] = {}
-        self._refills: set[asyncio.Task[None]] = set()
-        self._broken_until = float("-inf")
         self.counters = Counters()
+        self._refills = Refills(leases, crier, tasks, self.counters, self._learn, valid_s=valid_s)
 
     @property
     def leases(self) -> list[AccountLease]:
@@ -165,12 +91,15 @@ class CreditDesk:
         """Take over what the configuration says about all accounts."""
         self._policies = dict(policies)
 
+    def _learn(self, account_id: str, policy: Policy) -> None:
+        self._policies[account_id] = policy
+
     def authorize(self, call_id: str, sell_terms: bytes, reply: OnAuthorized) -> None:
         """Reserve for a call; ``reply`` is called at once when the lease has room."""
         try:
             tariff = _priceable(sell_terms)
         except Invalid:
-            self._refuse(_MALFORMED, reply)
+            self._refuse(EndReason.INTERNAL_ERROR, reply)
             return
         policy = self._policies.get(tariff.terms.account_id)
         refusal = _objection(policy, tariff)
@@ -186,7 +115,7 @@ class CreditDesk:
         if account.lease.reservation(call_id) is not None:
             reply(self._granted(account, call_id, tariff))  # asked twice
             return
-        self._obtain(account, ask, *self._steps(account, call_id, tariff, reply))
+        self._refills.obtain(account, ask, *self._steps(account, call_id, tariff, reply))
 
     def extend(
         self,
@@ -254,8 +183,7 @@ class CreditDesk:
 
     async def rest(self) -> None:
         """Wait for the refills under way."""
-        if self._refills:
-            await asyncio.wait(self._refills)
+        await self._refills.rest()
 
     def yield_to_others(self, account_id: str) -> None:
         """Another process is short of this account's money: keep no more than is reserved."""
@@ -281,13 +209,13 @@ class CreditDesk:
                 sums[policy.currency] = sums.get(policy.currency, 0.0) + units(lease) / 1e10
         return sums
 
-    def _account(self, account_id: str) -> _Account:
+    def _account(self, account_id: str) -> Purse:
         account = self._accounts.get(account_id)
         if account is None:
-            account = self._accounts[account_id] = _Account(account_id)
+            account = self._accounts[account_id] = Purse(account_id)
         return account
 
-    def _accounts_of(self, backing: Backing | None) -> list[_Account]:
+    def _accounts_of(self, backing: Backing | None) -> list[Purse]:
         if backing is None:
             return []
         return [
@@ -297,8 +225,8 @@ class CreditDesk:
         ]
 
     def _steps(
-        self, account: _Account, call_id: str, tariff: Tariff, reply: OnAuthorized
-    ) -> tuple[Callable[[int], None], Callable[[Authorized], None]]:
+        self, account: Purse, call_id: str, tariff: Tariff, reply: OnAuthorized
+    ) -> tuple[Callable[[int], None], Callable[[EndReason], None]]:
         def serve(units: int) -> None:
             # Of an account met for the first time the policy is known only now.
             refusal = _objection(self._policies.get(account.lease.account_id), tariff)
@@ -311,13 +239,13 @@ class CreditDesk:
             )
             reply(self._granted(account, call_id, tariff, taken))
 
-        def refuse(refusal: Authorized) -> None:
-            self._refuse(refusal, reply)
+        def refuse(reason: EndReason) -> None:
+            self._refuse(reason, reply)
 
         return serve, refuse
 
     def _granted(
-        self, account: _Account, call_id: str, tariff: Tariff, taken: Cover | None = None
+        self, account: Purse, call_id: str, tariff: Tariff, taken: Cover | None = None
     ) -> Authorized:
         lease = account.lease
         backing = lease.backing(call_id)
@@ -327,14 +255,14 @@ class CreditDesk:
         within_reach = backing.units + lease.room(clock.monotonic()) + max(0, lease.headroom)
         return Authorized("", str(backing), taken.paid_ms, longest_ms(tariff, within_reach))
 
-    def _refuse(self, refusal: Authorized, reply: OnAuthorized) -> None:
+    def _refuse(self, reason: EndReason, reply: OnAuthorized) -> None:
         refused = self.counters.refused
-        refused[refusal.refused] = refused.get(refusal.refused, 0) + 1
-        reply(refusal)
+        refused[reason] = refused.get(reason, 0) + 1
+        reply(Authorized(reason))
 
     def _extend_own(
         self,
-        account: _Account,
+        account: Purse,
         call_id: str,
         tariff: Tariff,
         unchanged: Extended,
@@ -363,16 +291,16 @@ class CreditDesk:
             self.counters.extended += 1
             reply(Extended(str(lease.backing(call_id)), taken.paid_ms))
 
-        def refuse(_refusal: Authorized) -> None:
+        def refuse(_reason: EndReason) -> None:
             now_held = lease.reservation(call_id)
             name = str(lease.backing(call_id)) if now_held else unchanged.reservation_id
             reply(Extended(name, paid_ms))
 
-        self._obtain(account, ask, serve, refuse)
+        self._refills.obtain(account, ask, serve, refuse)
 
     async def _extend_foreign(
         self,
-        account: _Account,
+        account: Purse,
         call_id: str,
         backing: Backing,
         tariff: Tariff,
@@ -395,138 +323,13 @@ class CreditDesk:
             return
         finally:
             account.adopting -= 1
-        self._note_new_row(lease, is_new=moved.is_new)
+        self._refills.note_row(lease, is_new=moved.is_new)
         now = clock.monotonic()
         lease.adopted(
             call_id, moved.units, turn=backing.turn + 1, valid_until=valid_until, now=now
         )
         self.counters.adopted += 1
         self._extend_own(account, call_id, tariff, unchanged, reply)
-
-    def _obtain(
-        self,
-        account: _Account,
-        ask: Ask,
-        serve: Callable[[int], None],
-        refuse: Callable[[Authorized], None],
-    ) -> None:
-        now = clock.monotonic()
-        if not (account.waiting or account.in_hand):  # nobody overtakes those who wait
-            room = account.lease.room(now)
-            if room >= ask.wanted:
-                serve(ask.wanted)
-                self._look_ahead(account, now)
-                return
-            if now < self._broken_until:
-                if room >= max(1, ask.least):
-                    serve(room)
-                else:
-                    refuse(_UNAVAILABLE)
-                return
-        account.waiting.append(_Waiter(ask, serve, refuse))
-        if not account.is_refilling:
-            self._start_refill(account)
-
-    def _look_ahead(self, account: _Account, now: float) -> None:
-        """Have a lease filled up in the background before calls have to wait for it."""
-        if account.is_refilling or now < max(account.ahead_at, self._broken_until):
-            return
-        ahead = account.lease.ahead(now)
-        if ahead > 0:
-            self._start_refill(account, ahead)
-
-    def _start_refill(self, account: _Account, ahead: int = 0) -> None:
-        account.is_refilling = True
-        refill = self._tasks.create_task(self._refill(account, ahead))
-        self._refills.add(refill)
-        refill.add_done_callback(self._refills.discard)
-
-    async def _refill(self, account: _Account, ahead: int) -> None:
-        try:
-            if ahead:
-                await self._fill_up(account, ahead)
-            while account.waiting:
-                account.in_hand, account.waiting = account.waiting, []
-                _serve(account.lease, account.in_hand, await self._refill_for(account))
-                account.in_hand = []
-        finally:
-            account.in_hand = []
-            account.is_refilling = False
-
-    async def _fill_up(self, account: _Account, ahead: int) -> None:
-        lease = account.lease
-        wish = Refill(lease.account_id, lease.lease_id, least=1, wanted=0, extra=ahead)
-        try:
-            answer = await self._grant(lease, wish)
-        except Unavailable:
-            self._note_failure(lease)
-            return
-        if answer is None or answer.granted < ahead:
-            account.ahead_at = clock.monotonic() + AHEAD_AGAIN_S
-
-    async def _refill_for(self, account: _Account) -> Authorized:
-        """Refill for those in hand; how those are to be refused that get nothing."""
-        try:
-            return await self._ask_until_certain(account.lease, account.in_hand)
-        except Unavailable:
-            self._note_failure(account.lease)
-            return _UNAVAILABLE
-
-    def _note_failure(self, lease: AccountLease) -> None:
-        now = clock.monotonic()
-        lease.outcome_unknown(now, self._leases.unknown_s)
-        self._broken_until = now + BREAK_S
-
-    async def _ask_until_certain(self, lease: AccountLease, waiters: list[_Waiter]) -> Authorized:
-        refusal = await self._ask_for(lease, waiters)
-        if refusal is _HELD_BY_OTHERS:
-            await self._crier.scarce(lease.account_id)
-            await asyncio.sleep(RECALL_S)
-            refusal = await self._ask_for(lease, waiters)
-        return _INSUFFICIENT if refusal is _HELD_BY_OTHERS else refusal
-
-    async def _ask_for(self, lease: AccountLease, waiters: list[_Waiter]) -> Authorized:
-        """Refill for all of ``waiters``; how those are to be refused that get nothing."""
-        asked_at = clock.monotonic()
-        room = lease.room(asked_at)
-        wanted = sum(waiter.ask.wanted for waiter in waiters) - room
-        if wanted <= 0:
-            return _INSUFFICIENT  # a release made room meanwhile: nobody is refused
-        least = max(1, min(waiter.ask.least for waiter in waiters) - room)
-        extra = lease.demand(asked_at)
-        wish = Refill(lease.account_id, lease.lease_id, least, max(wanted, least), extra)
-        answer = await self._grant(lease, wish)
-        if answer is None or not answer.policy.enabled:
-            return _DISABLED
-        is_short = answer.granted < wish.wanted
-        return _HELD_BY_OTHERS if is_short and answer.is_shared else _INSUFFICIENT
-
-    async def _grant(self, lease: AccountLease, wish: Refill) -> Refilled | None:
-        """Ask Postgres, and take into the lease what it gives; ``None``: no such account."""
-        asked_at = clock.monotonic()
-        self.counters.refills += 1
-        answer = await self._leases.refill(wish)
-        if answer is not None:
-            self._policies[lease.account_id] = answer.policy
-            self._note_new_row(lease, is_new=answer.is_new)
-            valid_until = asked_at + self.valid_s
-            lease.refilled(answer.granted, valid_until=valid_until, headroom=answer.headroom)
-        return answer
-
-    def _note_new_row(self, lease: AccountLease, *, is_new: bool) -> None:
-        if is_new and lease.is_held:
-            self.counters.lost_leases += 1
-            lease.lost(is_replaced=True)
-
-
-def _serve(lease: AccountLease, waiters: list[_Waiter], refusal: Authorized) -> None:
-    """Give each in turn what it wants of the room there is, or what is left if that will do."""
-    for waiter in waiters:
-        units = min(waiter.ask.wanted, lease.room(clock.monotonic()))
-        if units >= waiter.ask.least and units > 0:
-            waiter.serve(units)
-        else:
-            waiter.refuse(refusal)
 
 
 def _priceable(sell_terms: bytes) -> Tariff:
@@ -540,10 +343,10 @@ def _reserve_s(policy: Policy | None) -> int:
     return policy.reserve_s if policy is not None else _DEFAULT_RESERVE_S
 
 
-def _objection(policy: Policy | None, tariff: Tariff) -> Authorized | None:
+def _objection(policy: Policy | None, tariff: Tariff) -> EndReason | None:
     """Why an account may not call at all; unknown ones are for the database to judge."""
     if policy is None:
         return None
     if not policy.enabled:
-        return _DISABLED
-    return _WRONG_CURRENCY if policy.currency != tariff.terms.currency else None
+        return EndReason.CUSTOMER_DISABLED
+    return EndReason.NO_RATE if policy.currency != tariff.terms.currency else None
