@@ -84,7 +84,7 @@ TABLES: dict[Kind, Table] = {
     Kind.CUSTOMER_TRUNK: Table(
         "config.customer_trunk",
         ("id", "name", "account_id", "rate_deck_id", "enabled", "max_calls", "max_cps",
-         "max_call_s", "max_attempts", "media_proxy"),
+         "max_call_s", "max_attempts", "media_proxy", "sip"),
         renamed={"rate_deck_id": "deck_id"},
         children=(
             Child("addresses", "config.customer_trunk_address", "customer_trunk_id", "address"),
@@ -97,7 +97,7 @@ TABLES: dict[Kind, Table] = {
         "config.vendor_trunk",
         ("id", "name", "account_id", "rate_deck_id", "host", "port", "transport", "enabled",
          "priority", "weight", "max_calls", "max_cps", "media_proxy", "callee_strip",
-         "callee_prepend", "trying_timeout_ms", "ringing_timeout_ms", "stop_codes"),
+         "callee_prepend", "trying_timeout_ms", "ringing_timeout_ms", "stop_codes", "sip"),
         renamed={"rate_deck_id": "deck_id"},
         filters=("name", "account_id", "rate_deck_id"),
     ),

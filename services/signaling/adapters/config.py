@@ -8,9 +8,12 @@ from collections.abc import Callable
 from typing import Final
 
 import asyncpg
+import msgspec
 
+from services.common.errors import Invalid
 from services.common.logs import get_logger
 from services.common.postgres import Pool, bounded
+from services.common.sip_options.trunk import CustomerSip, T, VendorSip, read_options
 from services.signaling.core.trunks import CustomerTrunk, TrunkTable, canonical_host
 
 log = get_logger(__name__)
@@ -20,11 +23,11 @@ RESOLVE_EVERY_S: Final = 30.0
 _RESOLVE_TIMEOUT_S: Final = 5.0
 
 _ADDRESSES: Final = """
-    SELECT a.address, t.id, t.account_id, t.enabled, t.max_calls, t.max_cps
+    SELECT a.address, t.id, t.account_id, t.enabled, t.max_calls, t.max_cps, t.sip::text AS sip
       FROM config.customer_trunk_address a
       JOIN config.customer_trunk t ON t.id = a.customer_trunk_id
 """
-_VENDOR_HOSTS: Final = "SELECT DISTINCT lower(host) AS host FROM config.vendor_trunk"
+_VENDORS: Final = "SELECT id, lower(host) AS host, sip::text AS sip FROM config.vendor_trunk"
 _REPLY_TO_UNKNOWN: Final = "SELECT value FROM config.setting WHERE name = 'reply_to_unknown'"
 
 
@@ -39,6 +42,7 @@ class TrunkLoader:
         self._on_table = on_table
         self._addresses: dict[str, CustomerTrunk] = {}
         self._vendor_hosts: set[str] = set()
+        self._vendors: dict[str, VendorSip] = {}
         self._reply_to_unknown = False
 
     async def load(self, revision: int) -> None:  # noqa: ARG002 - all of it is read anyway
@@ -53,10 +57,11 @@ class TrunkLoader:
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
             addresses = await connection.fetch(_ADDRESSES)
-            hosts = await connection.fetch(_VENDOR_HOSTS)
+            vendors = await connection.fetch(_VENDORS)
             setting = await connection.fetchval(_REPLY_TO_UNKNOWN)
         self._addresses = {row["address"]: _trunk(row) for row in addresses}
-        self._vendor_hosts = {row["host"] for row in hosts}
+        self._vendor_hosts = {row["host"] for row in vendors}
+        self._vendors = {row["id"]: _options(VendorSip, row) for row in vendors}
         self._reply_to_unknown = setting in {"true", True}
         await self._names.resolve(self._vendor_hosts)
         self.publish()
@@ -68,6 +73,7 @@ class TrunkLoader:
             TrunkTable(
                 self._addresses,
                 vendor_hosts={known.get(host, host) for host in self._vendor_hosts},
+                vendors=self._vendors,
                 reply_to_unknown=self._reply_to_unknown,
             )
         )
@@ -87,7 +93,17 @@ def _trunk(row: asyncpg.Record) -> CustomerTrunk:
         enabled=row["enabled"],
         max_calls=row["max_calls"],
         max_cps=row["max_cps"],
+        sip=_options(CustomerSip, row),
     )
+
+
+def _options(kind: type[T], row: asyncpg.Record) -> T:
+    """A row that makes no sense costs its trunk the options, not the others their calls."""
+    try:
+        return read_options(kind, msgspec.json.decode(row["sip"]))
+    except Invalid as error:
+        log.warning("trunk.options_refused", trunk=row["id"], error=str(error))
+        return kind()
 
 
 class VendorNames:

@@ -78,7 +78,6 @@ class Switch:
         self.counters = Counters()
         self.calls: dict[str, Call] = {}
         """Live calls by id, oldest first."""
-        self.trunks = TrunkTable({})
         self.ladders = ladders
         self._context = context
         self._layer = layer
@@ -123,6 +122,15 @@ class Switch:
             **services.performers(self._resume, monotonic),
         }
 
+    @property
+    def trunks(self) -> TrunkTable:
+        """Who is who."""
+        return self._context.trunks
+
+    @trunks.setter
+    def trunks(self, table: TrunkTable) -> None:
+        self._context.trunks = table
+
     # --- from the network ---------------------------------------------------------------
 
     def receive(self, datagrams: Iterable[Datagram]) -> None:
@@ -142,8 +150,8 @@ class Switch:
         counters.bytes_in += len(data)
         if not (
             data.startswith(b"SIP/2.0 ")
-            or self.trunks.knows(source.host)
-            or self.trunks.reply_to_unknown
+            or self._context.trunks.knows(source.host)
+            or self._context.trunks.reply_to_unknown
             or self._is_in_dialog(data)
         ):
             counters.unknown_dropped += 1
@@ -209,7 +217,7 @@ class Switch:
         if not self._refusals.is_new(action):
             return
         source = action.source
-        trunk = self.trunks.identify(source.host, source.port)
+        trunk = self._context.trunks.identify(source.host, source.port)
         self.counters.invites += 1
         self._tell(
             refused_record(
@@ -280,7 +288,8 @@ class Switch:
         elif is_full:
             commands = call.refuse(EndReason.CUSTOMER_CAPACITY, now)
         else:
-            commands = call.start(self.trunks.identify(source.host, source.port), now)
+            trunk = self._context.trunks.identify(source.host, source.port)
+            commands = call.start(trunk, now)
         self._perform(call, commands)
 
     def _on_response(self, action: DeliverResponse, now: float) -> None:

@@ -10,7 +10,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Final
 
 from services.signaling.core.limits import TrunkLimits
-from services.signaling.core.trunks import canonical_host
+from services.signaling.core.trunks import TrunkTable, canonical_host
 from services.signaling.sip.validate import Capabilities
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Context:
 
     __slots__ = (
         "_addresses", "advertised", "customer_limits", "dialogs", "new_call_id", "new_tag", "node",
-        "tokens", "vendor_limits",
+        "tokens", "trunks", "vendor_limits",
     )  # fmt: skip
 
     def __init__(
@@ -52,6 +52,8 @@ class Context:
         """Fresh unguessable tokens without ``-``, which separates forks of one call."""
         self.new_call_id = new_call_id
         """Fresh SIP Call-ID values for egress legs."""
+        self.trunks = TrunkTable({})
+        """Replaced whenever the configuration changes."""
         self.customer_limits = TrunkLimits()
         self.vendor_limits = TrunkLimits()
         self.dialogs: dict[str, tuple[Call, str]] = {}

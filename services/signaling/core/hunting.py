@@ -19,6 +19,7 @@ from services.common.causes import (
     q850_of_sip,
     reason_of_status,
 )
+from services.common.sip_options.trunk import DEFAULT_VENDOR, VendorSip
 from services.signaling.core.commands import (
     Acknowledge,
     AnswerMedia,
@@ -71,11 +72,16 @@ class Attempt(Owner):
 
     __slots__ = (
         "answered_at", "candidate", "deadline", "draft", "early", "is_alive", "name", "number",
-        "peer", "record", "responses", "started_at", "state", "tag", "token",
+        "peer", "record", "responses", "sip", "started_at", "state", "tag", "token",
     )  # fmt: skip
 
     def __init__(
-        self, number: int, candidate: Candidate, record: AttemptRecord, peer: Peer
+        self,
+        number: int,
+        candidate: Candidate,
+        record: AttemptRecord,
+        peer: Peer,
+        sip: VendorSip = DEFAULT_VENDOR,
     ) -> None:
         super().__init__()
         self.number = number
@@ -84,9 +90,11 @@ class Attempt(Owner):
         self.candidate = candidate
         self.record = record
         self.peer = peer
+        self.sip = sip
+        """How this vendor is spoken to."""
         self.state = State.OFFERING
         self.is_alive = False
-        """Whether the vendor has said anything: from then on only ringing is timed."""
+        """Whether the vendor has said enough: from then on only ringing is timed."""
         self.draft: RequestDraft | None = None
         self.tag = ""
         """Ours, on this leg."""
@@ -239,7 +247,8 @@ class Hunt:
                 # A vendor that was asked says more about the call than one that was not.
                 reason = skipped if reason is EndReason.NO_ROUTE else reason
                 continue
-            attempt = Attempt(len(self._record.attempts), candidate, record, skipped)
+            sip = self._context.trunks.vendor(candidate.vendor_trunk_id)
+            attempt = Attempt(len(self._record.attempts), candidate, record, skipped, sip)
             self.current = attempt
             if not (candidate.media_proxy and self._offer.sdp):
                 return self._dial(attempt, self._offer.sdp, now)
@@ -283,10 +292,12 @@ class Hunt:
 
     def _note_life(self, attempt: Attempt, status: int, now: float) -> None:
         if status < 200:
-            attempt.is_alive = True
-            attempt.deadline = attempt.started_at + attempt.candidate.ringing_timeout_ms / 1000
+            candidate, progress_ms = attempt.candidate, attempt.sip.timeouts.progress_ms
             if status > 100 and attempt.record.ringing_at is None:
                 attempt.record.ringing_at = now
+            attempt.is_alive = attempt.record.ringing_at is not None or not progress_ms
+            patience_ms = candidate.ringing_timeout_ms if attempt.is_alive else progress_ms
+            attempt.deadline = attempt.started_at + patience_ms / 1000
         else:
             attempt.deadline = NEVER
             attempt.answered_at = now

@@ -8,6 +8,13 @@ from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
 import msgspec
 
+from services.common.sip_options.trunk import (
+    DEFAULT_CUSTOMER,
+    DEFAULT_VENDOR,
+    CustomerSip,
+    VendorSip,
+)
+
 
 class CustomerTrunk(msgspec.Struct, frozen=True, kw_only=True):
     """One customer trunk, as far as signaling needs it."""
@@ -18,6 +25,7 @@ class CustomerTrunk(msgspec.Struct, frozen=True, kw_only=True):
     max_calls: int | None = None
     """``None`` = no limit, as ``max_cps``."""
     max_cps: int | None = None
+    sip: CustomerSip = DEFAULT_CUSTOMER
 
 
 @lru_cache(4096)
@@ -67,17 +75,19 @@ class TrunkTable:
     one address behind different ports.
     """
 
-    __slots__ = ("_by_host", "_by_host_port", "_hosts", "reply_to_unknown")
+    __slots__ = ("_by_host", "_by_host_port", "_hosts", "_vendors", "reply_to_unknown")
 
     def __init__(
         self,
         addresses: Mapping[str, CustomerTrunk],
         *,
         vendor_hosts: Iterable[str] = (),
+        vendors: Mapping[str, VendorSip] | None = None,
         reply_to_unknown: bool = False,
     ) -> None:
         self.reply_to_unknown = reply_to_unknown
         """Whether strangers are answered 403; else they are dropped, and only counted."""
+        self._vendors = vendors or {}
         self._by_host: dict[str, CustomerTrunk] = {}
         self._by_host_port: dict[tuple[str, int], CustomerTrunk] = {}
         for text, trunk in addresses.items():
@@ -95,6 +105,10 @@ class TrunkTable:
     def identify(self, host: str, port: int) -> CustomerTrunk | None:
         """The customer trunk that sends from ``host`` and ``port``."""
         return self._by_host_port.get((host, port)) or self._by_host.get(host)
+
+    def vendor(self, vendor_trunk_id: str) -> VendorSip:
+        """How a vendor is spoken to."""
+        return self._vendors.get(vendor_trunk_id, DEFAULT_VENDOR)
 
     def knows(self, host: str) -> bool:
         """Whether any trunk, customer or vendor, lives at ``host``."""

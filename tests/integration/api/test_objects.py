@@ -329,3 +329,16 @@ async def test_description_is_complete(api: httpx.AsyncClient) -> None:
     assert "/v1/rate_decks/{deck_id}/imports" in described["paths"]
     assert described["paths"]["/v1/accounts"]["post"]["security"]
     assert (await api.get("/docs")).status_code == 200
+
+
+async def test_sip_options_are_checked_by_path_and_replaced_whole(api: httpx.AsyncClient) -> None:
+    body = {**await trunk_body(api, "Options"), "host": "192.0.2.9"}
+    options = {"timeouts": {"progress_ms": 7000}}
+    vendor = (await api.post("/v1/vendor_trunks", json={**body, "sip": options})).json()
+    assert vendor["sip"] == options
+    path = f"/v1/vendor_trunks/{vendor['id']}"
+    assert (await api.patch(path, json={"port": 5090})).json()["sip"] == options
+    wrong = await api.patch(path, json={"sip": {"timeouts": {"progress_ms": -1}}})
+    assert (wrong.status_code, wrong.json()["errors"][0]["pointer"]) == (422, "/sip")
+    assert "timeouts.progress_ms" in wrong.json()["errors"][0]["reason"]
+    assert (await api.patch(path, json={"sip": {}})).json()["sip"] == {}

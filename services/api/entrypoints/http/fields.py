@@ -23,6 +23,14 @@ from services.api.core.text import many_lines, one_line, plain_json
 from services.api.core.webhook_event import TYPES
 from services.common.errors import Invalid
 from services.common.money import parse_amount, to_text
+from services.common.sip_options.trunk import (
+    CustomerSip,
+    T,
+    VendorSip,
+    inlined_schema,
+    plain,
+    read_options,
+)
 
 # The digits a binary float carries for sure: a JSON number within them was meant exactly so.
 _EXACT_FLOAT_DIGITS = 15
@@ -154,4 +162,28 @@ Count = Annotated[int, Field(ge=0, le=1_000_000)]
 Seconds = Annotated[int, Field(ge=0, le=86_400)]
 Interval = Annotated[int, Field(ge=1, le=86_400)]
 SipCode = Annotated[int, Field(ge=300, le=699)]
+
+
+def _sip_options(kind: type[T]) -> Callable[[object], object]:
+    def check(value: object) -> object:
+        try:
+            return plain(read_options(kind, value))
+        except Invalid as error:
+            where = error.field.removeprefix("sip").removeprefix(".")
+            raise ValueError(f"{where}: {error.reason}" if where else error.reason) from None
+
+    return check
+
+
+def _sip_schema(kind: type[CustomerSip] | type[VendorSip]) -> WithJsonSchema:
+    """Groups written out in place: the generator of pydantic knows nothing of their names."""
+    return WithJsonSchema(inlined_schema(kind))
+
+
+CustomerSipOptions = Annotated[
+    dict[str, Any], AfterValidator(_sip_options(CustomerSip)), _sip_schema(CustomerSip)
+]
+VendorSipOptions = Annotated[
+    dict[str, Any], AfterValidator(_sip_options(VendorSip)), _sip_schema(VendorSip)
+]
 Json = Annotated[Any, AfterValidator(plain_json)]

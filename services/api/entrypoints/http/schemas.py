@@ -8,11 +8,13 @@ from pydantic import Field, model_validator
 from services.api.core.webhook import valid_secret
 from services.api.entrypoints.http.fields import (
     EMPTY,
+    NOTHING,
     UNSET,
     Addresses,
     Amount,
     Count,
     Currency,
+    CustomerSipOptions,
     Events,
     Host,
     Id,
@@ -30,6 +32,7 @@ from services.api.entrypoints.http.fields import (
     Shape,
     SipCode,
     Url,
+    VendorSipOptions,
 )
 
 Rounding = Literal["half_up", "up", "down"]
@@ -126,6 +129,8 @@ class CustomerTrunkCommon(Shape):
     max_call_s: MaxCallS | None = None
     max_attempts: MaxAttempts = 5
     media_proxy: bool = True
+    sip: CustomerSipOptions = NOTHING
+    """How the customer is spoken to; a patch replaces all of it."""
 
 
 class CustomerTrunkCreate(CustomerTrunkCommon):
@@ -151,6 +156,7 @@ class CustomerTrunkPatch(Shape):
     max_call_s: MaxCallS | None = None
     max_attempts: MaxAttempts = UNSET
     media_proxy: bool = UNSET
+    sip: CustomerSipOptions = UNSET
 
 
 class CustomerTrunk(CustomerTrunkCreate, Stamped):
@@ -180,6 +186,8 @@ class VendorTrunkCommon(Shape):
     ringing_timeout_ms: RingingMs = 120_000
     stop_codes: StopCodes = EMPTY
     """SIP codes that end the search for a vendor, instead of the usual ones."""
+    sip: VendorSipOptions = NOTHING
+    """How the vendor is spoken to; a patch replaces all of it."""
 
 
 class VendorTrunkCreate(VendorTrunkCommon):
@@ -209,6 +217,7 @@ class VendorTrunkPatch(Shape):
     trying_timeout_ms: TryingMs = UNSET
     ringing_timeout_ms: RingingMs = UNSET
     stop_codes: StopCodes = UNSET
+    sip: VendorSipOptions = UNSET
 
 
 class VendorTrunk(VendorTrunkCreate, Stamped):

@@ -5,9 +5,12 @@ from __future__ import annotations
 import pytest
 
 from services.common.causes import EndReason
+from services.common.sip_options.timeouts import VendorTimeouts
+from services.common.sip_options.trunk import VendorSip
 from services.signaling.core.commands import AnswerMedia, OfferMedia
 from services.signaling.core.commands import Request as Dial
 from services.signaling.core.hunting import known_reason
+from services.signaling.core.trunks import TrunkTable
 from tests.support.signaling.machine import (
     ANSWER,
     Machine,
@@ -48,6 +51,26 @@ def test_a_vendor_that_says_nothing_is_left_for_the_next() -> None:
     assert machine.say(first, 100, 102.5) == []
     assert machine.say(first, 487, 102.6) == []
     assert machine.call.deadline == 107.0
+
+
+def test_a_vendor_that_makes_no_progress_is_left_for_the_next() -> None:
+    machine = Machine(candidate(1), candidate(2))
+    options = VendorSip(timeouts=VendorTimeouts(progress_ms=7_000))
+    machine.context.trunks = TrunkTable({}, vendors={"vtr_1": options})
+    first = machine.dial()
+    machine.say(first, 100, 101.0)
+    assert machine.call.deadline == 107.0
+    assert kinds(machine.take(machine.call.on_timer(107.0))) == ["Cancel", "B2 INVITE"]
+
+
+def test_progress_in_time_leaves_only_ringing_to_wait_for() -> None:
+    machine = Machine(candidate(1, ringing_timeout_ms=30_000))
+    options = VendorSip(timeouts=VendorTimeouts(progress_ms=7_000))
+    machine.context.trunks = TrunkTable({}, vendors={"vtr_1": options})
+    first = machine.dial()
+    machine.say(first, 180, 106.0)
+    machine.say(first, 100, 106.5)
+    assert machine.call.deadline == 130.0
 
 
 def test_a_provisional_stops_the_trying_timeout_and_ringing_has_its_own() -> None:

@@ -1,0 +1,17 @@
+"""How long a vendor may stay in one state of a call."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from services.common.sip_options.group import Group
+
+
+class VendorTimeouts(Group, frozen=True):
+    """Timers of one attempt, beside the two that are columns of the trunk."""
+
+    progress_ms: Annotated[int, msgspec.Meta(ge=0, le=600_000)] = 0
+    """INVITE to the first response above 100, then the next vendor is tried; 0 = as long as it
+    may ring."""

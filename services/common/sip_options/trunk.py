@@ -1,0 +1,62 @@
+"""The options of a customer trunk and of a vendor trunk."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import msgspec
+
+from services.common.errors import Invalid
+from services.common.sip_options.group import Group
+from services.common.sip_options.timeouts import VendorTimeouts
+
+
+class CustomerSip(Group, frozen=True):
+    """How a customer is spoken to."""
+
+
+class VendorSip(Group, frozen=True):
+    """How a vendor is spoken to."""
+
+    timeouts: VendorTimeouts = VendorTimeouts()
+
+
+DEFAULT_CUSTOMER = CustomerSip()
+DEFAULT_VENDOR = VendorSip()
+
+T = TypeVar("T", CustomerSip, VendorSip)
+
+
+def read_options(kind: type[T], value: object) -> T:
+    """Options from plain JSON values.
+
+    Raises:
+        Invalid: with the path of the option and the reason.
+    """
+    try:
+        return msgspec.convert(value, kind, strict=True)
+    except msgspec.ValidationError as error:
+        reason, _, path = str(error).partition(" - at `$")
+        raise Invalid("sip" + path.rstrip("`"), reason) from None
+
+
+def inlined_schema(kind: type[CustomerSip] | type[VendorSip]) -> dict[str, Any]:
+    """The JSON schema of options, without references."""
+    schemas, components = msgspec.json.schema_components([kind], ref_template="{name}")
+
+    def inline(node: Any) -> Any:  # noqa: ANN401 - any JSON value
+        if isinstance(node, dict):
+            if "$ref" in node:
+                return inline(components[node["$ref"]])
+            return {name: inline(value) for name, value in node.items()}
+        return [inline(item) for item in node] if isinstance(node, list) else node
+
+    schema: dict[str, Any] = inline(schemas[0])
+    return schema
+
+
+def plain(options: Group) -> dict[str, object]:
+    """Options as JSON values, without those at their defaults: as they are stored and shown."""
+    built: dict[str, object] = msgspec.to_builtins(options)
+    # A group at its defaults is written as an empty one.
+    return {name: value for name, value in built.items() if value != {}}

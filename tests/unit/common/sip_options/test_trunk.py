@@ -1,0 +1,42 @@
+import pytest
+
+from services.common.errors import Invalid
+from services.common.sip_options.timeouts import VendorTimeouts
+from services.common.sip_options.trunk import (
+    CustomerSip,
+    VendorSip,
+    inlined_schema,
+    plain,
+    read_options,
+)
+
+
+def test_options_left_out_have_their_defaults_and_are_not_written() -> None:
+    options = read_options(VendorSip, {"timeouts": {"progress_ms": 5000}})
+    assert options.timeouts == VendorTimeouts(progress_ms=5000)
+    assert plain(options) == {"timeouts": {"progress_ms": 5000}}
+    assert plain(read_options(VendorSip, {"timeouts": {"progress_ms": 0}})) == {}
+    assert read_options(CustomerSip, {}) == CustomerSip()
+
+
+@pytest.mark.parametrize(
+    ("value", "field"),
+    [
+        ({"timeouts": {"progress_ms": -1}}, "sip.timeouts.progress_ms"),
+        ({"timeouts": {"progress_ms": "5"}}, "sip.timeouts.progress_ms"),
+        ({"timeouts": {"progres_ms": 1}}, "sip.timeouts"),
+        ({"unknown": {}}, "sip"),
+        ([], "sip"),
+    ],
+)
+def test_what_makes_no_sense_is_named(value: object, field: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        read_options(VendorSip, value)
+    assert refused.value.field == field
+
+
+def test_the_schema_stands_alone() -> None:
+    schema = inlined_schema(VendorSip)
+    assert "$ref" not in str(schema)
+    progress = schema["properties"]["timeouts"]["properties"]["progress_ms"]
+    assert (progress["minimum"], progress["maximum"]) == (0, 600_000)
