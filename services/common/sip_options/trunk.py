@@ -8,17 +8,30 @@ import msgspec
 
 from services.common.errors import Invalid
 from services.common.sip_options.group import Group
+from services.common.sip_options.keepalive import KeepAlive
+from services.common.sip_options.nat import Nat
 from services.common.sip_options.timeouts import VendorTimeouts
+from services.common.sip_options.tls import VendorTls
+from services.common.sip_options.transport import Transport, VendorTransport
 
 
 class CustomerSip(Group, frozen=True):
     """How a customer is spoken to."""
+
+    transports: tuple[Transport, ...] = ()
+    """Those that its calls may come by; none listed: any."""
+    nat: Nat = Nat()
+    keepalive: KeepAlive = KeepAlive()
 
 
 class VendorSip(Group, frozen=True):
     """How a vendor is spoken to."""
 
     timeouts: VendorTimeouts = VendorTimeouts()
+    transport: VendorTransport = VendorTransport()
+    tls: VendorTls = VendorTls()
+    nat: Nat = Nat()
+    keepalive: KeepAlive = KeepAlive()
 
 
 DEFAULT_CUSTOMER = CustomerSip()

@@ -14,6 +14,7 @@ from services.common.errors import Invalid
 from services.common.logs import get_logger
 from services.common.postgres import Pool, bounded
 from services.common.sip_options.trunk import CustomerSip, T, VendorSip, read_options
+from services.signaling.core.addressing import vendor_peer
 from services.signaling.core.trunks import CustomerTrunk, TrunkTable, canonical_host
 
 log = get_logger(__name__)
@@ -27,7 +28,10 @@ _ADDRESSES: Final = """
       FROM config.customer_trunk_address a
       JOIN config.customer_trunk t ON t.id = a.customer_trunk_id
 """
-_VENDORS: Final = "SELECT id, lower(host) AS host, sip::text AS sip FROM config.vendor_trunk"
+_VENDORS: Final = """
+    SELECT id, lower(host) AS host, port, transport, enabled, sip::text AS sip
+      FROM config.vendor_trunk
+"""
 _REPLY_TO_UNKNOWN: Final = "SELECT value FROM config.setting WHERE name = 'reply_to_unknown'"
 
 
@@ -43,6 +47,7 @@ class TrunkLoader:
         self._addresses: dict[str, CustomerTrunk] = {}
         self._vendor_hosts: set[str] = set()
         self._vendors: dict[str, VendorSip] = {}
+        self._vendor_rows: list[asyncpg.Record] = []
         self._reply_to_unknown = False
 
     async def load(self, revision: int) -> None:  # noqa: ARG002 - all of it is read anyway
@@ -61,6 +66,7 @@ class TrunkLoader:
             setting = await connection.fetchval(_REPLY_TO_UNKNOWN)
         self._addresses = {row["address"]: _trunk(row) for row in addresses}
         self._vendor_hosts = {row["host"] for row in vendors}
+        self._vendor_rows = vendors
         self._vendors = {row["id"]: _options(VendorSip, row) for row in vendors}
         self._reply_to_unknown = setting in {"true", True}
         await self._names.resolve(self._vendor_hosts)
@@ -69,11 +75,25 @@ class TrunkLoader:
     def publish(self) -> None:
         """Hand the table over, with the addresses vendors have now."""
         known = self._names.addresses
+        vendors = [
+            (row, self._vendors[row["id"]], canonical_host(known.get(row["host"], row["host"])))
+            for row in self._vendor_rows
+        ]
         self._on_table(
             TrunkTable(
                 self._addresses,
                 vendor_hosts={known.get(host, host) for host in self._vendor_hosts},
                 vendors=self._vendors,
+                vendor_rules={
+                    address: sip.nat.reply_to
+                    for _, sip, address in vendors
+                    if sip.nat.reply_to != "auto"
+                },
+                kept_alive=[
+                    (vendor_peer(row["host"], address, row["port"], row["transport"], sip), every)
+                    for row, sip, address in vendors
+                    if (every := sip.keepalive.crlf_s) and row["enabled"] and _is_literal(address)
+                ],
                 reply_to_unknown=self._reply_to_unknown,
             )
         )

@@ -16,6 +16,7 @@ from services.common.events import CallEnded
 from services.signaling.app.counters import Counters
 from services.signaling.app.services import Services
 from services.signaling.app.wakeups import NEVER, Wakeups
+from services.signaling.core.addressing import peer_of
 from services.signaling.core.call import Call
 from services.signaling.core.commands import (
     Acknowledge,
@@ -29,7 +30,7 @@ from services.signaling.core.commands import (
 )
 from services.signaling.core.context import ALLOW, Context
 from services.signaling.core.ladder import Ladders, Step
-from services.signaling.core.legs import CALLER, dialog_of, options_reply, peer_of
+from services.signaling.core.legs import CALLER, dialog_of, options_reply
 from services.signaling.core.refusals import Refusals, refused_record
 from services.signaling.core.trunks import TrunkTable
 from services.signaling.ports import EventLog, Network, Observer
@@ -130,6 +131,8 @@ class Switch:
     @trunks.setter
     def trunks(self, table: TrunkTable) -> None:
         self._context.trunks = table
+        self._layer.reply_to = table.reply_to
+        self._context.keep_alives.keep(table.kept_alive, self._monotonic())
 
     # --- from the network ---------------------------------------------------------------
 
@@ -170,7 +173,7 @@ class Switch:
         """A request could not be delivered."""
         now = self._monotonic()
         self.counters.send_failures += 1
-        self._follow(self._layer.on_transport_error(key), now)
+        self._follow(self._layer.on_transport_error(key, now), now)
         self._arm()
 
     def on_refused(self, branch: str) -> None:
@@ -183,7 +186,8 @@ class Switch:
 
     def on_peer_lost(self, peer: Peer) -> None:
         """A connection is gone."""
-        self._follow(self._layer.on_peer_lost(peer), self._monotonic())
+        now = self._monotonic()
+        self._follow(self._layer.on_peer_lost(peer, now), now)
         self._arm()
 
     def _follow(
@@ -414,14 +418,14 @@ class Switch:
                 self.ladders.add(call.record.call_id, step)
             self._deliverers[type(action)](action, now)
 
-    def _put(self, send: Send, _: float) -> None:
+    def _put(self, send: Send, now: float) -> None:
         counters = self.counters
         counters.messages_out += 1
         counters.bytes_out += len(send.data)
         if not self._network.send(send.data, send.peer, send.key):
             counters.send_failures += 1
             if send.key:
-                for action in self._layer.on_transport_error(send.key):
+                for action in self._layer.on_transport_error(send.key, now):
                     # What fails at once must not end an attempt that is not begun yet.
                     asyncio.get_running_loop().call_soon(self._deliver_late, action)
 

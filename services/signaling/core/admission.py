@@ -14,11 +14,18 @@ from services.signaling.sip.build import Reply, response_to
 from services.signaling.sip.message import Request
 
 
-def admit(context: Context, trunk: CustomerTrunk, invite: Request, now: float) -> EndReason | None:
+def admit(
+    context: Context, trunk: CustomerTrunk, ingress: Ingress, now: float
+) -> EndReason | None:
     """Count the call against its trunk's limits, or say why it may not go on."""
+    ingress.sip = sip = trunk.sip
     if not trunk.enabled:
         return EndReason.CUSTOMER_DISABLED
-    if invite.max_forwards == 0:
+    if sip.transports and ingress.source.transport not in sip.transports:
+        return EndReason.TRANSPORT_REFUSED
+    if sip.keepalive.crlf_s:
+        context.keep_alives.heard(ingress.source, sip.keepalive.crlf_s, now)
+    if ingress.invite.max_forwards == 0:
         return EndReason.LOOP
     limit = context.customer_limits.take(
         trunk.id, max_calls=trunk.max_calls, max_cps=trunk.max_cps, now=now

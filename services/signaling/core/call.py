@@ -132,7 +132,7 @@ class Call:
         if trunk is None:
             return self.refuse(EndReason.UNKNOWN_CUSTOMER, now)
         record.customer_trunk_id, record.account_id = trunk.id, trunk.account_id
-        refused = admit(self._context, trunk, invite, now)
+        refused = admit(self._context, trunk, self._ingress, now)
         if refused is not None:
             return self.refuse(refused, now)
         self._is_counted = True

@@ -299,7 +299,7 @@ class Exchanges:
             response.status,
             headers=[
                 *passed_lines(response, RESPONSE_PASSES),
-                self._context.contact(leg.peer.transport),
+                leg.contact(self._context),
                 ALLOW,
             ],
             body=sdp,

@@ -20,6 +20,7 @@ from services.common.causes import (
     reason_of_status,
 )
 from services.common.sip_options.trunk import DEFAULT_VENDOR, VendorSip
+from services.signaling.core.addressing import bracketed, request_uri, vendor_peer
 from services.signaling.core.commands import (
     Acknowledge,
     AnswerMedia,
@@ -106,6 +107,11 @@ class Attempt(Owner):
         """Not looked at yet: their order must survive the rewriting."""
         self.early: dict[str, bytes] = {}
         """SDP of provisional responses, by To tag: some vendors leave it out of the 200."""
+
+    def leg(self, dialog: Dialog) -> Leg:
+        """Our side of a dialog that an answer to the INVITE has made."""
+        rule = self.sip.nat.request_to
+        return Leg(self.name, dialog, self.peer, attempt=self.number, request_to=rule)
 
 
 class Progress(NamedTuple):
@@ -268,20 +274,21 @@ class Hunt:
         )
         if limit is not None:
             return EndReason.VENDOR_CPS if limit is Limit.CPS else EndReason.VENDOR_CAPACITY
-        return Peer(candidate.transport, host, candidate.port)
+        sip = self._context.trunks.vendor(candidate.vendor_trunk_id)
+        return vendor_peer(candidate.host, host, candidate.port, candidate.transport, sip)
 
     def _dial(self, attempt: Attempt, sdp: bytes, now: float) -> list[Step]:
         context, candidate, offer = self._context, attempt.candidate, self._offer
         attempt.tag = context.new_tag()
         draft = request(
             "INVITE",
-            _request_uri(candidate),
-            from_=f"{address(candidate.caller, context.advertised)};tag={attempt.tag}",
-            to=address(candidate.called, _bracketed(candidate.host)),
+            request_uri(candidate),
+            from_=f"{address(candidate.caller, context.host(attempt.peer))};tag={attempt.tag}",
+            to=address(candidate.called, bracketed(candidate.host)),
             call_id=context.new_call_id(),
             cseq=1,
             max_forwards=offer.max_forwards,
-            headers=(context.contact(candidate.transport), ALLOW, AGENT, *offer.headers),
+            headers=(context.contact(attempt.peer), ALLOW, AGENT, *offer.headers),
             body=sdp,
         )
         attempt.draft, attempt.state = draft, State.CALLING
@@ -336,7 +343,7 @@ class Hunt:
             return [Progress(attempt, response, sdp)]
         assert attempt.draft is not None
         dialog = Dialog.from_response(attempt.draft, response)
-        leg = Leg(attempt.name, dialog, attempt.peer, attempt=attempt.number)
+        leg = attempt.leg(dialog)
         attempt.state = State.ANSWERED
         attempt.responses.clear()
         self._left.clear()
@@ -443,7 +450,7 @@ def hang_up_answer(
     """ACK and BYE for a 2xx nobody wants: another fork's, or one that crossed our CANCEL."""
     assert attempt.draft is not None
     dialog = Dialog.from_response(attempt.draft, response)
-    leg = Leg(attempt.name, dialog, attempt.peer, attempt=attempt.number)
+    leg = attempt.leg(dialog)
     bye = leg.request(context, "BYE")
     return [
         acknowledge(attempt.key, leg, context),
@@ -468,14 +475,3 @@ def _status_out(reason: EndReason, status: int) -> int:
     if status in STOP_HUNTING or status in {480, 488, 606}:
         return status
     return SIP_OF_REASON.get(reason, 503)
-
-
-def _request_uri(candidate: Candidate) -> str:
-    user_and_host = address(candidate.called, _bracketed(candidate.host))[1:-1]
-    port = "" if candidate.port == 5060 else f":{candidate.port}"
-    parameter = "" if candidate.transport == "udp" else f";transport={candidate.transport}"
-    return user_and_host + port + parameter
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host

@@ -3,35 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import lru_cache
 
-from services.signaling.core.context import ACCEPT, AGENT, ALLOW, Context, is_private
+from services.common.sip_options.trunk import DEFAULT_CUSTOMER
+from services.signaling.core.addressing import place_of, target_of
+from services.signaling.core.context import ACCEPT, AGENT, ALLOW, Context
 from services.signaling.sip.actions import Peer
 from services.signaling.sip.build import Reply, RequestDraft, response_to
 from services.signaling.sip.dialog import Dialog, DialogState
-from services.signaling.sip.errors import MalformedMessage
+from services.signaling.sip.listeners import SECURE
 from services.signaling.sip.message import Request, Response
-from services.signaling.sip.uri import SipUri, parse_uri
 
 CALLER = "A"
 """Name of the ingress leg; egress legs are B1, B2 and so on, by attempt."""
 
-_TRANSPORTS = frozenset({"udp", "tcp"})
 _OFFERING = frozenset({"INVITE", "UPDATE"})
 
 
 class Leg:
     """A dialog that a call has with one party, from the moment it can carry requests."""
 
-    __slots__ = ("attempt", "dialog", "is_acknowledged", "is_over", "name", "peer", "source_host")
+    __slots__ = (
+        "attempt", "dialog", "is_acknowledged", "is_over", "is_secure", "name", "peer",
+        "request_to",
+    )  # fmt: skip
 
-    def __init__(self, name: str, dialog: Dialog, peer: Peer, *, attempt: int) -> None:
+    def __init__(
+        self,
+        name: str,
+        dialog: Dialog,
+        peer: Peer,
+        *,
+        attempt: int,
+        request_to: str = "auto",
+        is_secure: bool = False,
+    ) -> None:
         self.name = name
         self.dialog = dialog
         self.peer = peer
         """Where its first message came from or went to."""
         self.attempt = attempt
         """Egress attempt whose media this leg has; the caller's is that of the answered one."""
+        self.request_to = request_to
+        """The trunk's rule for where requests go: :func:`.addressing.target_of`."""
+        self.is_secure = is_secure
+        """Whether we are a ``sips`` URI in it."""
         self.is_acknowledged = name != CALLER
         """Whether a BYE may be sent: not before the ACK of our 2xx (section 15)."""
         self.is_over = False
@@ -55,14 +70,18 @@ class Leg:
         """Draft the next request on this leg."""
         lines = list(headers)
         if method in _OFFERING:
-            lines += (context.contact(self.peer.transport), ALLOW)
+            lines += (self.contact(context), ALLOW)
         return self.dialog.request(
             method, headers=lines, body=body, content_type=content_type, max_forwards=max_forwards
         )
 
+    def contact(self, context: Context) -> str:
+        """Our Contact header on this leg."""
+        return context.contact(self.peer, is_secure=self.is_secure)
+
     def target(self, context: Context) -> Peer:
         """Where requests on this leg go: its first route or its Contact."""
-        return _target(self.dialog.next_hop, self.peer, context)
+        return target_of(self.dialog.next_hop, self.peer, context, self.request_to)
 
     def accepts(self, request: Request, source: Peer) -> bool:
         """Whether a request that names our tag truly comes from the other end of this leg.
@@ -77,55 +96,22 @@ class Leg:
 
 
 def _hosts(dialog: Dialog) -> set[str]:
-    places = (_place(dialog.remote_target), _place(dialog.next_hop))
+    places = (place_of(dialog.remote_target), place_of(dialog.next_hop))
     return {place[0] for place in places if place is not None}
-
-
-def _target(uri: str, peer: Peer, context: Context) -> Peer:
-    found = peer_of(uri, context, peer.transport)
-    # A private Contact behind a public source is a NAT that did not rewrite it.
-    if found is None or (
-        found.host != peer.host and is_private(found.host) != is_private(peer.host)
-    ):
-        return peer
-    # Same host over a stream: its connection is used while it lives.
-    if found.transport != peer.transport or (found.reliable and found.host != peer.host):
-        return found
-    return found._replace(connection=peer.connection)
-
-
-def peer_of(uri: str, context: Context, transport: str = "udp") -> Peer | None:
-    """Where a request to ``uri`` goes; ``None`` when nobody can tell."""
-    place = _place(uri)
-    if place is None:
-        return None
-    address = context.resolve(place[0])
-    wanted = place[2] or transport
-    if address is None or wanted not in _TRANSPORTS:
-        return None
-    return Peer(wanted, address, place[1])
-
-
-@lru_cache(4096)  # a trunk's calls come and go with the same few Contacts
-def _place(uri: str) -> tuple[str, int, str] | None:
-    try:
-        parsed = parse_uri(uri)
-    except MalformedMessage:
-        return None
-    if not isinstance(parsed, SipUri):
-        return None
-    return (*parsed.address, parsed.transport)
 
 
 class Ingress:
     """The INVITE of the caller, until it has a final response that was acknowledged."""
 
-    __slots__ = ("_base", "_context", "_tags", "invite", "key", "source")
+    __slots__ = ("_base", "_context", "_is_secure", "_tags", "invite", "key", "sip", "source")
 
     def __init__(self, invite: Request, key: str, source: Peer, context: Context) -> None:
         self.invite = invite
         self.key = key
         self.source = source
+        self.sip = DEFAULT_CUSTOMER
+        """How this customer is spoken to, once it is known who it is."""
+        self._is_secure = source.transport in SECURE and asks_security(invite)
         self._context = context
         self._base = context.new_tag()
         self._tags: dict[tuple[int, str], str] = {}
@@ -171,14 +157,33 @@ class Ingress:
         reason: str | None = None,
     ) -> Reply:
         """A provisional response or a 2xx, with our Contact."""
-        lines = [*headers, self._context.contact(self.source.transport), ALLOW]
+        contact = self._context.contact(self.source, is_secure=self._is_secure)
+        lines = [*headers, contact, ALLOW]
         return response_to(self.invite, status, reason, to_tag=to_tag, headers=lines, body=sdp)
 
     def leg(self, to_tag: str, attempt: int) -> Leg:
         """The dialog that a 2xx with ``to_tag`` confirms."""
         dialog = Dialog.from_request(self.invite, to_tag)
         dialog.confirm()
-        return Leg(CALLER, dialog, self.source, attempt=attempt)
+        return Leg(
+            CALLER,
+            dialog,
+            self.source,
+            attempt=attempt,
+            request_to=self.sip.nat.request_to,
+            is_secure=self._is_secure,
+        )
+
+
+def asks_security(invite: Request) -> bool:
+    """Whether our Contact must be a ``sips`` URI (section 12.1.1)."""
+    if invite.uri[:5].lower() == "sips:":
+        return True
+    route = invite.headers("record-route")
+    if route:
+        return "<sips:" in route[0].lower()
+    contact = invite.contact
+    return contact is not None and contact.uri[:5].lower() == "sips:"
 
 
 def options_reply(request: Request, tag: str) -> Reply:

@@ -14,6 +14,7 @@ from services.common.sip_options.trunk import (
     CustomerSip,
     VendorSip,
 )
+from services.signaling.sip.actions import Peer
 
 
 class CustomerTrunk(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,7 +76,10 @@ class TrunkTable:
     one address behind different ports.
     """
 
-    __slots__ = ("_by_host", "_by_host_port", "_hosts", "_vendors", "reply_to_unknown")
+    __slots__ = (
+        "_by_host", "_by_host_port", "_hosts", "_vendor_rules", "_vendors", "kept_alive",
+        "reply_to", "reply_to_unknown",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -83,11 +87,20 @@ class TrunkTable:
         *,
         vendor_hosts: Iterable[str] = (),
         vendors: Mapping[str, VendorSip] | None = None,
+        vendor_rules: Mapping[str, str] | None = None,
+        kept_alive: Iterable[tuple[Peer, float]] = (),
         reply_to_unknown: bool = False,
     ) -> None:
         self.reply_to_unknown = reply_to_unknown
         """Whether strangers are answered 403; else they are dropped, and only counted."""
         self._vendors = vendors or {}
+        self._vendor_rules = vendor_rules or {}
+        """``reply_to`` of vendors that have such a rule, by address."""
+        self.kept_alive = tuple(kept_alive)
+        """Vendors that are sent signs of life, each with its interval in seconds."""
+        has_rules = any(trunk.sip.nat.reply_to != "auto" for trunk in addresses.values())
+        self.reply_to = self._reply_to if has_rules or self._vendor_rules else None
+        """The rule by which a source is answered; ``None`` when all have the usual one."""
         self._by_host: dict[str, CustomerTrunk] = {}
         self._by_host_port: dict[tuple[str, int], CustomerTrunk] = {}
         for text, trunk in addresses.items():
@@ -105,6 +118,12 @@ class TrunkTable:
     def identify(self, host: str, port: int) -> CustomerTrunk | None:
         """The customer trunk that sends from ``host`` and ``port``."""
         return self._by_host_port.get((host, port)) or self._by_host.get(host)
+
+    def _reply_to(self, source: Peer) -> str:
+        trunk = self.identify(source.host, source.port)
+        if trunk is not None:
+            return trunk.sip.nat.reply_to
+        return self._vendor_rules.get(source.host, "auto")
 
     def vendor(self, vendor_trunk_id: str) -> VendorSip:
         """How a vendor is spoken to."""

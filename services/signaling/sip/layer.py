@@ -29,6 +29,7 @@ from services.signaling.sip.build import Reply, RequestDraft, response_to
 from services.signaling.sip.errors import MalformedMessage
 from services.signaling.sip.headers import MAGIC_COOKIE, own_via_pattern
 from services.signaling.sip.invite_usage import UasAnswer
+from services.signaling.sip.listeners import Listeners
 from services.signaling.sip.message import (
     DEFAULT_LIMITS,
     Limits,
@@ -36,6 +37,7 @@ from services.signaling.sip.message import (
     Response,
     parse,
 )
+from services.signaling.sip.replies import AUTO, reply_peer
 from services.signaling.sip.transaction.invite_client import InviteClientTransaction
 from services.signaling.sip.transaction.invite_server import InviteServerTransaction
 from services.signaling.sip.transaction.non_invite_client import NonInviteClientTransaction
@@ -46,6 +48,7 @@ from services.signaling.sip.transaction.states import (
     CALLING,
     PROCEEDING,
     TERMINATED,
+    TRYING,
 )
 from services.signaling.sip.transaction.timers import NEVER, RFC3261_TIMERS, TimerValues
 from services.signaling.sip.validate import Capabilities, Rejection, check_response, validate
@@ -55,26 +58,31 @@ ServerTransaction = InviteServerTransaction | NonInviteServerTransaction
 Timed = ClientTransaction | ServerTransaction | UasAnswer
 
 
+LARGEST_DATAGRAM = 1300
+"""Bytes beyond which a request asks for a transport with congestion control (18.1.1)."""
+
+
 class TransactionLayer:
     """Matches messages to transactions, runs their timers, builds their envelopes.
 
-    ``sent_by`` is our ``host:port`` as it stands in Via. ``ids`` must return a fresh,
-    unpredictable token on every call: branches made of it are all that tells a genuine response
-    from a forged one. With ``max_transactions`` server transactions alive, new requests get 503
-    (BYE, ACK and CANCEL still pass).
+    ``sent_by`` is our ``host:port`` as it stands in Via, or the listeners it depends on. ``ids``
+    must return a fresh, unpredictable token on every call: branches made of it are all that tells
+    a genuine response from a forged one. With ``max_transactions`` server transactions alive,
+    new requests get 503 (BYE, ACK and CANCEL still pass).
     """
 
     def __init__(
         self,
         *,
-        sent_by: str,
+        sent_by: str | Listeners,
         ids: Callable[[], str],
         timers: TimerValues = RFC3261_TIMERS,
         capabilities: Capabilities | None = None,
         limits: Limits = DEFAULT_LIMITS,
         max_transactions: int = 200_000,
     ) -> None:
-        self._sent_by = sent_by.lower()
+        self._listeners = sent_by if isinstance(sent_by, Listeners) else Listeners.behind(sent_by)
+        self._sent_by = self._listeners.addresses
         self._ids = ids
         self._timers = timers
         self._capabilities = capabilities or Capabilities()
@@ -85,7 +93,10 @@ class TransactionLayer:
         self._answers: dict[tuple[str, str, int], UasAnswer] = {}
         self._initial: dict[tuple[str, str, int], str] = {}
         self._schedule: Schedule[Timed] = Schedule()
-        self._via_heads: dict[str, str] = {}
+        self._grown: dict[str, tuple[RequestDraft, Peer, TimerValues]] = {}
+        """Requests under way by TCP because of their size, as they would have gone by UDP."""
+        self.reply_to: Callable[[Peer], str] | None = None
+        """The rule by which a source is answered, when there are any but the usual one."""
         self._own_via = own_via_pattern(self._sent_by)
 
     @property
@@ -110,7 +121,7 @@ class TransactionLayer:
         """
         if isinstance(message, bytes):
             try:
-                message = parse(message, stream=source.reliable, limits=self._limits)
+                message = parse(message, stream=source.is_framed, limits=self._limits)
             except MalformedMessage as error:
                 return self._refuse_malformed(error, source)
         if isinstance(message, Response):
@@ -149,7 +160,7 @@ class TransactionLayer:
         if match is not None:
             return match[1]
         via = response.via
-        return via.branch if via.sent_by == self._sent_by else ""
+        return via.branch if via.sent_by in self._sent_by else ""
 
     def _on_ack(self, ack: Request, key: str, now: float) -> list[Action]:
         transaction = self._servers.get(key)
@@ -185,7 +196,7 @@ class TransactionLayer:
             if merge_key in self._initial:
                 return self._refuse(request, source, Rejection(482))
             self._initial[merge_key] = key
-        peer = _stamp(request, source)
+        peer = self._stamp(request, source)
         transaction: ServerTransaction
         actions: list[Action] = []
         if method == "INVITE":
@@ -206,7 +217,7 @@ class TransactionLayer:
             or (invite.source.transport, invite.source.host) != (source.transport, source.host)
         ):
             return self._refuse(cancel, source, Rejection(481))
-        peer = _stamp(cancel, source)
+        peer = self._stamp(cancel, source)
         transaction = NonInviteServerTransaction(key, peer, self._timers)
         self._servers[key] = transaction
         tag = invite.to_tag or self._ids()
@@ -226,7 +237,7 @@ class TransactionLayer:
         if request.method == "ACK":
             return []
         try:
-            peer = _stamp(request, source)
+            peer = self._stamp(request, source)
         except MalformedMessage:
             peer = source
         # "must be the same tag for the same request" (section 8.2.7)
@@ -261,12 +272,17 @@ class TransactionLayer:
         branch = MAGIC_COOKIE + self._ids()
         wire = draft.wire(self._via_line(target, branch))
         key = f"{branch} {draft.method}"
-        machine = (
-            InviteClientTransaction if draft.method == "INVITE" else NonInviteClientTransaction
-        )
-        transaction = machine(wire, key, target, timers or self._timers)
-        self._clients[key] = transaction
-        return key, self._settle_client(transaction, transaction.start(now))
+        timers = timers or self._timers
+        way = target.way
+        if way is not None and way.grows and not target.reliable and len(wire) > LARGEST_DATAGRAM:
+            self._grown[key] = (draft, target, timers)
+            target = target._replace(transport="tcp", connection=0, way=None)
+            wire = draft.wire(self._via_line(target, branch))
+        return key, self._start(_machine(draft)(wire, key, target, timers), now)
+
+    def _start(self, transaction: ClientTransaction, now: float) -> list[Action]:
+        self._clients[transaction.key] = transaction
+        return self._settle_client(transaction, transaction.start(now))
 
     def send_ack(self, key: str, to_tag: str, draft: RequestDraft, target: Peer) -> list[Action]:
         """Acknowledge the 2xx with ``to_tag`` that INVITE ``key`` drew, now and whenever repeated.
@@ -308,25 +324,46 @@ class TransactionLayer:
         self._schedule.file(transaction)
         cancel_key = key.removesuffix("INVITE") + "CANCEL"
         cancel = NonInviteClientTransaction(data, cancel_key, transaction.peer, self._timers)
-        self._clients[cancel_key] = cancel
-        return self._settle_client(cancel, cancel.start(now))
+        return self._start(cancel, now)
 
-    def on_transport_error(self, key: str) -> list[Action]:
+    def on_transport_error(self, key: str, now: float) -> list[Action]:
         """Take note that a ``Send`` with this key could not be performed."""
         transaction = self._clients.get(key)
         if transaction is None:
             return []
-        return self._settle_client(transaction, transaction.on_transport_error())
+        is_unheard = transaction.state is CALLING or transaction.state is TRYING
+        actions = transaction.on_transport_error()
+        grown = self._grown.pop(key, None)
+        if grown is not None and is_unheard:
+            return self._shrink(transaction, *grown, now)
+        return self._settle_client(transaction, actions)
+
+    def _shrink(
+        self,
+        failed: ClientTransaction,
+        draft: RequestDraft,
+        target: Peer,
+        timers: TimerValues,
+        now: float,
+    ) -> list[Action]:
+        """Send by UDP after all what was too large for it, as TCP leads nowhere (18.1.1)."""
+        self._schedule.file(failed)  # it is over: nothing is to wake it
+        wire = draft.wire(self._via_line(target, failed.key.partition(" ")[0]))
+        transaction = _machine(draft)(wire, failed.key, target, timers)
+        if isinstance(transaction, InviteClientTransaction):
+            assert isinstance(failed, InviteClientTransaction)
+            transaction.cancel_headers = failed.cancel_headers
+        return self._start(transaction, now)
 
     @staticmethod
     def invite_key(branch: str) -> str:
         """The key of our INVITE with this branch: all that an ICMP error brings back of it."""
         return f"{branch} INVITE"
 
-    def on_peer_lost(self, peer: Peer) -> list[Action]:
+    def on_peer_lost(self, peer: Peer, now: float) -> list[Action]:
         """Fail every client transaction towards a peer whose connection is gone."""
         keys = [key for key, client in self._clients.items() if client.peer == peer]
-        return [action for key in keys for action in self.on_transport_error(key)]
+        return [action for key in keys for action in self.on_transport_error(key, now)]
 
     # --- time -----------------------------------------------------------------------------
 
@@ -358,6 +395,8 @@ class TransactionLayer:
             self._schedule.file(transaction)
         else:
             del self._clients[transaction.key]
+            if self._grown:
+                self._grown.pop(transaction.key, None)
             actions.append(Terminated(transaction.key))
         if transaction.key.endswith("CANCEL"):
             # A CANCEL is the layer's own business: what matters is how the INVITE ends.
@@ -394,13 +433,27 @@ class TransactionLayer:
         return self.cancel(invite.key, now, invite.cancel_headers)
 
     def _via_line(self, target: Peer, branch: str) -> str:
-        transport = target.transport
-        head = self._via_heads.get(transport)
-        if head is None:
-            head = f"Via: SIP/2.0/{transport.upper()} {self._sent_by};"
-            head += "rport;branch=" if transport == "udp" else "branch="
-            self._via_heads[transport] = head
-        return head + branch
+        return self._listeners.towards(target).via + branch
+
+    def _stamp(self, request: Request, source: Peer) -> Peer:
+        """Note the source in the top Via; where responses go (section 18.2.2, RFC 3581)."""
+        request.stamp_source(source.host, source.port)
+        if source.reliable:
+            return source
+        # maddr is not honoured: it would let anyone aim our responses at anybody.
+        via = request.via
+        if self.reply_to is not None and (rule := self.reply_to(source)) != AUTO:
+            return reply_peer(rule, source, via)
+        if via.asks_rport:
+            return source
+        port = via.port or 5060
+        return source if port == source.port else source._replace(port=port)
+
+
+def _machine(
+    draft: RequestDraft,
+) -> type[InviteClientTransaction] | type[NonInviteClientTransaction]:
+    return InviteClientTransaction if draft.method == "INVITE" else NonInviteClientTransaction
 
 
 def _server_key(request: Request) -> str:
@@ -415,16 +468,3 @@ def _server_key(request: Request) -> str:
         f"{request.call_id} {request.from_tag} {request.cseq.number}"
         f" {request.first('via')} {request.uri} {method}"
     )
-
-
-def _stamp(request: Request, source: Peer) -> Peer:
-    """Note the source in the top Via; where responses go (section 18.2.2, RFC 3581)."""
-    request.stamp_source(source.host, source.port)
-    if source.reliable:
-        return source
-    # maddr is not honoured: it would let anyone aim our responses at anybody.
-    via = request.via
-    if via.asks_rport:
-        return source
-    port = via.port or 5060
-    return source if port == source.port else source._replace(port=port)
