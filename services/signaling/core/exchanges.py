@@ -358,7 +358,10 @@ class Exchanges:
 
     def _offer_media(self, exchange: Exchange, leg: Leg, sdp: bytes) -> OfferMedia:
         exchange.token = next(self._context.tokens)
-        return OfferMedia(exchange.token, leg.is_caller, sdp, leg.peer.host, leg.attempt)
+        other = exchange.to_leg if leg is exchange.from_leg else exchange.from_leg
+        return OfferMedia(
+            exchange.token, leg.is_caller, sdp, leg.peer.host, leg.attempt, other.peer.host
+        )
 
     def _answer_media(self, exchange: Exchange, leg: Leg, sdp: bytes) -> AnswerMedia:
         exchange.token = next(self._context.tokens)

@@ -431,9 +431,10 @@ class Hunt:
         is_offer: bool = True,
     ) -> Step:
         attempt.token = next(self._context.tokens)
-        host = self._offer.source_host if from_caller else attempt.peer.host
+        hosts = (self._offer.source_host, attempt.peer.host)
+        host, target = hosts if from_caller else hosts[::-1]
         if is_offer:
-            return OfferMedia(attempt.token, from_caller, sdp, host, attempt.number)
+            return OfferMedia(attempt.token, from_caller, sdp, host, attempt.number, target)
         is_provisional = response is not None and response.status < 200
         return AnswerMedia(attempt.token, from_caller, sdp, host, attempt.number, is_provisional)
 

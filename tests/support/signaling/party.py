@@ -7,7 +7,7 @@ import functools
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from itertools import count
-from typing import Self, cast
+from typing import ParamSpec, Self, cast
 
 import uvloop
 
@@ -20,12 +20,15 @@ PATIENCE_S = 10.0
 _numbers = count(1)
 
 
-def on_uvloop(test: Callable[[], Coroutine[None, None, None]]) -> Callable[[], None]:
+P = ParamSpec("P")
+
+
+def on_uvloop(test: Callable[P, Coroutine[None, None, None]]) -> Callable[P, None]:
     """Run a test on the loop signaling runs on: sockets behave differently on another."""
 
     @functools.wraps(test)
-    def run() -> None:
-        uvloop.run(test())
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        uvloop.run(test(*args, **kwargs))
 
     return run
 

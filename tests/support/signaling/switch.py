@@ -10,7 +10,8 @@ from functools import partial
 from services.common.clock import monotonic, utc_now
 from services.common.ids import CALL, new_id
 from services.signaling.adapters.network import Sockets
-from services.signaling.adapters.tcp import TcpTransport
+from services.signaling.adapters.tcp import StreamLimits, TcpTransport
+from services.signaling.adapters.tls import TlsContexts
 from services.signaling.adapters.udp import UdpSocket
 from services.signaling.app.services import Services
 from services.signaling.app.switch import Switch
@@ -18,8 +19,9 @@ from services.signaling.core.context import CAPABILITIES, Context
 from services.signaling.core.ladder import Ladders
 from services.signaling.core.trunks import CustomerTrunk, TrunkTable
 from services.signaling.core.values import Candidate
-from services.signaling.server import random_token
+from services.signaling.server import outgoing_address, random_token
 from services.signaling.sip.layer import TransactionLayer
+from services.signaling.sip.listeners import Listeners, read_listeners
 from services.signaling.sip.transaction.timers import RFC3261_TIMERS, TimerValues
 from tests.support.signaling.party import Party, Talk
 from tests.support.signaling.ports import (
@@ -32,7 +34,7 @@ from tests.support.signaling.ports import (
 
 
 class LoopbackSwitch:
-    """Listens at a UDP port of 127.0.0.1."""
+    """Listens at a UDP port of 127.0.0.1, or where ``sip`` says."""
 
     def __init__(
         self,
@@ -43,26 +45,39 @@ class LoopbackSwitch:
         ladder_calls: int = 1000,
         trunks: Mapping[str, CustomerTrunk] | None = None,
         timers: TimerValues = RFC3261_TIMERS,
+        sip: str = "",
+        contexts: TlsContexts | None = None,
+        limits: StreamLimits | None = None,
+        resets: bool = False,
     ) -> None:
         self.planner = planner
         self.events = events or MemoryEvents()
         self.observations = Observations()
         self.credits = FixedCredits()
-        udp: list[UdpSocket] = []
-        self.udp = UdpSocket(
-            ("127.0.0.1", port),
-            1,
-            on_datagrams=lambda batch: self.switch.receive(batch),
-            on_refused=lambda branch: self.switch.on_refused(branch),
-        )
-        udp.append(self.udp)
+        self.listeners = read_listeners(sip or f"udp:127.0.0.1:{port}", "", outgoing_address)
+        self.sockets = [
+            UdpSocket(
+                (listener.host, listener.port),
+                number,
+                on_datagrams=lambda batch: self.switch.receive(batch),
+                on_refused=lambda branch: self.switch.on_refused(branch),
+            )
+            for number, listener in enumerate(self.listeners, start=1)
+            if listener.transport == "udp"
+        ]
+        self.udp = self.sockets[0]
         self.tcp = TcpTransport(
             on_messages=lambda batch: self.switch.receive(batch),
             on_failed=lambda key: self.switch.on_transport_error(key),
             on_lost=lambda peer: self.switch.on_peer_lost(peer),
+            knows=lambda host: self.switch.trunks.knows(host),
+            contexts=contexts,
+            limits=limits,
+            resets=resets,
         )
         self.port = self.udp.address[1]
-        advertised = f"127.0.0.1:{self.port}"
+        advertised = Listeners(self.listeners) if sip else f"127.0.0.1:{self.port}"
+        self.network = Sockets(self.sockets, self.tcp)
         self.layer = TransactionLayer(
             sent_by=advertised, ids=random_token, capabilities=CAPABILITIES, timers=timers
         )
@@ -75,7 +90,7 @@ class LoopbackSwitch:
         self.switch = Switch(
             context=self.context,
             layer=self.layer,
-            network=Sockets(udp, self.tcp),
+            network=self.network,
             services=Services(planner, self.credits, EchoMedia(), self.events),
             events=self.events,
             observer=self.observations,
@@ -88,11 +103,20 @@ class LoopbackSwitch:
         self.switch.trunks = TrunkTable(table if trunks is None else trunks)
 
     def start(self) -> None:
-        self.udp.start()
+        for sock in self.sockets:
+            sock.start()
+
+    async def listen(self) -> None:
+        """Accept connections at every stream listener of ``sip``."""
+        for number, listener in enumerate(self.listeners, start=1):
+            if listener.transport != "udp":
+                address = (listener.host, listener.port)
+                await self.tcp.listen(address, listener.transport, number)
 
     def close(self) -> None:
         self.switch.close()
-        self.udp.close()
+        for sock in self.sockets:
+            sock.close()
         self.tcp.close()
 
 
