@@ -14,11 +14,6 @@ from services.signaling.sip.actions import PLAIN, Way
 from tests.support.signaling.secure import Authority
 
 
-@pytest.fixture
-def authority(tmp_path: Path) -> Authority:
-    return Authority(tmp_path)
-
-
 def shake_hands(client: TlsSession, server: TlsSession) -> None:
     client.start()
     server.start()

@@ -73,13 +73,11 @@ class TlsParty(StreamParty):
 
     @classmethod
     @asynccontextmanager
-    async def serving(
-        cls, host: str, context: ssl.SSLContext, port: int = 0
-    ) -> AsyncIterator[TlsServer]:
+    async def certified(cls, host: str, context: ssl.SSLContext) -> AsyncIterator[TlsServer]:
         """Accept connections at ``host``; the last one accepted is who is spoken to."""
         server = TlsServer()
         listener = await asyncio.get_running_loop().create_server(
-            server.accept, host, port, ssl=context
+            server.accept, host, 0, ssl=context
         )
         server.address = listener.sockets[0].getsockname()[:2]
         server.party.address = server.address

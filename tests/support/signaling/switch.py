@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import socket
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 
 from services.common.clock import monotonic, utc_now
 from services.common.ids import CALL, new_id
+from services.common.sip_options.trunk import CustomerSip, VendorSip
 from services.signaling.adapters.network import Sockets
 from services.signaling.adapters.tcp import StreamLimits, TcpTransport
 from services.signaling.adapters.tls import TlsContexts
 from services.signaling.adapters.udp import UdpSocket
+from services.signaling.app.keep_alive import keep_alive
 from services.signaling.app.services import Services
 from services.signaling.app.switch import Switch
 from services.signaling.core.context import CAPABILITIES, Context
@@ -23,7 +27,7 @@ from services.signaling.server import outgoing_address, random_token
 from services.signaling.sip.layer import TransactionLayer
 from services.signaling.sip.listeners import Listeners, read_listeners
 from services.signaling.sip.transaction.timers import RFC3261_TIMERS, TimerValues
-from tests.support.signaling.party import Party, Talk
+from tests.support.signaling.party import Party, Talk, until
 from tests.support.signaling.ports import (
     EchoMedia,
     FixedCredits,
@@ -31,6 +35,7 @@ from tests.support.signaling.ports import (
     MemoryEvents,
     Observations,
 )
+from tests.support.signaling.secure import Authority
 
 
 class LoopbackSwitch:
@@ -129,6 +134,7 @@ def running(switch: LoopbackSwitch) -> Iterator[LoopbackSwitch]:
         switch.close()
 
 
+HOST = "127.0.0.1"
 CALLER, VENDOR, STRANGER = "127.0.0.2", "127.0.0.3", "127.0.0.9"
 TABLE = {CALLER: CustomerTrunk(id="ctr_1", account_id="acc_1")}
 
@@ -155,3 +161,74 @@ async def two_parties(
         with running(switch):
             yield caller, vendor, switch, Talk(caller, vendor, ("127.0.0.1", switch.port))
         assert switch.observations.errors == []
+
+
+def free_port(host: str = "127.0.0.1") -> int:
+    """A port of ``host`` that is free for UDP and TCP."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    while True:
+        with (
+            socket.socket(family, socket.SOCK_DGRAM) as udp,
+            socket.socket(family, socket.SOCK_STREAM) as tcp,
+        ):
+            udp.bind((host, 0))
+            port: int = udp.getsockname()[1]
+            try:
+                tcp.bind((host, port))
+            except OSError:
+                continue
+            return port
+
+
+@asynccontextmanager
+async def serving(switch: LoopbackSwitch) -> AsyncIterator[LoopbackSwitch]:
+    """The switch with its stream listeners, connecting and keeping alive as it does in service."""
+    async with asyncio.TaskGroup() as tasks:
+        with running(switch):
+            await switch.listen()
+            running_tasks = [
+                tasks.create_task(switch.tcp.run()),
+                tasks.create_task(
+                    keep_alive(switch.network, switch.context.keep_alives, monotonic)
+                ),
+            ]
+            yield switch
+            for task in running_tasks:
+                task.cancel()
+    assert switch.observations.errors == []
+
+
+def table(
+    vendor: VendorSip | None = None,
+    customer: CustomerSip | None = None,
+    caller: str = CALLER,
+    **more: object,
+) -> TrunkTable:
+    """One customer, one vendor, how they are spoken to."""
+    trunk = CustomerTrunk(id="ctr_1", account_id="acc_1", sip=customer or CustomerSip())
+    return TrunkTable(
+        {caller: trunk},
+        vendor_hosts=[VENDOR],
+        vendors={"vtr_1": vendor or VendorSip()},
+        **more,  # type: ignore[arg-type] # named in each test
+    )
+
+
+async def settled(switch: LoopbackSwitch, calls: int = 1) -> None:
+    await until(lambda: len(switch.events.ended) >= calls and not switch.switch.calls)
+
+
+@asynccontextmanager
+async def secured(
+    authority: Authority, *candidates: Candidate, transport: str = "tls"
+) -> AsyncIterator[tuple[LoopbackSwitch, tuple[str, int]]]:
+    """A switch with a secure listener beside its UDP."""
+    port = free_port()
+    switch = LoopbackSwitch(
+        FixedPlanner(*candidates),
+        sip=f"udp:{HOST}:{free_port()},{transport}:{HOST}:{port}",
+        contexts=TlsContexts(authority.files(HOST)),
+    )
+    switch.switch.trunks = table()
+    async with serving(switch):
+        yield switch, (HOST, port)
