@@ -23,7 +23,6 @@ CAPABILITIES: Final = Capabilities(
 
 ALLOW: Final = CAPABILITIES.allow_line
 ACCEPT: Final = CAPABILITIES.accept_line
-AGENT: Final = "User-Agent: Tandem"
 
 _LITERAL: Final = re.compile(r"[0-9.]+|.*:.*")
 
@@ -32,8 +31,8 @@ class Context:
     """Shared by every call; plain data and injected functions, no I/O of its own."""
 
     __slots__ = (
-        "_addresses", "advertised", "customer_limits", "dialogs", "new_call_id", "new_tag", "node",
-        "tokens", "trunks", "vendor_limits",
+        "_addresses", "advertised", "agent", "customer_limits", "dialogs", "new_call_id",
+        "new_tag", "node", "tokens", "trunks", "vendor_limits",
     )  # fmt: skip
 
     def __init__(
@@ -44,8 +43,11 @@ class Context:
         new_tag: Callable[[], str],
         new_call_id: Callable[[], str],
         addresses: Mapping[str, str] | None = None,
+        user_agent: str = "",
     ) -> None:
         self.node = node
+        self.agent = (f"User-Agent: {user_agent}",) if user_agent else ()
+        """Header lines that name the product; none unless the operator wants one."""
         self.advertised = advertised
         """``host:port`` as peers shall write to it: in Contact and From."""
         self.new_tag = new_tag

@@ -30,7 +30,7 @@ from services.signaling.core.commands import (
     Owner,
     Request,
 )
-from services.signaling.core.context import AGENT, ALLOW, Context
+from services.signaling.core.context import ALLOW, Context
 from services.signaling.core.headers import address, q850_received, reason_header
 from services.signaling.core.legs import Leg, session
 from services.signaling.core.limits import Limit
@@ -281,7 +281,7 @@ class Hunt:
             call_id=context.new_call_id(),
             cseq=1,
             max_forwards=offer.max_forwards,
-            headers=(context.contact(candidate.transport), ALLOW, AGENT, *offer.headers),
+            headers=(context.contact(candidate.transport), ALLOW, *context.agent, *offer.headers),
             body=sdp,
         )
         attempt.draft, attempt.state = draft, State.CALLING

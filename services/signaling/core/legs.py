@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import lru_cache
 
-from services.signaling.core.context import ACCEPT, AGENT, ALLOW, Context, is_private
+from services.signaling.core.context import ACCEPT, ALLOW, Context, is_private
 from services.signaling.sip.actions import Peer
 from services.signaling.sip.build import Reply, RequestDraft, response_to
 from services.signaling.sip.dialog import Dialog, DialogState
@@ -183,7 +183,7 @@ class Ingress:
 
 def options_reply(request: Request, tag: str) -> Reply:
     """The answer to OPTIONS, in or out of a dialog: what we can do (section 11.2)."""
-    return response_to(request, 200, to_tag=tag, headers=[ALLOW, ACCEPT, AGENT])
+    return response_to(request, 200, to_tag=tag, headers=[ALLOW, ACCEPT])
 
 
 def dialog_of(response: Response) -> Dialog:
