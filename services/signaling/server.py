@@ -18,6 +18,7 @@ from services.common.postgres import READER, Pool, close_pool, open_pool
 from services.common.spool import Spool
 from services.common.telemetry import Telemetry
 from services.signaling.adapters.config import TrunkLoader, VendorNames
+from services.signaling.adapters.defence import Defence
 from services.signaling.adapters.events import SpooledEvents
 from services.signaling.adapters.media import LinkedMedia, open_media_link
 from services.signaling.adapters.network import Sockets
@@ -73,6 +74,16 @@ class SignalingService:
         self._observer = CallObserver(telemetry, self._pdd, monotonic)
         self._switch = self._build_switch()
         self._grpc = Server(settings.grpc_address)
+        self._defence = Defence(
+            self._switch.gate.guard,
+            self._bus,
+            node=settings.node,
+            listeners=self._addresses,
+            mode=settings.nftables,
+            monotonic=monotonic,
+            on_log=self._observer.on_guard,
+        )
+        self._switch.gate.on_guard.append(self._defence.on_guard)
         self._pool: Pool | None = None
         self._has_trunks = False
         self._register(telemetry)
@@ -136,6 +147,7 @@ class SignalingService:
         tasks.create_task(watch.run())
         tasks.create_task(loader.follow_names())
         tasks.create_task(self._tend())
+        await self._defence.start(tasks)
         self._grpc.add(
             pb_grpc.add_SignalingServicer_to_server,
             SignalingServicer(
@@ -181,6 +193,7 @@ class SignalingService:
         """See :meth:`services.common.run.Service.close`."""
         self._switch.close()
         self._events.flush()
+        await self._defence.close()
         for sock in self._udp:
             sock.close()
         self._tcp.close()
@@ -201,6 +214,7 @@ class SignalingService:
 
     def _use(self, table: TrunkTable) -> None:
         self._switch.trunks = table
+        self._defence.on_trusted(table.hosts)
         self._has_trunks = True
 
     def _go_by(self, settings: SwitchSettings) -> None:
@@ -227,6 +241,8 @@ class SignalingService:
         telemetry.gauge("admitted_share", "Of new calls", lambda: self._overload.share)
         telemetry.gauge("queue_age_seconds", "Waited", lambda: self._overload.age_s)
         guard, events = switch.gate.guard, self._events
+        defence = self._defence
+        telemetry.counter("firewall_failures_total", "Refused", lambda: defence.firewall_failures)
         telemetry.gauge("bans", "In force", lambda: guard.ban_count)
         telemetry.counter_by("reason", "guard_total", "What was noted", lambda: guard.counters)
         telemetry.counter("calls_summed_total", "Calls in sums", lambda: events.summed)

@@ -70,7 +70,7 @@ class Gate:
             counters.scanners_dropped += 1
             self.act(self.guard.on_scanner(host, now))
             return False
-        if not data.strip(b"\r\n\0"):
+        if len(data) <= 4 and not data.strip(b"\r\n\0"):
             return True  # a keep-alive
         if self._is_in_dialog(data):
             return True

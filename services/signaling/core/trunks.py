@@ -110,6 +110,11 @@ class TrunkTable:
         """How a vendor is spoken to."""
         return self._vendors.get(vendor_trunk_id, DEFAULT_VENDOR)
 
+    @property
+    def hosts(self) -> frozenset[str]:
+        """Every address a trunk, customer or vendor, lives at."""
+        return frozenset(self._hosts)
+
     def knows(self, host: str) -> bool:
         """Whether any trunk, customer or vendor, lives at ``host``."""
         return host in self._hosts
