@@ -273,6 +273,22 @@ class LiveCalls(Protocol):
         ...
 
 
+class Guard(Protocol):
+    """Who is kept out by signaling, over all of its processes."""
+
+    async def show(self, limit: int) -> list[Record]:
+        """Bans, counters and meters of each process. Raises: Unavailable."""
+
+    async def ban(self, target: str, seconds: int) -> str:
+        """Keep an address or network out; how the list writes it. Raises: Invalid, Unavailable."""
+
+    async def unban(self, target: str) -> bool:
+        """Let in again; whether anybody kept it out. Raises: Invalid, Unavailable."""
+
+    async def rules(self, form: str) -> str:
+        """Rules for a firewall of the operator's own. Raises: Invalid, Unavailable."""
+
+
 @dataclass(frozen=True, slots=True)
 class CdrFilter:
     """Which call detail records."""

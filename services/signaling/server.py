@@ -8,6 +8,7 @@ import random
 import socket
 from functools import partial
 
+from proto.signaling.v1 import guard_pb2_grpc as guard_grpc
 from proto.signaling.v1 import signaling_pb2_grpc as pb_grpc
 from services.common.bus import Bus
 from services.common.clock import monotonic, utc_now
@@ -38,6 +39,7 @@ from services.signaling.core.overload import Overload
 from services.signaling.core.switch_settings import SwitchSettings
 from services.signaling.core.trunks import TrunkTable
 from services.signaling.entrypoints.grpc import SignalingServicer
+from services.signaling.entrypoints.guard import GuardServicer
 from services.signaling.settings import SignalingSettings
 from services.signaling.sip.layer import TransactionLayer
 
@@ -155,6 +157,18 @@ class SignalingService:
                 node=self._settings.node,
                 monotonic=monotonic,
                 unix_ms=lambda: round(utc_now().timestamp() * 1000),
+            ),
+        )
+        self._grpc.add(
+            guard_grpc.add_GuardServicer_to_server,
+            GuardServicer(
+                self._switch.gate,
+                self._events.meters,
+                node=self._settings.node,
+                listeners=self._addresses,
+                trusted=lambda: self._switch.trunks.hosts,
+                firewall_state=lambda: self._defence.firewall,
+                monotonic=monotonic,
             ),
         )
         await self._grpc.start(tasks)

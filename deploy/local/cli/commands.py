@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from deploy.local.cli import describe
+from deploy.local.cli import describe, guard
 from deploy.local.cli.client import Failed, connect
 from deploy.local.cli.explain import show_plan
 from deploy.local.cli.options import DEFAULT_DATA, AsJson, Data, Key, Url
@@ -19,6 +19,8 @@ app = typer.Typer(
     rich_markup_mode="rich",
     help="The Tandem softswitch. Start with [bold]tandem demo[/], then [bold]tandem up[/].",
 )
+
+app.add_typer(guard.app, name="guard")
 
 
 @app.command("up")
@@ -180,8 +182,12 @@ def cdrs(
     for row in rows:
         row["talk"] = seconds(row["talk_ms"])
         row["at"] = row["invited_at"][:19]
+        # Of calls that were summed, a record stands for many.
+        row["calls"] = row["call_count"] if row["call_count"] > 1 else None
     columns = [("invited", "at"), ("caller", "caller"), ("called", "called"), ("talk", "talk")]
     columns += [("reason", "end_reason"), ("sip", "sip_code_out"), ("price", "price")]
+    if any(row["calls"] for row in rows):
+        columns.append(("calls", "calls"))
     table(rows, [*columns, ("cost", "cost"), ("call", "call_id")])
 
 

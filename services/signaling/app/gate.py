@@ -19,6 +19,8 @@ from services.signaling.sip.errors import MalformedMessage
 from services.signaling.sip.layer import TransactionLayer, is_ack_of_shed
 from services.signaling.sip.message import Request, parse
 
+_SHOWN = ("unknown_dropped", "banned_dropped", "scanners_dropped", "shed", "shed_dropped")
+
 OnGuard = Callable[[list[Action]], None]
 
 
@@ -44,6 +46,11 @@ class Gate:
         self._layer = layer
         self._counters = counters
         self._put = put
+
+    @property
+    def counters_by_name(self) -> dict[str, int]:
+        """What was turned away since the start."""
+        return {name: getattr(self._counters, name) for name in _SHOWN}
 
     def admits(self, data: bytes, source: Peer, now: float) -> bool:
         """Whether to handle a message; one that is shed has been answered, if at all."""
