@@ -316,6 +316,9 @@ class Records(Protocol):
         """Records, newest first, before the (``invited_at``, ``call_id``). Raises: Unavailable."""
         ...
 
+    async def totals(self, chosen: CdrFilter) -> list[Record]:
+        """Calls and talk time by end reason, most frequent first. Raises: Unavailable."""
+
     async def get(self, call_id: str) -> Record:
         """One record with attempts and explanation. Raises: NotFound, Unavailable."""
         ...

@@ -37,7 +37,7 @@ def router() -> APIRouter:
 
     @routes.post("/bans", status_code=201, dependencies=writes)
     async def ban(body: BanOrder, cases: Cases, who: Who) -> Response:
-        """Keep an address or network out. Addresses of trunks are refused: they are never banned."""
+        """Keep an address or network out. Trunks are never banned: their addresses are refused."""
         target = await cases.guard.ban(body.target, body.seconds)
         await cases.objects.note(Author(who.actor, who.source), "ban", "guard", target)
         return shown({"target": target, "seconds": body.seconds}, 201)
