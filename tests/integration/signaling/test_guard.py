@@ -19,11 +19,20 @@ from services.signaling.adapters.defence import Defence
 from services.signaling.adapters.shared_bans import SUBJECT, SharedBans
 from services.signaling.core.flood import FloodMeters
 from services.signaling.core.guard import Action, Ban, Guard, Unban
+from services.signaling.core.trunks import TrunkTable
 from services.signaling.entrypoints.guard import GuardServicer
+from services.signaling.sip.message import Response
 from tests.support.signaling.machine import OFFER
 from tests.support.signaling.party import Party, message, until
-from tests.support.signaling.switch import CALLER, STRANGER, LoopbackSwitch, two_parties
+from tests.support.signaling.switch import (
+    CALLER,
+    STRANGER,
+    TABLE,
+    LoopbackSwitch,
+    two_parties,
+)
 
+ECHOED = ("Via", "Fro", "To:", "Cal", "CSe")
 SCANNER = b"User-Agent: friendly-scanner\r\nContent-Length"
 
 
@@ -113,6 +122,28 @@ async def test_banned_source_cannot_touch_a_call_of_others(tmp_path: Path) -> No
         await talk.hang_up()
         assert stranger.nothing_came()
         del tmp_path
+
+
+async def test_answers_to_strangers_tell_neither_who_exists_nor_what_we_are() -> None:
+    async with two_parties() as (_, _vendor, switch, talk), Party.at(STRANGER) as stranger:
+        switch.switch.trunks = TrunkTable(TABLE, reply_to_unknown=True)
+        for method in ("REGISTER", "OPTIONS", "INVITE", "SUBSCRIBE"):
+            answers = set()
+            for number, user in enumerate(("1000", "2000", "nobody", "admin")):
+                body = OFFER if method == "INVITE" else b""
+                request = message(
+                    stranger, method, talk.switch, call_id=f"{number}", number=user, body=body,
+                    branch=f"{method}{user}", from_tag=user,
+                )  # fmt: skip
+                stranger.send(request, talk.switch)
+                reply = await stranger.hear()
+                while isinstance(reply, Response) and reply.status == 100:
+                    reply = await stranger.hear()
+                assert isinstance(reply, Response)
+                own = [line for line in reply.lines if line[:3] not in ECHOED]
+                answers.add((reply.status, reply.reason, *own))
+            assert len(answers) == 1, answers
+                assert not (reply.has("server") or reply.has("user-agent"))
 
 
 class Node:
