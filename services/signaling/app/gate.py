@@ -6,6 +6,7 @@ the counters of the guard; new INVITEs, while there is too much to do, the overl
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
 
 from services.signaling.app.counters import Counters
@@ -14,12 +15,16 @@ from services.signaling.core.context import Context
 from services.signaling.core.guard import Action, Guard
 from services.signaling.core.overload import Overload, Verdict
 from services.signaling.core.scanners import signature_in
+from services.signaling.core.trunks import CustomerTrunk
 from services.signaling.sip.actions import Peer, Send
 from services.signaling.sip.errors import MalformedMessage
 from services.signaling.sip.layer import TransactionLayer, is_ack_of_shed
 from services.signaling.sip.message import Request, parse
 
 _SHOWN = ("unknown_dropped", "banned_dropped", "scanners_dropped", "shed", "shed_dropped")
+
+MOST_REMEMBERED = 8_192
+"""INVITEs refused: a second's worth of them, in which they might be repeated."""
 
 OnGuard = Callable[[list[Action]], None]
 
@@ -46,6 +51,8 @@ class Gate:
         self._layer = layer
         self._counters = counters
         self._put = put
+        self._refused: OrderedDict[str, None] = OrderedDict()
+        """Transactions of INVITEs refused of late."""
 
     @property
     def counters_by_name(self) -> dict[str, int]:
@@ -103,28 +110,40 @@ class Gate:
         if not data.startswith(b"INVITE "):
             return is_ack_of_shed(data)
         trunk = self._context.trunks.identify(source.host, source.port)
-        key = trunk.id if trunk is not None else source.host
-        is_heavy = self.records is not None and self.records.meters.is_flooding(key)
+        name = trunk.id if trunk is not None else source.host
+        is_heavy = self.records is not None and self.records.meters.is_flooding(name)
         verdict = self.overload.judge(now, reliable=source.reliable, heavy=is_heavy)
-        if verdict is Verdict.ADMIT:
+        if verdict is Verdict.ADMIT and not self._refused:
             return False
         try:
             # Splitting the lines is a hundredth of a call; all that follows is not done.
             invite = parse(data, stream=source.reliable)
-            if not isinstance(invite, Request) or not self._layer.is_new_call(invite):
-                return False
+            key = self._layer.new_call(invite) if isinstance(invite, Request) else ""
         except MalformedMessage:
             return False
-        if verdict is Verdict.DROP:
+        # Who was refused hears the same again: he may have heard it the first time.
+        is_again = key in self._refused
+        if not key or (verdict is Verdict.ADMIT and not is_again):
+            return False
+        assert isinstance(invite, Request)
+        if verdict is Verdict.DROP and not is_again:
             self._counters.shed_dropped += 1
-            return True
-        self._counters.shed += 1
-        headers: tuple[str, ...] = ()
-        if verdict is Verdict.HOLD_OFF:
-            headers = (f"Retry-After: {self.overload.retry_after_s()}",)
+        else:
+            self._refuse(invite, source, now, is_final=verdict is Verdict.HOLD_OFF)
+            if not is_again:
+                self._count(key, source, trunk, now)
+        return True
+
+    def _refuse(self, invite: Request, source: Peer, now: float, *, is_final: bool) -> None:
+        headers = (f"Retry-After: {self.overload.retry_after_s()}",) if is_final else ()
         for action in self._layer.shed(invite, source, headers):
             if isinstance(action, Send):
                 self._put(action, now)
+
+    def _count(self, key: str, source: Peer, trunk: CustomerTrunk | None, now: float) -> None:
+        self._counters.shed += 1
+        self._refused[key] = None
+        if len(self._refused) > MOST_REMEMBERED:
+            self._refused.popitem(last=False)
         if self.records is not None:
             self.records.shed(source, trunk, now)
-        return True

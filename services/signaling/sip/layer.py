@@ -224,13 +224,14 @@ class TransactionLayer:
             actions.append(Cancelled(cancel, invite.key))
         return self._settle_server(transaction, actions)
 
-    def is_new_call(self, request: Request) -> bool:
-        """Whether an INVITE is outside any dialog and was never seen: one that may be shed.
+    def new_call(self, request: Request) -> str:
+        """The key of an INVITE that is outside any dialog and has no transaction; else ``""``.
 
         Raises:
             MalformedMessage: it cannot be told.
         """
-        return not request.to_tag and _server_key(request) not in self._servers
+        key = "" if request.to_tag else _server_key(request)
+        return "" if key in self._servers else key
 
     def shed(self, request: Request, source: Peer, headers: Iterable[str] = ()) -> list[Action]:
         """Refuse a new INVITE with 503 for want of time: no state, no record."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from services.signaling.app.counters import Counters
-from services.signaling.app.gate import Gate
+from services.signaling.app.gate import MOST_REMEMBERED, Gate
 from services.signaling.core.guard import Action, Ban, GuardRules
 from services.signaling.core.overload import Overload
 from services.signaling.core.trunks import TrunkTable
@@ -103,10 +103,30 @@ def test_new_calls_are_refused_under_overload_and_can_be_answered_without_state(
     assert (reply.call_id, reply.cseq.method) == ("1-1@127.0.0.1", "INVITE")
     assert door.layer.transaction_count == 0
     assert door.counters.shed == 1
-    door.admits(_invite(1))
+    assert not door.admits(_invite(1))
     assert door.sent[1] == send  # "must be the same tag for the same request"
+    assert door.counters.shed == 1
     ack = send.data.replace(b"SIP/2.0 503 Service Unavailable", b"ACK sip:x SIP/2.0")
     assert not door.admits(ack)
+
+
+def test_who_was_refused_is_not_let_in_by_repeating_himself() -> None:
+    throws = iter([0.9, 0.1, 0.1])
+    door = Door()
+    door.overload(0.5)
+    door.gate.overload._dice = lambda: next(throws)
+    assert not door.admits(_invite(1))
+    assert not door.admits(_invite(1))
+    assert door.admits(_invite(2))
+    assert (len(door.sent), door.counters.shed) == (2, 1)
+
+
+def test_memory_of_refusals_is_bounded() -> None:
+    door = Door()
+    door.overload(0.1)
+    for number in range(MOST_REMEMBERED + 10):
+        door.admits(_invite(number))
+    assert len(door.gate._refused) == MOST_REMEMBERED
 
 
 def test_total_overload_asks_peers_to_stay_away_for_a_while() -> None:
