@@ -30,6 +30,8 @@ _IP_RECVERR: Final = 11
 _IPV6_RECVERR: Final = 25
 _MSG_ERRQUEUE: Final = 0x2000
 _SO_TIMESTAMPNS: Final = 35
+_BUFFERS: Final = ((33, socket.SO_RCVBUF), (32, socket.SO_SNDBUF))
+"""SO_RCVBUFFORCE and SO_SNDBUFFORCE, and what takes their place."""
 _STAMP: Final = struct.Struct("@qq")
 WATCHED_FROM: Final = 16
 """Datagrams in one wakeup from which on it is looked at how long they have waited."""
@@ -38,6 +40,15 @@ _ABSURD_AGE_S: Final = 60.0
 
 _INVITE_BRANCH: Final = re.compile(rb"INVITE [^\r\n]+\r\nVia: [^\r\n]*;branch=([^;\r\n]+)")
 _STAMP_SPACE: Final = socket.CMSG_SPACE(_STAMP.size)
+
+
+def _enlarge(sock: socket.socket) -> None:
+    for forced, plain in _BUFFERS:
+        try:
+            # With CAP_NET_ADMIN, whatever net.core.rmem_max and wmem_max say.
+            sock.setsockopt(socket.SOL_SOCKET, forced, BUFFER_BYTES)
+        except PermissionError:
+            sock.setsockopt(socket.SOL_SOCKET, plain, BUFFER_BYTES)
 
 
 def _age_s(ancillary: list[tuple[int, int, bytes]]) -> float:
@@ -80,8 +91,7 @@ class UdpSocket:
         self._socket = sock = socket.socket(family, socket.SOCK_DGRAM)
         try:
             sock.setblocking(False)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER_BYTES)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER_BYTES)
+            _enlarge(sock)
             if self.is_v6:
                 sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVERR, 1)
             else:
