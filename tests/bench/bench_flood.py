@@ -1,7 +1,7 @@
 """Floods: goodput at several times the capacity, and garbage beside good traffic.
 
-The first part offers calls to a switch that takes as many as it can: its capacity is the highest
-rate at which all of them complete. Then it is offered five times as many. The second part runs in
+The first part offers more and more calls to a switch that takes as many as it can, which tells
+its capacity; then five times as many. The second part runs in
 a network namespace of its own with the firewall on: a stranger sends garbage at full speed.
 """
 
@@ -103,14 +103,14 @@ def offer(lab: Lab, name: str, *, rate: int, seconds: int) -> Offered:
     return Offered(answered, ended, int(words[-1]) if words else 0)
 
 
-def capacity(lab: Lab, plan: Plan) -> int:
-    """The highest of the rates at which every call was answered."""
-    best = 0
+def capacity(lab: Lab, plan: Plan) -> float:
+    """The most calls answered per second, at rates that rise until no more are."""
+    best = 0.0
     for rate in plan.rates:
         outcome = offer(lab, f"at{rate}", rate=rate, seconds=plan.step_s)
-        if outcome.answered < 0.99 * rate * plan.step_s:
+        best = max(best, outcome.answered / plan.step_s)
+        if outcome.answered < 0.9 * rate * plan.step_s:
             break
-        best = rate
     return best
 
 
@@ -122,20 +122,22 @@ def overload(plan: Plan) -> dict[str, float]:
         pid = lab.switch.pid("signaling") or 0
         before = rss_bytes(pid)
         watch = _Peak(pid)
-        flooded = offer(lab, "flood", rate=plan.times * best, seconds=plan.flood_s)
+        rate = round(plan.times * best)
+        flooded = offer(lab, "flood", rate=rate, seconds=plan.flood_s)
         peak = watch.stop()
         time.sleep(5.0)  # what is promised
-        later = offer(lab, "after", rate=best // 2, seconds=5)
+        half = round(best / 2)
+        later = offer(lab, "after", rate=half, seconds=5)
         (node,) = lab.get("/v1/guard")["nodes"]
     return {
         "flood.capacity_cps": best,
-        "flood.offered_cps": plan.times * best,
+        "flood.offered_cps": rate,
         "flood.answered_cps": flooded.answered / plan.flood_s,
         "flood.answered_of_capacity": flooded.answered / plan.flood_s / best,
         "flood.byes_unanswered": flooded.answered - flooded.ended,
         "flood.calls_without_any_answer": flooded.failed,
         "flood.signaling_growth_mb": (peak - before) / 1e6,
-        "flood.share_of_calls_5_s_later": later.answered / (best // 2 * 5),
+        "flood.share_of_calls_5_s_later": later.answered / (half * 5),
         "flood.shed": node["counters"]["shed"],
         "flood.shed_dropped": node["counters"]["shed_dropped"],
     }

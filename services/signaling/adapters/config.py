@@ -29,6 +29,7 @@ _ADDRESSES: Final = """
       JOIN config.customer_trunk t ON t.id = a.customer_trunk_id
 """
 _VENDORS: Final = "SELECT id, lower(host) AS host, sip::text AS sip FROM config.vendor_trunk"
+_REPLY_TO_UNKNOWN: Final = "SELECT value FROM config.setting WHERE name = 'reply_to_unknown'"
 _SETTINGS: Final = "SELECT name, value::text AS value FROM config.setting"
 
 
@@ -64,12 +65,13 @@ class TrunkLoader:
         ):
             addresses = await connection.fetch(_ADDRESSES)
             vendors = await connection.fetch(_VENDORS)
+            setting = await connection.fetchval(_REPLY_TO_UNKNOWN)
             rows = await connection.fetch(_SETTINGS)
         settings = {row["name"]: msgspec.json.decode(row["value"]) for row in rows}
         self._addresses = {row["address"]: _trunk(row) for row in addresses}
         self._vendor_hosts = {row["host"] for row in vendors}
         self._vendors = {row["id"]: _options(VendorSip, row) for row in vendors}
-        self._reply_to_unknown = settings.get("reply_to_unknown") is True
+        self._reply_to_unknown = setting in {"true", True}
         if self._on_settings is not None:
             self._on_settings(read_settings(settings))
         await self._names.resolve(self._vendor_hosts)

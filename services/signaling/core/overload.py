@@ -3,7 +3,9 @@
 A switch that accepts everything ends up completing nothing: what it answers late is repeated by
 its peers, seven times over (RFC 6357 section 1). So the queue is bounded by time. What is
 measured is how long messages have waited in the kernel, and how long a call waits for its
-routes; from that follows the share of new INVITEs let in. Nothing else is ever refused here:
+routes: the least of it in a tenth of a second, for a queue that empties in between is only a
+burst, or a moment in which the machine had other things to do (as CoDel, RFC 8289). From that
+follows the share of new INVITEs let in. Nothing else is ever refused here:
 requests inside calls free resources.
 
 The share moves in proportion to itself, by a controller with a proportional and an integral
@@ -36,6 +38,8 @@ _FASTEST_RISE: Final = 0.25
 _BURST: Final = 0.1
 """Seconds' worth of the cap on calls per second that may come at once."""
 
+_NOT_MEASURED: Final = float("inf")
+
 
 class Verdict(Enum):
     """What becomes of one new INVITE."""
@@ -67,18 +71,23 @@ class Overload:
         self._tokens = self._burst = max(1.0, most_cps * _BURST)
         self._tokens_at = 0.0
         self._tick_at = 0.0
-        self._pressure = 0.0
+        self._least_age_s = self._least_setup_s = _NOT_MEASURED
         self._last_pressure = 0.0
 
     def on_queue_age(self, age_s: float, now: float) -> None:
         """Messages about to be handled had waited so long; 0 ends a run of late ones."""
         self.age_s = age_s
-        self._press(age_s / AGE_TARGET_S, now)
+        if self.is_active or age_s > AGE_TARGET_S:
+            self._wake(now)
+            self._least_age_s = min(self._least_age_s, age_s)
+            self.on_timer(now)
 
     def on_setup_time(self, waited_s: float, now: float) -> None:
         """A call got its routes after so long."""
-        if waited_s > SETUP_TARGET_S or self.is_active:
-            self._press(waited_s / SETUP_TARGET_S, now)
+        if self.is_active or waited_s > SETUP_TARGET_S:
+            self._wake(now)
+            self._least_setup_s = min(self._least_setup_s, waited_s)
+            self.on_timer(now)
 
     def judge(self, now: float, *, reliable: bool = False, heavy: bool = False) -> Verdict:
         """Decide on one new INVITE.
@@ -107,26 +116,31 @@ class Overload:
         """For Retry-After: 1 to 10 seconds, spread so that peers do not come back together."""
         return 1 + int(self._dice() * 9.999)
 
-    def _press(self, pressure: float, now: float) -> None:
+    def _wake(self, now: float) -> None:
         if not self.is_active:
-            if pressure <= 1.0:
-                return
             self.is_active = True
-            self._tick_at = now - TICK_S
-        self._pressure = max(self._pressure, pressure)
-        if now >= self._tick_at + TICK_S:
-            self._tick(now)
+            self._tick_at = now
 
     def _tick(self, now: float) -> None:
         ticks = int((now - self._tick_at) / TICK_S)
         self._tick_at = now
-        self._move(self._pressure)
-        self._pressure = 0.0
+        self._move(self._pressure())
+        self._least_age_s = self._least_setup_s = _NOT_MEASURED
         # Nothing was measured meanwhile: nothing had to wait.
         for _ in range(min(ticks, 100) - 1):
             self._move(0.0)
         if self.share >= 1.0 and self._last_pressure <= 1.0 and self.age_s <= AGE_TARGET_S:
             self.is_active = self._most_cps > 0
+
+    def _pressure(self) -> float:
+        """1 where the targets are just met."""
+        return max(
+            0.0 if least == _NOT_MEASURED else least / target
+            for least, target in (
+                (self._least_age_s, AGE_TARGET_S),
+                (self._least_setup_s, SETUP_TARGET_S),
+            )
+        )
 
     def _move(self, pressure: float) -> None:
         error = _PROPORTIONAL * (pressure - self._last_pressure) + _INTEGRAL * (pressure - 1.0)

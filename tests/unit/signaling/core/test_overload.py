@@ -83,12 +83,21 @@ def test_queue_settles_below_t1_and_capacity_is_used(times: float) -> None:
 
 
 @pytest.mark.parametrize("times", [2, 5, 20])
-def test_all_is_let_in_again_within_two_seconds_of_the_end(times: float) -> None:
+def test_all_is_let_in_again_within_three_seconds_of_the_end(times: float) -> None:
     flood = Flood(times).run(6.0)
     flood.times = 0.5
-    flood.run(2.0)
+    flood.run(3.0)
     assert flood.overload.share == 1.0
     assert not flood.overload.is_active
+
+
+def test_single_stall_sheds_nothing() -> None:
+    overload = Overload(dice())
+    for n, age_s in enumerate((0.3, 0.28, 0.2, 0.1, 0.02, 0.0)):
+        overload.on_queue_age(age_s, 1.0 + n * 0.02)
+    overload.on_timer(1.2)
+    assert overload.share == 1.0
+    assert not overload.is_active
 
 
 def test_refusals_come_without_retry_after_until_overload_is_total() -> None:
