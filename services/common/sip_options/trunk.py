@@ -8,17 +8,26 @@ import msgspec
 
 from services.common.errors import Invalid
 from services.common.sip_options.group import Group
+from services.common.sip_options.reliable import Reliable
+from services.common.sip_options.session_timer import SessionTimer
 from services.common.sip_options.timeouts import VendorTimeouts
+from services.common.sip_options.transfer import Transfer
 
 
 class CustomerSip(Group, frozen=True):
     """How a customer is spoken to."""
+
+    reliable: Reliable = Reliable()
+    session_timer: SessionTimer = SessionTimer()
+    transfer: Transfer = Transfer()
 
 
 class VendorSip(Group, frozen=True):
     """How a vendor is spoken to."""
 
     timeouts: VendorTimeouts = VendorTimeouts()
+    reliable: Reliable = Reliable()
+    session_timer: SessionTimer = SessionTimer()
 
 
 DEFAULT_CUSTOMER = CustomerSip()

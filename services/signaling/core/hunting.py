@@ -20,8 +20,14 @@ from services.common.causes import (
     reason_of_status,
 )
 from services.common.sip_options.trunk import DEFAULT_VENDOR, VendorSip
+from services.signaling.core import extensions
+from services.signaling.core.answers import (
+    EarlyDialogs,
+    acknowledge,
+    answered_leg,
+    hang_up_answer,
+)
 from services.signaling.core.commands import (
-    Acknowledge,
     AnswerMedia,
     Cancel,
     Command,
@@ -38,8 +44,9 @@ from services.signaling.core.record import AttemptRecord, CallRecord, bounded
 from services.signaling.core.values import Candidate, MediaAnswer
 from services.signaling.sip.actions import Peer
 from services.signaling.sip.build import RequestDraft, request
-from services.signaling.sip.dialog import Dialog
 from services.signaling.sip.message import Response
+from services.signaling.sip.reliable import is_reliable
+from services.signaling.sip.session_timer import min_se
 
 NEVER = float("inf")
 
@@ -71,8 +78,9 @@ class Attempt(Owner):
     """One egress INVITE."""
 
     __slots__ = (
-        "answered_at", "candidate", "deadline", "draft", "early", "is_alive", "name", "number",
-        "peer", "record", "responses", "sip", "started_at", "state", "tag", "token",
+        "answered_at", "candidate", "deadline", "dialogs", "draft", "early", "is_alive",
+        "min_se_s", "name", "number", "peer", "record", "responses", "sip", "started_at",
+        "state", "tag", "token",
     )  # fmt: skip
 
     def __init__(
@@ -106,6 +114,10 @@ class Attempt(Owner):
         """Not looked at yet: their order must survive the rewriting."""
         self.early: dict[str, bytes] = {}
         """SDP of provisional responses, by To tag: some vendors leave it out of the 200."""
+        self.dialogs: EarlyDialogs | None = None
+        """Set when the vendor may respond reliably."""
+        self.min_se_s = 0
+        """The session interval a 422 insisted on."""
 
 
 class Progress(NamedTuple):
@@ -190,10 +202,7 @@ class Hunt:
             if status >= 300:
                 return self._on_refused(attempt, response, now)
             self._note_life(attempt, status, now)
-            if status > 100:
-                attempt.responses.append(response)
-                return self._drain(attempt) if not attempt.token else []
-            return []
+            return self._on_life(attempt, response) if status > 100 else []
         if 200 <= status < 300:
             self._abandoned.discard(attempt)
             return [*hang_up_answer(self._context, attempt, response)]
@@ -204,6 +213,16 @@ class Hunt:
             if attempt.record is self._record.attempts[-1]:
                 self._record.sip_code_in = status
         return []
+
+    def _on_life(self, attempt: Attempt, response: Response) -> list[Step]:
+        steps: list[Step] = []
+        if attempt.dialogs is not None and is_reliable(response):
+            prack = attempt.dialogs.acknowledge(self._context, attempt, response)
+            if prack is None:
+                return []
+            steps.append(prack)
+        attempt.responses.append(response)
+        return steps if attempt.token else [*steps, *self._drain(attempt)]
 
     def on_failure(self, attempt: Attempt, status: int, now: float) -> list[Step]:
         """No response will come: 408 for silence, 503 when it could not be sent."""
@@ -272,18 +291,27 @@ class Hunt:
 
     def _dial(self, attempt: Attempt, sdp: bytes, now: float) -> list[Step]:
         context, candidate, offer = self._context, attempt.candidate, self._offer
-        attempt.tag = context.new_tag()
+        before = attempt.draft
+        if before is None:
+            attempt.tag = context.new_tag()
+        if attempt.sip.reliable.mode != "off" and sdp:
+            attempt.dialogs = EarlyDialogs()
+        asked_for = extensions.asked_for(
+            attempt.sip, has_offer=bool(sdp), min_se_s=attempt.min_se_s
+        )
         draft = request(
             "INVITE",
             _request_uri(candidate),
             from_=f"{address(candidate.caller, context.advertised)};tag={attempt.tag}",
             to=address(candidate.called, _bracketed(candidate.host)),
-            call_id=context.new_call_id(),
-            cseq=1,
+            call_id=context.new_call_id() if before is None else before.call_id,
+            cseq=1 if before is None else before.cseq + 1,
             max_forwards=offer.max_forwards,
-            headers=(context.contact(candidate.transport), ALLOW, AGENT, *offer.headers),
+            headers=(
+                context.contact(candidate.transport), ALLOW, AGENT, *asked_for, *offer.headers,
+            ),
             body=sdp,
-        )
+        )  # fmt: skip
         attempt.draft, attempt.state = draft, State.CALLING
         attempt.record.sip_call_id = draft.call_id
         attempt.started_at = now
@@ -334,9 +362,7 @@ class Hunt:
     def _pass(self, attempt: Attempt, response: Response, sdp: bytes) -> list[Step]:
         if response.status < 200:
             return [Progress(attempt, response, sdp)]
-        assert attempt.draft is not None
-        dialog = Dialog.from_response(attempt.draft, response)
-        leg = Leg(attempt.name, dialog, attempt.peer, attempt=attempt.number)
+        leg = answered_leg(attempt, response)
         attempt.state = State.ANSWERED
         attempt.responses.clear()
         self._left.clear()
@@ -344,7 +370,7 @@ class Hunt:
         answered = Answered(attempt, response, leg, sdp, is_offer)
         if is_offer:
             return [answered]
-        return [acknowledge(attempt.key, leg, self._context), answered]
+        return [acknowledge(attempt, leg, self._context), answered]
 
     # --- failures -----------------------------------------------------------------------
 
@@ -356,6 +382,8 @@ class Hunt:
         record.reason_header = bounded(reason_header(response))
         self._record.q850_in = record.q850
         self._record.reason_header = record.reason_header
+        if status == 422 and not attempt.min_se_s and attempt.sip.session_timer.mode == "request":
+            return self._lengthen(attempt, response, now)
         reason = reason_of_status(status)
         self._close(attempt, reason, now)
         steps = self._forget(attempt)
@@ -365,6 +393,12 @@ class Hunt:
             self.current = None
             return [*steps, Lost(reason, _status_out(reason, status), response)]
         return [*steps, *self._advance(reason, now)]
+
+    def _lengthen(self, attempt: Attempt, response: Response, now: float) -> list[Step]:
+        """Ask again, once, with the session interval the vendor bears (RFC 4028 section 7.4)."""
+        assert attempt.draft is not None
+        attempt.min_se_s = min_se(response)
+        return self._dial(attempt, attempt.draft.body, now)
 
     def _on_media_refused(
         self, attempt: Attempt, answer: MediaAnswer | None, now: float
@@ -429,26 +463,6 @@ class Hunt:
             return OfferMedia(attempt.token, from_caller, sdp, host, attempt.number)
         is_provisional = response is not None and response.status < 200
         return AnswerMedia(attempt.token, from_caller, sdp, host, attempt.number, is_provisional)
-
-
-def acknowledge(key: str, leg: Leg, context: Context) -> Acknowledge:
-    """The ACK, without body, of the 2xx that made ``leg``."""
-    dialog = leg.dialog
-    return Acknowledge(key, dialog.remote_tag, dialog.ack(1), leg.target(context), leg.name)
-
-
-def hang_up_answer(
-    context: Context, attempt: Attempt, response: Response
-) -> list[Acknowledge | Request]:
-    """ACK and BYE for a 2xx nobody wants: another fork's, or one that crossed our CANCEL."""
-    assert attempt.draft is not None
-    dialog = Dialog.from_response(attempt.draft, response)
-    leg = Leg(attempt.name, dialog, attempt.peer, attempt=attempt.number)
-    bye = leg.request(context, "BYE")
-    return [
-        acknowledge(attempt.key, leg, context),
-        Request(Owner(), bye, leg.target(context), leg.name),
-    ]
 
 
 def known_reason(reason: str) -> EndReason:
