@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from services.signaling.core.hunting import Answered, Attempt
 
 
-class EarlyDialogs:
+class ReliableDialogs:
     """Those of one egress INVITE that is responded to reliably (RFC 3262), by To tag.
 
     A fork is acknowledged, answered and hung up for itself.
@@ -90,4 +90,4 @@ def take_back(context: Context, answered: Answered) -> list[Command]:
 def _new_leg(attempt: Attempt, response: Response) -> Leg:
     assert attempt.draft is not None
     dialog = Dialog.from_response(attempt.draft, response)
-    return Leg(attempt.name, dialog, attempt.peer, attempt=attempt.number)
+    return Leg(attempt.name, dialog, attempt.peer, attempt=attempt.number, policy=attempt.policy)

@@ -70,6 +70,11 @@ def asked_for(sip: VendorSip, *, has_offer: bool, min_se_s: int = 0) -> list[str
     return lines
 
 
+def asks_again(sip: VendorSip, min_se_s: int) -> bool:
+    """Whether a 422 is worth a second INVITE; ``min_se_s`` is what an earlier one said."""
+    return sip.session_timer.mode == "request" and not min_se_s
+
+
 def required_in_dialog(received: Request, watch: Watch | None) -> Refusal | None:
     """What a request inside a dialog requires that its leg does not do."""
     has_timer = watch is not None and watch.options.mode != "off"
