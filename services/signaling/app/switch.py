@@ -30,6 +30,7 @@ from services.signaling.core.commands import (
 from services.signaling.core.context import ALLOW, Context
 from services.signaling.core.ladder import Ladders, Step
 from services.signaling.core.legs import CALLER, dialog_of, options_reply, peer_of
+from services.signaling.core.loop import LOOP, call_to_join, caller_of, origin_of
 from services.signaling.core.refusals import Refusals, refused_record
 from services.signaling.core.trunks import TrunkTable
 from services.signaling.ports import EventLog, Network, Observer
@@ -154,6 +155,7 @@ class Switch:
             data.startswith(b"SIP/2.0 ")
             or self._context.trunks.knows(source.host)
             or self._context.trunks.reply_to_unknown
+            or source == LOOP
             or self._is_in_dialog(data)
         ):
             counters.unknown_dropped += 1
@@ -283,8 +285,15 @@ class Switch:
 
     def _on_invite(self, action: DeliverRequest, now: float) -> None:
         invite, key, source = action
+        joined = call_to_join(self._context, invite) if source == LOOP else None
+        if joined is not None:
+            self._invites[key] = joined
+            self._perform(joined, joined.on_request(invite, key, source, now))
+            return
         call_id = self._new_call_id()
         call = Call(self._context, call_id, invite, key, source, now, self._utc_now())
+        if source == LOOP:
+            call.record.source = origin_of(self._context, invite)
         self.counters.invites += 1
         is_full = len(self.calls) >= self._most_calls
         self.calls[call_id] = call
@@ -295,8 +304,7 @@ class Switch:
         elif is_full:
             commands = call.refuse(EndReason.CUSTOMER_CAPACITY, now)
         else:
-            trunk = self._context.trunks.identify(source.host, source.port)
-            commands = call.start(trunk, now)
+            commands = call.start(caller_of(self._context, invite, source), now)
         self._perform(call, commands)
 
     def _on_response(self, action: DeliverResponse, now: float) -> None:
@@ -425,7 +433,9 @@ class Switch:
         counters = self.counters
         counters.messages_out += 1
         counters.bytes_out += len(send.data)
-        if not self._network.send(send.data, send.peer, send.key):
+        if send.peer == LOOP:
+            asyncio.get_running_loop().call_soon(self.receive, [(send.data, LOOP)])
+        elif not self._network.send(send.data, send.peer, send.key):
             counters.send_failures += 1
             if send.key:
                 for action in self._layer.on_transport_error(send.key):

@@ -15,6 +15,7 @@ from services.signaling.sip.validate import Capabilities
 
 if TYPE_CHECKING:
     from services.signaling.core.call import Call
+    from services.signaling.core.loop import Onward
 
 CAPABILITIES: Final = Capabilities(
     methods=("INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "INFO", "UPDATE", "MESSAGE", "PRACK"),
@@ -25,6 +26,8 @@ CAPABILITIES: Final = Capabilities(
 :func:`services.signaling.core.extensions.refusal` and its like, for it alone."""
 
 ALLOW: Final = CAPABILITIES.allow_line
+ALLOW_REFER: Final = f"{ALLOW}, REFER"
+"""For customers who may transfer their calls."""
 ACCEPT: Final = CAPABILITIES.accept_line
 AGENT: Final = "User-Agent: Tandem"
 
@@ -36,7 +39,7 @@ class Context:
 
     __slots__ = (
         "_addresses", "advertised", "chance", "customer_limits", "dialogs", "new_call_id",
-        "new_tag", "node", "tokens", "trunks", "vendor_limits",
+        "new_tag", "node", "tokens", "transfers", "trunks", "vendor_limits",
     )  # fmt: skip
 
     def __init__(
@@ -64,6 +67,8 @@ class Context:
         self.vendor_limits = TrunkLimits()
         self.dialogs: dict[str, tuple[Call, str]] = {}
         """Calls, and the names of their legs, by the tags we gave their dialogs."""
+        self.transfers: dict[str, Onward] = {}
+        """Calls that transfers have asked for, by the Call-ID of their INVITE to ourselves."""
         self.tokens = count(1)
         """Numbers that no two rewritings of SDP share, so that late replies fit nowhere."""
         self._addresses = {} if addresses is None else addresses

@@ -100,11 +100,12 @@ class Exchange(Owner):
 class Exchanges:
     """All exchanges of one answered call."""
 
-    __slots__ = ("_context", "_media_proxy", "_others", "offer")
+    __slots__ = ("_context", "_others", "media_proxy", "offer")
 
     def __init__(self, context: Context, *, media_proxy: bool) -> None:
         self._context = context
-        self._media_proxy = media_proxy
+        self.media_proxy = media_proxy
+        """Whether SDP passes through media."""
         self._others: list[Exchange] = []
         self.offer: Exchange | None = None
         """The offer and answer under way."""
@@ -148,7 +149,7 @@ class Exchanges:
         self.offer = exchange
         sdp = session(received)
         exchange.is_late = received.method == "INVITE" and not sdp
-        if sdp and self._media_proxy:
+        if sdp and self.media_proxy:
             exchange.state = State.OFFERING
             return [self._offer_media(exchange, from_leg, sdp)]
         return [self._forward(exchange, sdp)]
@@ -231,7 +232,7 @@ class Exchanges:
                 self._acknowledge(exchange, b""),
                 Broken(EndReason.CODEC_MISMATCH, exchange.from_leg),
             ]
-        if not self._media_proxy:
+        if not self.media_proxy:
             self.offer = None
             return [self._acknowledge(exchange, sdp)]
         exchange.state = State.CLOSING
@@ -302,7 +303,7 @@ class Exchanges:
             exchange.is_late = exchange.is_late and bool(sdp)
             if not exchange.is_late:
                 steps.append(self._acknowledge(exchange, b""))
-        if not sdp or not self._media_proxy:
+        if not sdp or not self.media_proxy:
             return [*steps, self._pass_back(exchange, sdp)]
         exchange.state = State.ANSWERING
         ask = self._offer_media if exchange.is_late else self._answer_media

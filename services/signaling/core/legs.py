@@ -8,7 +8,14 @@ from functools import lru_cache
 from services.common.sip_options.trunk import DEFAULT_CUSTOMER, CustomerSip
 from services.signaling.core import extensions
 from services.signaling.core.code_policy import reason_lines
-from services.signaling.core.context import ACCEPT, AGENT, ALLOW, Context, is_private
+from services.signaling.core.context import (
+    ACCEPT,
+    AGENT,
+    ALLOW,
+    ALLOW_REFER,
+    Context,
+    is_private,
+)
 from services.signaling.core.early_media import EarlyDialogs, Ringing
 from services.signaling.core.header_policy import BYE_USUAL, PLAIN, RESPONSE_USUAL, passing
 from services.signaling.core.headers import (
@@ -270,7 +277,8 @@ class Ingress:
         reason: str | None = None,
     ) -> Reply:
         """A provisional response or a 2xx, with our Contact."""
-        lines = [*headers, self._context.contact(self.source.transport), ALLOW]
+        allow = ALLOW if self.sip.transfer.mode == "refuse" else ALLOW_REFER
+        lines = [*headers, self._context.contact(self.source.transport), allow]
         if self.sip.session_timer.mode != "off" and status == 200:
             lines += self._session_timer_lines()
         return response_to(self.invite, status, reason, to_tag=to_tag, headers=lines, body=sdp)

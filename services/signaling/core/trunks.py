@@ -89,7 +89,8 @@ class TrunkTable:
     """
 
     __slots__ = (
-        "_by_host", "_by_host_port", "_hosts", "_policies", "_vendors", "reply_to_unknown",
+        "_by_host", "_by_host_port", "_by_id", "_hosts", "_policies", "_vendors",
+        "reply_to_unknown",
     )  # fmt: skip
 
     def __init__(
@@ -116,6 +117,7 @@ class TrunkTable:
                 self._by_host[host] = trunk
             else:
                 self._by_host_port[host, port] = trunk
+        self._by_id = {trunk.id: trunk for trunk in addresses.values()}
         self._hosts = {
             *self._by_host,
             *(host for host, _ in self._by_host_port),
@@ -125,6 +127,10 @@ class TrunkTable:
     def identify(self, host: str, port: int) -> CustomerTrunk | None:
         """The customer trunk that sends from ``host`` and ``port``."""
         return self._by_host_port.get((host, port)) or self._by_host.get(host)
+
+    def customer(self, trunk_id: str) -> CustomerTrunk | None:
+        """The customer trunk with this id."""
+        return self._by_id.get(trunk_id)
 
     def vendor(self, vendor_trunk_id: str) -> VendorSip:
         """How a vendor is spoken to."""

@@ -64,7 +64,10 @@ class Vigil:
     @property
     def deadline(self) -> float:
         """When :meth:`on_timer` is next due."""
-        return min((leg.watch.deadline for leg in self.legs if leg.watch), default=float("inf"))
+        return min(
+            (leg.watch.deadline for leg in self.legs if leg.watch and not leg.is_over),
+            default=float("inf"),
+        )
 
     # --- inputs -------------------------------------------------------------------------
 
@@ -72,7 +75,7 @@ class Vigil:
         """Refresh, probe, give up."""
         steps: list[Step] = []
         for leg in self.legs:
-            if leg.watch is not None and leg.watch.deadline <= now:
+            if leg.watch and not leg.is_over and leg.watch.deadline <= now:
                 steps += self._on_due(leg, leg.watch, now)
         return steps
 
