@@ -17,6 +17,7 @@ import uvloop
 from services.common.causes import EndReason
 from services.signaling.core.context import CAPABILITIES
 from services.signaling.core.trunks import CustomerTrunk, TrunkTable
+from services.signaling.sip.actions import Peer
 from services.signaling.sip.message import Request, Response, parse
 from services.signaling.sip.names import canonical_name
 from services.signaling.sip.validate import validate
@@ -112,19 +113,46 @@ class Bench:
     switch: LoopbackSwitch
     vendor: Recorder
     address: tuple[str, int]
+    ports: dict[int, int]
+    """Where the customer really is, by the port he says: well-known ports may be taken here."""
+
+    @asynccontextmanager
+    async def caller(self, via_port: int = 0) -> AsyncIterator[Recorder]:
+        """The customer; what is for ``via_port`` comes to him."""
+        async with Recorder.at(self.host) as caller:
+            self.ports[via_port] = caller.address[1]
+            yield caller
+
+
+async def listening(planner: FixedPlanner) -> LoopbackSwitch:
+    """A switch at a port that is free for datagrams and for streams."""
+    while True:
+        switch = LoopbackSwitch(planner)
+        try:
+            await switch.tcp.listen(("127.0.0.1", switch.port))
+        except OSError:
+            switch.close()
+        else:
+            return switch
 
 
 @asynccontextmanager
 async def bench() -> AsyncIterator[Bench]:
     host = own_host()
     async with Recorder.at(VENDOR) as vendor:
-        switch = LoopbackSwitch(FixedPlanner(to_vendor(vendor.address)))
+        switch = await listening(FixedPlanner(to_vendor(vendor.address)))
         table = {host: CustomerTrunk(id="ctr_1", account_id="acc_1")}
         switch.switch.trunks = TrunkTable(table, vendor_hosts=[VENDOR])
+        ports: dict[int, int] = {}
+        send = switch.udp.send
+
+        def forward(data: bytes, peer: Peer) -> bool:
+            port = ports.get(peer.port, peer.port) if peer.host == host else peer.port
+            return send(data, peer._replace(port=port))
+
+        switch.udp.send = forward  # type: ignore[method-assign] # a network of this test's own
         with running(switch):
-            address = ("127.0.0.1", switch.port)
-            await switch.tcp.listen(address)
-            yield Bench(host, switch, vendor, address)
+            yield Bench(host, switch, vendor, ("127.0.0.1", switch.port), ports)
         assert switch.observations.errors == []
 
 
@@ -205,7 +233,7 @@ async def becomes_a_call(bench: Bench, party: Endpoint, data: bytes) -> None:
 
 async def serves_a_call(bench: Bench, *, after: list[str]) -> None:
     """A good call goes through; with it the vendor has got this and nothing else."""
-    async with Party.at(bench.host) as caller:
+    async with bench.caller() as caller:
         talk = Talk(caller, bench.vendor, bench.address)
         await talk.ring()
         await talk.answer()
@@ -233,7 +261,7 @@ def test_over_udp(name: str) -> None:
     async def run() -> None:
         data, expected = MESSAGES[name], UDP[name]
         async with bench() as stage:
-            async with Party.at(stage.host, via_port(data)) as caller:
+            async with stage.caller(via_port(data)) as caller:
                 answers = await exchange(stage, caller, data)
                 assert statuses(answers) == ([expected] if expected > CALL else [])
                 for answer in answers:
@@ -308,7 +336,7 @@ def test_the_valid_invite_with_a_tag_is_routed_without_it() -> None:
     async def run() -> None:
         data = rfc4475("wsinv").replace(b" ;   tag    = 1918181833n", b"")
         async with bench() as stage:
-            async with Party.at(stage.host, 5060) as caller:
+            async with stage.caller(5060) as caller:
                 answers = await exchange(stage, caller, data)
                 assert statuses(answers) == []
                 assert answers[0].startswith(b"SIP/2.0 100 ")
@@ -323,7 +351,7 @@ def test_what_some_refusals_say() -> None:
     """420 lists what is not understood, 415 what is, 405 what may be asked."""
 
     async def run() -> None:
-        async with bench() as stage, Party.at(stage.host, 5060) as caller:
+        async with bench() as stage, stage.caller(5060) as caller:
             said = {}
             for name in ("bext01", "invut", "mpart01", "badvers"):
                 if via_port(MESSAGES[name]) == 5060:
@@ -343,7 +371,7 @@ def test_two_bare_cookies_are_two_requests() -> None:
 
     async def run() -> None:
         data = rfc4475("badbranch")
-        async with bench() as stage, Party.at(stage.host, 5060) as caller:
+        async with bench() as stage, stage.caller(5060) as caller:
             first = await exchange(stage, caller, data)
             second = await exchange(stage, caller, data.replace(b"badbranch.", b"other."))
             assert statuses(first + second) == [200, 200]

@@ -195,6 +195,6 @@ Max-Forwards: 70
 
 
 def own_host() -> str:
-    """A loopback address of this test alone: its well-known ports are free."""
+    """A loopback address of this test alone."""
     numbers = random.SystemRandom()
     return f"127.{numbers.randrange(64, 255)}.{numbers.randrange(255)}.{numbers.randrange(1, 255)}"
