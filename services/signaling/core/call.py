@@ -264,7 +264,7 @@ class Call:
         self, answered: Answered, reason: EndReason, now: float, *, side: str = "server"
     ) -> list[Command]:
         """The vendor answered, but the caller will not hear of it: nobody talked."""
-        context, leg = self._context, answered.leg
+        context, leg, self._answered = self._context, answered.leg, None
         self.record.answered_at = self.record.answered_attempt = None
         answered.attempt.record.end_reason = reason
         answered.attempt.record.ended_at = now

@@ -233,6 +233,9 @@ class Exchanges:
                 State.ANSWERING,
             }:
                 commands.append(self._acknowledge(exchange, b""))
+            if exchange.state is State.SENT:
+                # A re-INVITE that rings for ever would otherwise outlive its call.
+                commands.append(Cancel(exchange.key, exchange.to_leg.name))
             if exchange.state not in {State.ANSWERED, State.CLOSING}:
                 self._others.append(exchange)
         commands += [

@@ -354,9 +354,8 @@ class TransactionLayer:
     def _settle_client(
         self, transaction: ClientTransaction, actions: list[Action]
     ) -> list[Action]:
-        if transaction.state is not TERMINATED:
-            self._schedule.file(transaction)
-        else:
+        self._schedule.file(transaction)  # one that has ended must not be woken any more
+        if transaction.state is TERMINATED:
             del self._clients[transaction.key]
             actions.append(Terminated(transaction.key))
         if transaction.key.endswith("CANCEL"):
@@ -367,8 +366,8 @@ class TransactionLayer:
     def _settle_server(
         self, transaction: ServerTransaction, actions: list[Action]
     ) -> list[Action]:
+        self._schedule.file(transaction)
         if transaction.state is not TERMINATED:
-            self._schedule.file(transaction)
             return actions
         del self._servers[transaction.key]
         self._forget_initial(transaction)
