@@ -67,6 +67,7 @@ class Bench:
             advertised=HOST,
             new_tag=random_token,
             new_call_id=lambda: os.urandom(12).hex(),
+            chance=lambda: 0.5,
         )
         candidate = candidate or Candidate(
             vendor_trunk_id="vtr_1",
