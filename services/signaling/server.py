@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import socket
 from functools import partial
 
@@ -84,6 +85,7 @@ class SignalingService:
                 advertised=advertised,
                 new_tag=random_token,
                 new_call_id=lambda: os.urandom(12).hex(),
+                chance=random.SystemRandom().random,
                 addresses=self._names.addresses,
             ),
             layer=self._layer,

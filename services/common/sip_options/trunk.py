@@ -13,12 +13,18 @@ from services.common.sip_options.group import Group
 from services.common.sip_options.headers import Headers
 from services.common.sip_options.identity import CustomerIdentity, VendorIdentity
 from services.common.sip_options.numbers import Numbers
+from services.common.sip_options.reliable import Reliable
+from services.common.sip_options.session_timer import SessionTimer
 from services.common.sip_options.timeouts import CustomerTimeouts, VendorTimeouts
+from services.common.sip_options.transfer import Transfer
 
 
 class CustomerSip(Group, frozen=True):
     """How a customer is spoken to."""
 
+    reliable: Reliable = Reliable()
+    session_timer: SessionTimer = SessionTimer()
+    transfer: Transfer = Transfer()
     numbers: Numbers = Numbers()
     identity: CustomerIdentity = CustomerIdentity()
     headers: Headers = Headers()
@@ -38,6 +44,8 @@ class VendorSip(Group, frozen=True):
     headers: Headers = Headers()
     codes: VendorCodes = VendorCodes()
     timeouts: VendorTimeouts = VendorTimeouts()
+    reliable: Reliable = Reliable()
+    session_timer: SessionTimer = SessionTimer()
 
 
 DEFAULT_CUSTOMER = CustomerSip()

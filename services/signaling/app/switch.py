@@ -41,6 +41,7 @@ from services.signaling.sip.actions import (
     DeliverResponse,
     Fail,
     NoAck,
+    NoPrack,
     Peer,
     Refused,
     Send,
@@ -110,6 +111,7 @@ class Switch:
             Cancelled: self._on_cancel,
             Fail: self._on_fail,
             NoAck: self._on_no_ack,
+            NoPrack: self._on_no_prack,
             Terminated: self._on_terminated,
         }
         self._performers: dict[type, Callable[..., None]] = {
@@ -235,6 +237,11 @@ class Switch:
         if call is not None:
             self._perform(call, call.on_no_ack(action.key, now))
 
+    def _on_no_prack(self, action: NoPrack, now: float) -> None:
+        call = self._invites.get(action.key)
+        if call is not None:
+            self._perform(call, call.hang_up(EndReason.NO_PRACK, now))
+
     def _on_terminated(self, action: Terminated, _: float) -> None:
         # Not _invites: an INVITE whose 2xx nobody acknowledged ends in the same instant, and
         # its NoAck is still to come.
@@ -269,7 +276,7 @@ class Switch:
         elif request.method == "OPTIONS":
             reply = options_reply(request, self._context.new_tag())
             self._follow(self._layer.respond(key, reply, now), now)
-        elif request.method in {"INFO", "MESSAGE"}:
+        elif request.method in {"INFO", "MESSAGE", "REFER"}:
             self._answer(request, key, 405, now, ALLOW)
         else:
             self._answer(request, key, 481, now)

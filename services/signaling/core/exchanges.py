@@ -74,8 +74,8 @@ class Exchange(Owner):
     """One request on its way."""
 
     __slots__ = (
-        "from_leg", "is_late", "number", "received", "response", "server_key", "state", "to_leg",
-        "token",
+        "from_leg", "is_late", "number", "received", "response", "sent", "server_key", "state",
+        "to_leg", "token",
     )  # fmt: skip
 
     def __init__(
@@ -92,6 +92,8 @@ class Exchange(Owner):
         self.number = 0
         """CSeq of the copy, for its ACK."""
         self.token = 0
+        self.sent = b""
+        """SDP of the copy."""
         self.response: Response | None = None
 
 
@@ -107,14 +109,27 @@ class Exchanges:
         self.offer: Exchange | None = None
         """The offer and answer under way."""
 
-    def begin(self, server_key: str, caller: Leg, callee: Leg, *, key: str, is_late: bool) -> None:
+    def begin(
+        self, server_key: str, caller: Leg, callee: Leg, *, key: str, number: int, is_late: bool
+    ) -> None:
         """The call was answered with a 200 that waits for its ACK.
 
-        With ``is_late`` that ACK brings the answer, for the callee's 2xx under ``key``.
+        With ``is_late`` that ACK brings the answer, for the callee's 2xx to our INVITE ``key``,
+        whose CSeq is ``number``.
         """
         first = Exchange(None, server_key, caller, callee)
-        first.key, first.is_late, first.number, first.state = key, is_late, 1, State.ANSWERED
+        first.key, first.is_late, first.number, first.state = key, is_late, number, State.ANSWERED
         self.offer = first
+
+    def reserve(self, leg: Leg) -> None:
+        """A re-INVITE of ours is under way on ``leg``: offers meet 491 meanwhile."""
+        self.offer = Exchange(None, "", leg, leg)
+        self.offer.state = State.ANSWERED
+
+    def release(self) -> None:
+        """That re-INVITE has its final response."""
+        if self.offer is not None and self.offer.from_leg is self.offer.to_leg:
+            self.offer = None
 
     # --- inputs -------------------------------------------------------------------------
 
@@ -277,11 +292,13 @@ class Exchanges:
             max_forwards=70 if hops is None else min(hops, 70) - 1,
         )
         exchange.number = draft.cseq
+        exchange.sent = body
         return Request(exchange, draft, leg.target(self._context), leg.name)
 
     def _on_accepted(self, exchange: Exchange, response: Response) -> list[Step]:
         sdp = session(response)
         exchange.response = response
+        exchange.to_leg.keep_session(exchange.sent)
         steps: list[Step] = []
         assert exchange.received is not None
         if exchange.received.method == "INVITE":
@@ -298,16 +315,13 @@ class Exchanges:
         received, response, leg = exchange.received, exchange.response, exchange.from_leg
         assert received is not None
         assert response is not None
-        reply = response_to(
-            received,
-            response.status,
-            headers=[
-                *_passed(response, RESPONSE_PASSES, leg, exchange.to_leg),
-                self._context.contact(leg.peer.transport),
-                ALLOW,
-            ],
-            body=sdp,
-        )
+        lines = _passed(response, RESPONSE_PASSES, leg, exchange.to_leg)
+        lines += (self._context.contact(leg.peer.transport), ALLOW)
+        if leg.watch is not None:
+            lines += leg.watch.granted_lines(received, leg.heard_at)
+        tag = leg.dialog.local_tag  # which an INVITE that takes the leg over does not have yet
+        reply = response_to(received, response.status, to_tag=tag, headers=lines, body=sdp)
+        leg.keep_session(sdp)
         exchange.received = exchange.response = None
         exchange.state = State.ANSWERED
         if received.method != "INVITE":
@@ -356,6 +370,7 @@ class Exchanges:
 
     def _acknowledge(self, exchange: Exchange, sdp: bytes) -> Acknowledge:
         leg = exchange.to_leg
+        leg.keep_session(sdp)
         draft = leg.dialog.ack(exchange.number, body=sdp)
         target = leg.target(self._context)
         return Acknowledge(exchange.key, leg.dialog.remote_tag, draft, target, leg.name)

@@ -19,6 +19,8 @@ class Capabilities:
     methods: tuple[str, ...] = ("INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "INFO", "UPDATE")
     extensions: frozenset[str] = frozenset()
     """Option tags that may be required of us."""
+    unadvertised: frozenset[str] = frozenset()
+    """Methods passed to the user although Allow does not name them: he refuses most of them."""
     session_types: tuple[str, ...] = ("application/sdp",)
     """Bodies understood in INVITE and UPDATE; other methods' bodies are passed on unread."""
 
@@ -55,7 +57,7 @@ def validate(request: Request, capabilities: Capabilities) -> Rejection | None:
     method = request.method
     if method not in METHODS:
         return Rejection(501)
-    if method not in capabilities.methods:
+    if method not in capabilities.methods and method not in capabilities.unadvertised:
         return Rejection(405, headers=(capabilities.allow_line,))
     if request.has_nul:
         return Rejection(400, "NUL in a header")
