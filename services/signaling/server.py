@@ -110,6 +110,7 @@ class SignalingService:
                 advertised=advertised,
                 new_tag=random_token,
                 new_call_id=lambda: os.urandom(12).hex(),
+                chance=random.SystemRandom().random,
                 addresses=self._names.addresses,
                 user_agent=settings.user_agent,
             ),

@@ -4,14 +4,16 @@ from typing import Annotated
 
 import typer
 
+from deploy.local.cli.app import app
 from deploy.local.cli.client import connect
 from deploy.local.cli.options import DEFAULT_DATA, AsJson, Data, Key, Url
 from deploy.local.cli.output import console, emit, table
 
-app = typer.Typer(
+group = typer.Typer(
     invoke_without_command=True,
     help="Bans, counters and meters; ban, unban, and rules for a firewall of your own.",
 )
+app.add_typer(group, name="guard")
 
 _BAN_COLUMNS = [("banned", "target"), ("for s", "seconds_left"), ("because", "reason")]
 _SOURCE_COLUMNS = [
@@ -19,7 +21,7 @@ _SOURCE_COLUMNS = [
 ]  # fmt: skip
 
 
-@app.callback()
+@group.callback()
 def show(
     context: typer.Context,
     *,
@@ -54,7 +56,7 @@ def show(
         table(totals, [("since the start", "what"), ("count", "count")])
 
 
-@app.command()
+@group.command()
 def ban(
     target: Annotated[str, typer.Argument(help="Address, or a /24 (IPv4) or /64 (IPv6).")],
     seconds: Annotated[int, typer.Option("--for", min=1, help="Seconds.")] = 3600,
@@ -73,7 +75,7 @@ def ban(
         console.print(f"{answer['target']} is banned for {answer['seconds']} s")
 
 
-@app.command()
+@group.command()
 def unban(
     target: Annotated[str, typer.Argument(help="As shown by tandem guard.")],
     *,
@@ -87,7 +89,7 @@ def unban(
     emit({"target": target, "unbanned": True}) if as_json else console.print("unbanned")
 
 
-@app.command()
+@group.command()
 def rules(
     form: Annotated[
         str, typer.Option("--format", help="nftables, or iptables for iptables-restore.")

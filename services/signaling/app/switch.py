@@ -33,6 +33,7 @@ from services.signaling.core.commands import (
 from services.signaling.core.context import ALLOW, Context
 from services.signaling.core.ladder import Ladders, Step
 from services.signaling.core.legs import CALLER, dialog_of, options_reply, peer_of
+from services.signaling.core.loop import LOOP, call_to_join, caller_of, origin_of
 from services.signaling.core.overload import Overload
 from services.signaling.core.refusals import Refusals, refused_record
 from services.signaling.core.trunks import TrunkTable
@@ -45,6 +46,7 @@ from services.signaling.sip.actions import (
     DeliverResponse,
     Fail,
     NoAck,
+    NoPrack,
     Peer,
     Refused,
     Send,
@@ -119,6 +121,7 @@ class Switch:
             Cancelled: self._on_cancel,
             Fail: self._on_fail,
             NoAck: self._on_no_ack,
+            NoPrack: self._on_no_prack,
             Terminated: self._on_terminated,
         }
         self._performers: dict[type, Callable[..., None]] = {
@@ -157,7 +160,7 @@ class Switch:
         counters = self.counters
         counters.messages_in += 1
         counters.bytes_in += len(data)
-        if self.gate.admits(data, source, now):
+        if source == LOOP or self.gate.admits(data, source, now):
             self._follow(self._layer.on_message(data, source, now), now, data, source)
 
     def on_transport_error(self, key: str) -> None:
@@ -229,6 +232,11 @@ class Switch:
         if call is not None:
             self._perform(call, call.on_no_ack(action.key, now))
 
+    def _on_no_prack(self, action: NoPrack, now: float) -> None:
+        call = self._invites.get(action.key)
+        if call is not None:
+            self._perform(call, call.hang_up(EndReason.NO_PRACK, now))
+
     def _on_terminated(self, action: Terminated, _: float) -> None:
         # Not _invites: an INVITE whose 2xx nobody acknowledged ends in the same instant, and
         # its NoAck is still to come.
@@ -263,15 +271,22 @@ class Switch:
         elif request.method == "OPTIONS":
             reply = options_reply(request, self._context.new_tag())
             self._follow(self._layer.respond(key, reply, now), now)
-        elif request.method in {"INFO", "MESSAGE"}:
+        elif request.method in {"INFO", "MESSAGE", "REFER"}:
             self._answer(request, key, 405, now, ALLOW)
         else:
             self._answer(request, key, 481, now)
 
     def _on_invite(self, action: DeliverRequest, now: float) -> None:
         invite, key, source = action
+        joined = call_to_join(self._context, invite) if source == LOOP else None
+        if joined is not None:
+            self._invites[key] = joined
+            self._perform(joined, joined.on_request(invite, key, source, now))
+            return
         call_id = self._new_call_id()
         call = Call(self._context, call_id, invite, key, source, now, self._utc_now())
+        if source == LOOP:
+            call.record.source = origin_of(self._context, invite)
         self.counters.invites += 1
         is_full = len(self.calls) >= self._most_calls
         self.calls[call_id] = call
@@ -282,8 +297,7 @@ class Switch:
         elif is_full:
             commands = call.refuse(EndReason.CUSTOMER_CAPACITY, now)
         else:
-            trunk = self._context.trunks.identify(source.host, source.port)
-            commands = call.start(trunk, now)
+            commands = call.start(caller_of(self._context, invite, source), now)
         self._perform(call, commands)
 
     def _on_response(self, action: DeliverResponse, now: float) -> None:
@@ -412,7 +426,9 @@ class Switch:
         counters = self.counters
         counters.messages_out += 1
         counters.bytes_out += len(send.data)
-        if not self._network.send(send.data, send.peer, send.key):
+        if send.peer == LOOP:
+            asyncio.get_running_loop().call_soon(self.receive, [(send.data, LOOP)])
+        elif not self._network.send(send.data, send.peer, send.key):
             counters.send_failures += 1
             if send.key:
                 for action in self._layer.on_transport_error(send.key):

@@ -15,13 +15,19 @@ from services.signaling.sip.validate import Capabilities
 
 if TYPE_CHECKING:
     from services.signaling.core.call import Call
+    from services.signaling.core.loop import Onward
 
 CAPABILITIES: Final = Capabilities(
-    methods=("INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "INFO", "UPDATE", "MESSAGE")
+    methods=("INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "INFO", "UPDATE", "MESSAGE", "PRACK"),
+    extensions=frozenset({"100rel", "timer"}),
+    unadvertised=frozenset({"REFER"}),
 )
-"""PRACK is missing on purpose: reliable provisional responses end at each leg unasked for."""
+"""What some trunk may use. What one does not is refused by
+:func:`services.signaling.core.extensions.refusal` and its like, for it alone."""
 
 ALLOW: Final = CAPABILITIES.allow_line
+ALLOW_REFER: Final = f"{ALLOW}, REFER"
+"""For customers who may transfer their calls."""
 ACCEPT: Final = CAPABILITIES.accept_line
 
 _LITERAL: Final = re.compile(r"[0-9.]+|.*:.*")
@@ -31,8 +37,8 @@ class Context:
     """Shared by every call; plain data and injected functions, no I/O of its own."""
 
     __slots__ = (
-        "_addresses", "advertised", "agent", "customer_limits", "dialogs", "new_call_id",
-        "new_tag", "node", "tokens", "trunks", "vendor_limits",
+        "_addresses", "advertised", "agent", "chance", "customer_limits", "dialogs", "new_call_id",
+        "new_tag", "node", "tokens", "transfers", "trunks", "vendor_limits",
     )  # fmt: skip
 
     def __init__(
@@ -42,6 +48,7 @@ class Context:
         advertised: str,
         new_tag: Callable[[], str],
         new_call_id: Callable[[], str],
+        chance: Callable[[], float],
         addresses: Mapping[str, str] | None = None,
         user_agent: str = "",
     ) -> None:
@@ -54,12 +61,16 @@ class Context:
         """Fresh unguessable tokens without ``-``, which separates forks of one call."""
         self.new_call_id = new_call_id
         """Fresh SIP Call-ID values for egress legs."""
+        self.chance = chance
+        """Random numbers from 0 up to 1, for waits and first sequence numbers."""
         self.trunks = TrunkTable({})
         """Replaced whenever the configuration changes."""
         self.customer_limits = TrunkLimits()
         self.vendor_limits = TrunkLimits()
         self.dialogs: dict[str, tuple[Call, str]] = {}
         """Calls, and the names of their legs, by the tags we gave their dialogs."""
+        self.transfers: dict[str, Onward] = {}
+        """Calls that transfers have asked for, by the Call-ID of their INVITE to ourselves."""
         self.tokens = count(1)
         """Numbers that no two rewritings of SDP share, so that late replies fit nowhere."""
         self._addresses = {} if addresses is None else addresses
