@@ -456,7 +456,9 @@ class Call:
         assert ingress is not None
         record.end(reason, now, side=side)
         response, taken_for, source = (None, 0, USUAL_VENDOR) if lost is None else lost[2:]
-        told = refusal(ingress.policy.codes, reason, status, response, taken_for)
+        # With headers of its own it asks the caller for something: no code of it can change.
+        codes = None if headers else ingress.policy.codes
+        told = refusal(codes, reason, status, response, taken_for)
         record.sip_code_out, record.q850_out = told.status, told.cause
         lines = [*told.reasons, *headers, *ingress.passed_in_refusal(response, source)]
         reply = ingress.refusal(told.status, lines)
