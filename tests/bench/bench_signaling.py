@@ -59,7 +59,10 @@ class Bench:
     """One switch and both parties of its calls."""
 
     def __init__(
-        self, now: Callable[[], float] = monotonic, candidate: Candidate | None = None
+        self,
+        now: Callable[[], float] = monotonic,
+        candidate: Candidate | None = None,
+        media: EchoMedia | None = None,
     ) -> None:
         self.wire = Wire()
         context = Context(
@@ -82,7 +85,9 @@ class Bench:
             context=context,
             layer=TransactionLayer(sent_by=HOST, ids=random_token, capabilities=CAPABILITIES),
             network=self.wire,
-            services=Services(FixedPlanner(candidate), FixedCredits(), EchoMedia(), events),
+            services=Services(
+                FixedPlanner(candidate), FixedCredits(), media or EchoMedia(), events
+            ),
             events=events,
             observer=Observations(),
             ladders=Ladders(calls=100),
