@@ -25,9 +25,11 @@ from services.api.settings import Settings as ApiSettings
 from services.common.causes import EndReason
 from services.common.explanation import Verdict
 from services.common.settings import ServiceSettings
+from services.common.sip_options.trunk import CustomerSip, VendorSip, inlined_schema
 from services.media.settings import MediaSettings
 from services.rating.settings import RatingSettings
 from services.routing.settings import RoutingSettings
+from services.signaling.core.switch_settings import SwitchSettings
 from services.signaling.settings import SignalingSettings
 from tests.support.docs import DOCS, PAGES, ROOT, blocks, prose
 
@@ -111,6 +113,7 @@ def test_variables_are_those_of_the_code() -> None:
 def test_settings_are_those_of_the_code() -> None:
     code = "".join(path.read_text() for path in (ROOT / "services").rglob("*.py"))
     known = set(re.findall(r"config\.setting WHERE name = '(\w+)'", code))
+    known |= set(SwitchSettings.__struct_fields__)
     assert known == set(SETTINGS_OF_THE_SWITCH)
     section = page("configuration.md").partition("\n## settings\n")[2].partition("\n## ")[0]
     described = dict(re.findall(r"^\| `(\w+)` \| `(\w+)`", section, re.MULTILINE))
@@ -145,6 +148,30 @@ def _item(shape: Any, field: str) -> Any:
     return getattr(sys.modules["services.api.entrypoints.http.documents"], found[1])
 
 
+@pytest.mark.parametrize(("kind", "of"), [(CustomerSip, "customers"), (VendorSip, "vendors")])
+def test_every_sip_option_is_described(kind: type[CustomerSip] | type[VendorSip], of: str) -> None:
+    section = page("configuration.md").partition("\n## SIP options\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (`[^|]*`) \| ([a-z, ]+) \|", section, re.MULTILINE)
+    described = {
+        path
+        for paths, sides in rows
+        if of in sides or sides == "both"
+        for path in re.findall(r"`([\w.]+)`", paths)
+    }
+    assert described == _option_paths(inlined_schema(kind))
+
+
+def _option_paths(schema: dict[str, Any], path: str = "") -> set[str]:
+    """``group.option`` of every leaf; an object without properties is one."""
+    if "properties" not in schema:
+        return {path}
+    return {
+        leaf
+        for name, inner in schema["properties"].items()
+        for leaf in _option_paths(inner, f"{path}.{name}" if path else name)
+    } - {""}
+
+
 def test_a_full_document_names_every_field() -> None:
     (block,) = [one for one in blocks(DOCS / "configuration.md") if one.language == "yaml"]
     document = yaml.safe_load(block.text)
@@ -161,6 +188,12 @@ def test_every_command_is_described() -> None:
     assert set(re.findall(r"`tandem ([a-z-]+)", text)) == set(cli_commands())
 
 
+def _options_of(command: Any) -> set[str]:
+    """Those of its own commands too, if it has any."""
+    known = {option for one in command.params for option in (*one.opts, *one.secondary_opts)}
+    return known.union(*map(_options_of, getattr(command, "commands", {}).values()))
+
+
 def test_commands_and_options_in_pages_exist() -> None:
     commands = cli_commands()
     for path in PAGES:
@@ -168,8 +201,7 @@ def test_commands_and_options_in_pages_exist() -> None:
             r"^\$ .*?\./tandem ([a-z-]+)([^\n|]*)", path.read_text(), re.M
         ):
             assert name in commands, f"{path.name}: {name}"
-            known = {option for one in commands[name].params for option in one.opts}
-            known |= {o for one in commands[name].params for o in one.secondary_opts}
+            known = _options_of(commands[name])
             used = set(re.findall(r"(?<!\S)(--[a-z-]+)", rest)) - {"--"}
             assert used <= known | {"--help"}, f"{path.name}: {name} {used - known}"
 

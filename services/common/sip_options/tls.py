@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
-
-import msgspec
+from typing import Literal
 
 from services.common.sip_options.group import Group
-
-_NAME = r"^$|^[A-Za-z0-9]([A-Za-z0-9.\-]{0,251}[A-Za-z0-9])?\.?$"
+from services.common.sip_options.text import ServerName
 
 
 class VendorTls(Group, frozen=True):
@@ -16,7 +13,7 @@ class VendorTls(Group, frozen=True):
 
     verify: bool = True
     """Whether its certificate must be valid, by an authority we trust, and bear its name."""
-    server_name: Annotated[str, msgspec.Meta(pattern=_NAME)] = ""
+    server_name: ServerName = ""
     """The name instead of the trunk's ``host``."""
     least_version: Literal["1.2", "1.3"] = "1.2"
     """Older versions of TLS are refused."""

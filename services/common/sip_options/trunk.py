@@ -7,11 +7,19 @@ from typing import Any, TypeVar
 import msgspec
 
 from services.common.errors import Invalid
+from services.common.sip_options.codes import CustomerCodes, VendorCodes
+from services.common.sip_options.early_media import EarlyMedia
 from services.common.sip_options.group import Group
+from services.common.sip_options.headers import Headers
+from services.common.sip_options.identity import CustomerIdentity, VendorIdentity
 from services.common.sip_options.keepalive import KeepAlive
 from services.common.sip_options.nat import Nat
-from services.common.sip_options.timeouts import VendorTimeouts
+from services.common.sip_options.numbers import Numbers
+from services.common.sip_options.reliable import Reliable
+from services.common.sip_options.session_timer import SessionTimer
+from services.common.sip_options.timeouts import CustomerTimeouts, VendorTimeouts
 from services.common.sip_options.tls import VendorTls
+from services.common.sip_options.transfer import Transfer
 from services.common.sip_options.transport import Transport, VendorTransport
 
 
@@ -22,16 +30,34 @@ class CustomerSip(Group, frozen=True):
     """Those that its calls may come by; none listed: any."""
     nat: Nat = Nat()
     keepalive: KeepAlive = KeepAlive()
+    reliable: Reliable = Reliable()
+    session_timer: SessionTimer = SessionTimer()
+    transfer: Transfer = Transfer()
+    numbers: Numbers = Numbers()
+    identity: CustomerIdentity = CustomerIdentity()
+    headers: Headers = Headers()
+    codes: CustomerCodes = CustomerCodes()
+    early_media: EarlyMedia = EarlyMedia()
+    timeouts: CustomerTimeouts = CustomerTimeouts()
+
+    def __post_init__(self) -> None:
+        if self.numbers.caller_from in ("pai", "rpid") and not self.identity.trusted:
+            raise ValueError("numbers.caller_from: needs identity.trusted")
 
 
 class VendorSip(Group, frozen=True):
     """How a vendor is spoken to."""
 
+    identity: VendorIdentity = VendorIdentity()
+    headers: Headers = Headers()
+    codes: VendorCodes = VendorCodes()
     timeouts: VendorTimeouts = VendorTimeouts()
     transport: VendorTransport = VendorTransport()
     tls: VendorTls = VendorTls()
     nat: Nat = Nat()
     keepalive: KeepAlive = KeepAlive()
+    reliable: Reliable = Reliable()
+    session_timer: SessionTimer = SessionTimer()
 
 
 DEFAULT_CUSTOMER = CustomerSip()
@@ -70,6 +96,6 @@ def inlined_schema(kind: type[CustomerSip] | type[VendorSip]) -> dict[str, Any]:
 
 def plain(options: Group) -> dict[str, object]:
     """Options as JSON values, without those at their defaults: as they are stored and shown."""
-    built: dict[str, object] = msgspec.to_builtins(options)
+    built: dict[str, object] = msgspec.json.decode(msgspec.json.encode(options))
     # A group at its defaults is written as an empty one.
     return {name: value for name, value in built.items() if value != {}}

@@ -114,10 +114,7 @@ class Connection(asyncio.Protocol):
         for event in self._framing.feed(data) if data else ():
             if isinstance(event, Framed):
                 messages.append((event.data, self.peer))
-            elif not isinstance(event, Ping):
-                self._flush()
-                self.close()
-            elif not event.is_answered:
+            elif isinstance(event, Ping) and not event.is_answered:
                 self.write(PONG, "")
         self._flush()
         if self._framing.is_idle:
@@ -129,6 +126,8 @@ class Connection(asyncio.Protocol):
             if self.is_stranger:
                 self._pool.on_spoken(self)
             self._pool.on_messages(messages)
+        if self._framing.is_broken:
+            self.close()  # after the answers to what came before the break
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the protocol's
         """Fail what was on its way."""

@@ -10,11 +10,14 @@ import asyncio
 import datetime as dt
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from random import random
 
 from services.common.causes import EndReason
 from services.common.events import CallEnded
 from services.signaling.app.counters import Counters
+from services.signaling.app.gate import Gate
 from services.signaling.app.services import Services
+from services.signaling.app.summing import SummedEvents
 from services.signaling.app.wakeups import NEVER, Wakeups
 from services.signaling.core.addressing import peer_of
 from services.signaling.core.call import Call
@@ -31,6 +34,8 @@ from services.signaling.core.commands import (
 from services.signaling.core.context import ALLOW, Context
 from services.signaling.core.ladder import Ladders, Step
 from services.signaling.core.legs import CALLER, dialog_of, options_reply
+from services.signaling.core.loop import LOOP, call_to_join, caller_of, origin_of
+from services.signaling.core.overload import Overload
 from services.signaling.core.refusals import Refusals, refused_record
 from services.signaling.core.trunks import TrunkTable
 from services.signaling.ports import EventLog, Network, Observer
@@ -42,16 +47,16 @@ from services.signaling.sip.actions import (
     DeliverResponse,
     Fail,
     NoAck,
+    NoPrack,
     Peer,
     Refused,
     Send,
     Terminated,
 )
 from services.signaling.sip.build import response_to
-from services.signaling.sip.errors import MalformedMessage
 from services.signaling.sip.layer import TransactionLayer
 from services.signaling.sip.message import Request as Received
-from services.signaling.sip.message import Response, parse
+from services.signaling.sip.message import Response
 
 Datagram = tuple[bytes, Peer]
 TICK_S = 0.01
@@ -75,11 +80,17 @@ class Switch:
         monotonic: Callable[[], float],
         utc_now: Callable[[], dt.datetime],
         most_calls: int = 50_000,
+        overload: Overload | None = None,
     ) -> None:
         self.counters = Counters()
         self.calls: dict[str, Call] = {}
         """Live calls by id, oldest first."""
         self.ladders = ladders
+        self.gate = Gate(
+            context, layer, self.counters, self._put,
+            overload=overload or Overload(random),
+            records=events if isinstance(events, SummedEvents) else None,
+        )  # fmt: skip
         self._context = context
         self._layer = layer
         self._network = network
@@ -111,6 +122,7 @@ class Switch:
             Cancelled: self._on_cancel,
             Fail: self._on_fail,
             NoAck: self._on_no_ack,
+            NoPrack: self._on_no_prack,
             Terminated: self._on_terminated,
         }
         self._performers: dict[type, Callable[..., None]] = {
@@ -151,23 +163,8 @@ class Switch:
         counters = self.counters
         counters.messages_in += 1
         counters.bytes_in += len(data)
-        if not (
-            data.startswith(b"SIP/2.0 ")
-            or self._context.trunks.knows(source.host)
-            or self._context.trunks.reply_to_unknown
-            or self._is_in_dialog(data)
-        ):
-            counters.unknown_dropped += 1
-            return
-        self._follow(self._layer.on_message(data, source, now), now, data, source)
-
-    def _is_in_dialog(self, data: bytes) -> bool:
-        """Whether a stranger's message names a dialog of ours: its call may come by a detour."""
-        try:
-            message = parse(data)
-            return message.to_tag.partition("-")[0] in self._context.dialogs
-        except MalformedMessage:
-            return False
+        if source == LOOP or self.gate.admits(data, source, now):
+            self._follow(self._layer.on_message(data, source, now), now, data, source)
 
     def on_transport_error(self, key: str) -> None:
         """A request could not be delivered."""
@@ -239,6 +236,11 @@ class Switch:
         if call is not None:
             self._perform(call, call.on_no_ack(action.key, now))
 
+    def _on_no_prack(self, action: NoPrack, now: float) -> None:
+        call = self._invites.get(action.key)
+        if call is not None:
+            self._perform(call, call.hang_up(EndReason.NO_PRACK, now))
+
     def _on_terminated(self, action: Terminated, _: float) -> None:
         # Not _invites: an INVITE whose 2xx nobody acknowledged ends in the same instant, and
         # its NoAck is still to come.
@@ -273,15 +275,22 @@ class Switch:
         elif request.method == "OPTIONS":
             reply = options_reply(request, self._context.new_tag())
             self._follow(self._layer.respond(key, reply, now), now)
-        elif request.method in {"INFO", "MESSAGE"}:
+        elif request.method in {"INFO", "MESSAGE", "REFER"}:
             self._answer(request, key, 405, now, ALLOW)
         else:
             self._answer(request, key, 481, now)
 
     def _on_invite(self, action: DeliverRequest, now: float) -> None:
         invite, key, source = action
+        joined = call_to_join(self._context, invite) if source == LOOP else None
+        if joined is not None:
+            self._invites[key] = joined
+            self._perform(joined, joined.on_request(invite, key, source, now))
+            return
         call_id = self._new_call_id()
         call = Call(self._context, call_id, invite, key, source, now, self._utc_now())
+        if source == LOOP:
+            call.record.source = origin_of(self._context, invite)
         self.counters.invites += 1
         is_full = len(self.calls) >= self._most_calls
         self.calls[call_id] = call
@@ -292,8 +301,7 @@ class Switch:
         elif is_full:
             commands = call.refuse(EndReason.CUSTOMER_CAPACITY, now)
         else:
-            trunk = self._context.trunks.identify(source.host, source.port)
-            commands = call.start(trunk, now)
+            commands = call.start(caller_of(self._context, invite, source), now)
         self._perform(call, commands)
 
     def _on_response(self, action: DeliverResponse, now: float) -> None:
@@ -422,7 +430,9 @@ class Switch:
         counters = self.counters
         counters.messages_out += 1
         counters.bytes_out += len(send.data)
-        if not self._network.send(send.data, send.peer, send.key):
+        if send.peer == LOOP:
+            asyncio.get_running_loop().call_soon(self.receive, [(send.data, LOOP)])
+        elif not self._network.send(send.data, send.peer, send.key):
             counters.send_failures += 1
             if send.key:
                 for action in self._layer.on_transport_error(send.key, now):

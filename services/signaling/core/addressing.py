@@ -6,8 +6,6 @@ from functools import lru_cache
 
 from services.common.sip_options.trunk import VendorSip
 from services.signaling.core.context import Context, is_private, literal_address
-from services.signaling.core.headers import address
-from services.signaling.core.values import Candidate
 from services.signaling.sip.actions import PLAIN, Peer, Way
 from services.signaling.sip.errors import MalformedMessage
 from services.signaling.sip.listeners import default_port
@@ -30,19 +28,6 @@ def vendor_peer(name: str, address: str, port: int, transport: str, sip: VendorS
 
 
 _GROWING = Way(grows=True)
-
-
-def request_uri(candidate: Candidate) -> str:
-    """The request URI of a vendor's INVITE."""
-    user_and_host = address(candidate.called, bracketed(candidate.host))[1:-1]
-    transport = candidate.transport
-    port = "" if candidate.port == default_port(transport) else f":{candidate.port}"
-    return user_and_host + port + ("" if transport == "udp" else f";transport={transport}")
-
-
-def bracketed(host: str) -> str:
-    """``host`` as it stands in a URI."""
-    return f"[{host}]" if ":" in host else host
 
 
 def peer_of(uri: str, context: Context, transport: str = "udp") -> Peer | None:
@@ -84,7 +69,7 @@ def target_of(uri: str, peer: Peer, context: Context, rule: str = "auto") -> Pee
     trunk's (``request_to``): ``auto`` believes a Contact unless it is a private address seen
     from outside.
     """
-    if rule == "source":
+    if rule == "source" or peer.transport not in _OPENED:
         return peer
     found = peer_of(uri, context, peer.transport)
     if found is None:

@@ -14,6 +14,14 @@ from services.common.sip_options.trunk import (
     CustomerSip,
     VendorSip,
 )
+from services.signaling.core.trunk_policy import (
+    USUAL_CUSTOMER,
+    USUAL_VENDOR,
+    CustomerPolicy,
+    VendorPolicy,
+    customer_policy,
+    vendor_policy,
+)
 from services.signaling.sip.actions import Peer
 
 
@@ -27,6 +35,11 @@ class CustomerTrunk(msgspec.Struct, frozen=True, kw_only=True):
     """``None`` = no limit, as ``max_cps``."""
     max_cps: int | None = None
     sip: CustomerSip = DEFAULT_CUSTOMER
+    policy: CustomerPolicy = USUAL_CUSTOMER
+    """Compiled from ``sip``, whatever it is given."""
+
+    def __post_init__(self) -> None:
+        msgspec.structs.force_setattr(self, "policy", customer_policy(self.sip))
 
 
 @lru_cache(4096)
@@ -77,8 +90,8 @@ class TrunkTable:
     """
 
     __slots__ = (
-        "_by_host", "_by_host_port", "_hosts", "_vendor_rules", "_vendors", "kept_alive",
-        "reply_to", "reply_to_unknown",
+        "_by_host", "_by_host_port", "_by_id", "_hosts", "_policies", "_vendor_rules", "_vendors",
+        "kept_alive", "reply_to", "reply_to_unknown",
     )  # fmt: skip
 
     def __init__(
@@ -101,6 +114,11 @@ class TrunkTable:
         has_rules = any(trunk.sip.nat.reply_to != "auto" for trunk in addresses.values())
         self.reply_to = self._reply_to if has_rules or self._vendor_rules else None
         """The rule by which a source is answered; ``None`` when all have the usual one."""
+        self._policies = {
+            trunk_id: policy
+            for trunk_id, sip in self._vendors.items()
+            if (policy := vendor_policy(sip)) is not USUAL_VENDOR
+        }
         self._by_host: dict[str, CustomerTrunk] = {}
         self._by_host_port: dict[tuple[str, int], CustomerTrunk] = {}
         for text, trunk in addresses.items():
@@ -109,6 +127,7 @@ class TrunkTable:
                 self._by_host[host] = trunk
             else:
                 self._by_host_port[host, port] = trunk
+        self._by_id = {trunk.id: trunk for trunk in addresses.values()}
         self._hosts = {
             *self._by_host,
             *(host for host, _ in self._by_host_port),
@@ -119,6 +138,10 @@ class TrunkTable:
         """The customer trunk that sends from ``host`` and ``port``."""
         return self._by_host_port.get((host, port)) or self._by_host.get(host)
 
+    def customer(self, trunk_id: str) -> CustomerTrunk | None:
+        """The customer trunk with this id."""
+        return self._by_id.get(trunk_id)
+
     def _reply_to(self, source: Peer) -> str:
         trunk = self.identify(source.host, source.port)
         if trunk is not None:
@@ -128,6 +151,15 @@ class TrunkTable:
     def vendor(self, vendor_trunk_id: str) -> VendorSip:
         """How a vendor is spoken to."""
         return self._vendors.get(vendor_trunk_id, DEFAULT_VENDOR)
+
+    @property
+    def hosts(self) -> frozenset[str]:
+        """Every address a trunk, customer or vendor, lives at."""
+        return frozenset(self._hosts)
+
+    def vendor_policy(self, vendor_trunk_id: str) -> VendorPolicy:
+        """The same, compiled."""
+        return self._policies.get(vendor_trunk_id, USUAL_VENDOR)
 
     def knows(self, host: str) -> bool:
         """Whether any trunk, customer or vendor, lives at ``host``."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 from services.signaling.sip.actions import Peer
@@ -96,6 +96,11 @@ class Listeners:
         """Every address that stands in a Via of ours."""
         return frozenset(listener.advertised for listener in self.all)
 
+    @property
+    def places(self) -> list[tuple[str, int]]:
+        """Host and port of each, as bound."""
+        return list(dict.fromkeys((listener.host, listener.port) for listener in self.all))
+
     def towards(self, peer: Peer) -> Local:
         """What we call ourselves to ``peer``: as the listener it uses, else as one like it."""
         transport = peer.transport
@@ -103,7 +108,14 @@ class Listeners:
             local = self._by_number.get((peer.connection % 64, transport))
             if local is not None:
                 return local
-        return self._by_way[transport, ":" in peer.host]
+        way = (transport, ":" in peer.host)
+        return self._by_way.get(way) or self._between_ourselves(*way)
+
+    def _between_ourselves(self, transport: str, is_v6: bool) -> Local:
+        """What we are called where no network is in between: that way leads back there only."""
+        listener = replace(self.all[0], transport=transport)
+        local = self._by_way[transport, is_v6] = _local(0, listener, transport)
+        return local
 
 
 def _local(number: int, listener: Listener, transport: str) -> Local:

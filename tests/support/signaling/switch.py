@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import socket
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
@@ -91,6 +92,7 @@ class LoopbackSwitch:
             advertised=advertised,
             new_tag=random_token,
             new_call_id=lambda: os.urandom(12).hex(),
+            chance=random.SystemRandom().random,
         )
         self.switch = Switch(
             context=self.context,

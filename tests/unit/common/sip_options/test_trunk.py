@@ -45,6 +45,7 @@ def test_what_makes_no_sense_is_named(value: object, field: str) -> None:
 
 def test_a_customer_s_transports() -> None:
     options = read_options(CustomerSip, {"transports": ["tls", "wss"]})
+    assert options.transports == ("tls", "wss")
     assert plain(options) == {"transports": ["tls", "wss"]}
     with pytest.raises(Invalid) as refused:
         read_options(CustomerSip, {"transports": ["sctp"]})

@@ -7,14 +7,8 @@ import pytest
 from services.common.sip_options.tls import VendorTls
 from services.common.sip_options.transport import VendorTransport
 from services.common.sip_options.trunk import DEFAULT_VENDOR, VendorSip
-from services.signaling.core.addressing import (
-    bracketed,
-    peer_of,
-    place_of,
-    request_uri,
-    target_of,
-    vendor_peer,
-)
+from services.signaling.core.addressing import peer_of, place_of, target_of, vendor_peer
+from services.signaling.core.outgoing import bracketed, request_uri
 from services.signaling.sip.actions import Peer, Way
 from tests.support.signaling.machine import CALLER, candidate, context
 
