@@ -297,6 +297,23 @@ async def test_ipv6(party: Make) -> None:
         switch.relay.stop()
 
 
+async def test_audio_between_ipv6_and_ipv4(party: Make) -> None:
+    switch = Switch(23_460, 23_480, host="127.0.0.1", other_host="::1")
+    try:
+        for one, other in (("::1", "127.0.0.3"), ("127.0.0.3", "::1")):
+            caller, callee = party(one), party(other)
+            switch.connect(caller, callee)
+            await switch.settle()  # or the first packet may come before the orders
+            assert (":" in caller.relay[0], ":" in callee.relay[0]) == (":" in one, ":" in other)
+            await exchange(caller, callee, 5)
+            packet = caller.report(rtcp())
+            assert await callee.heard_report() == packet
+            heard, said = await switch.release()
+            assert (heard.packets, said.packets) == (5, 5)
+    finally:
+        switch.relay.stop()
+
+
 @pytest.mark.parametrize(
     ("host", "level", "name"),
     [
