@@ -14,6 +14,7 @@ from services.common.errors import Invalid
 from services.common.logs import get_logger
 from services.common.postgres import Pool, bounded
 from services.common.sip_options.trunk import CustomerSip, T, VendorSip, read_options
+from services.signaling.core.switch_settings import SwitchSettings, read_settings
 from services.signaling.core.trunks import CustomerTrunk, TrunkTable, canonical_host
 
 log = get_logger(__name__)
@@ -29,17 +30,23 @@ _ADDRESSES: Final = """
 """
 _VENDORS: Final = "SELECT id, lower(host) AS host, sip::text AS sip FROM config.vendor_trunk"
 _REPLY_TO_UNKNOWN: Final = "SELECT value FROM config.setting WHERE name = 'reply_to_unknown'"
+_SETTINGS: Final = "SELECT name, value::text AS value FROM config.setting"
 
 
 class TrunkLoader:
     """Reads the trunks and hands a new table over whenever they change."""
 
     def __init__(
-        self, pool: Pool, names: VendorNames, on_table: Callable[[TrunkTable], None]
+        self,
+        pool: Pool,
+        names: VendorNames,
+        on_table: Callable[[TrunkTable], None],
+        on_settings: Callable[[SwitchSettings], None] | None = None,
     ) -> None:
         self._pool = pool
         self._names = names
         self._on_table = on_table
+        self._on_settings = on_settings
         self._addresses: dict[str, CustomerTrunk] = {}
         self._vendor_hosts: set[str] = set()
         self._vendors: dict[str, VendorSip] = {}
@@ -59,10 +66,14 @@ class TrunkLoader:
             addresses = await connection.fetch(_ADDRESSES)
             vendors = await connection.fetch(_VENDORS)
             setting = await connection.fetchval(_REPLY_TO_UNKNOWN)
+            rows = await connection.fetch(_SETTINGS)
+        settings = {row["name"]: msgspec.json.decode(row["value"]) for row in rows}
         self._addresses = {row["address"]: _trunk(row) for row in addresses}
         self._vendor_hosts = {row["host"] for row in vendors}
         self._vendors = {row["id"]: _options(VendorSip, row) for row in vendors}
         self._reply_to_unknown = setting in {"true", True}
+        if self._on_settings is not None:
+            self._on_settings(read_settings(settings))
         await self._names.resolve(self._vendor_hosts)
         self.publish()
 
