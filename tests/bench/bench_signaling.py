@@ -31,6 +31,7 @@ from tests.support.signaling.ports import (
     FixedCredits,
     FixedPlanner,
     MemoryEvents,
+    MemoryLocations,
     Observations,
 )
 
@@ -82,6 +83,7 @@ class Bench:
             services=Services(FixedPlanner(candidate), FixedCredits(), EchoMedia(), events),
             events=events,
             observer=Observations(),
+            locations=MemoryLocations(),
             ladders=Ladders(calls=100),
             new_call_id=partial(new_id, CALL),
             monotonic=now,

@@ -129,6 +129,29 @@ def calls(
 
 
 @app.command()
+def registrations(
+    *,
+    as_json: AsJson = False,
+    url: Url = "",
+    key: Key = "",
+    data: Data = DEFAULT_DATA,
+) -> None:
+    """Who is registered here (in), and where the switch is registered (out)."""
+    client = connect(url, key, data)
+    rows = list(client.every("/v1/registrations", limit=500))
+    if as_json:
+        emit(rows)
+        return
+    names = client.name_of("vendor_trunks") | client.name_of("customer_trunks")
+    for row in rows:
+        row["trunk"] = names.get(row["customer_trunk_id"] or row["vendor_trunk_id"] or "", "")
+        row["till"] = (row["expires_at"] or "")[:19]
+    columns = [("", "direction"), ("username", "username"), ("trunk", "trunk")]
+    columns += [("state", "state"), ("contact", "contact"), ("from / at", "source")]
+    table(rows, [*columns, ("till", "till"), ("sip", "status")])
+
+
+@app.command()
 def hangup(
     call_id: Annotated[str, typer.Argument(help="As shown by tandem calls.")],
     *,

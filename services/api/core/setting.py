@@ -1,5 +1,6 @@
 """The settings of the whole switch: which there are, what each may be, what holds without one."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -56,7 +57,25 @@ class WholeNumber:
         }
 
 
-SETTINGS: Mapping[str, Flag | WholeNumber] = {
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A setting that names something."""
+
+    default: str
+    pattern: str
+    meaning: str
+
+    def flaw(self, value: object) -> str:
+        """What is wrong with ``value``; empty when nothing is."""
+        fits = isinstance(value, str) and re.fullmatch(self.pattern, value) is not None
+        return "" if fits else f"must match {self.pattern}"
+
+    def description(self) -> Record:
+        """For people and programs that ask what there is to set."""
+        return {"type": "string", "default": self.default, "meaning": self.meaning}
+
+
+SETTINGS: Mapping[str, Flag | WholeNumber | Word] = {
     "max_call_s": WholeNumber(
         14_400,
         1,
@@ -66,6 +85,16 @@ SETTINGS: Mapping[str, Flag | WholeNumber] = {
     "reply_to_unknown": Flag(
         default=False,
         meaning="whether SIP from an address nobody has is answered instead of dropped",
+    ),
+    "sip_digest_md5": Flag(
+        default=True,
+        meaning="whether digest may use MD5 beside SHA-256 and SHA-512-256; many telephones must",
+    ),
+    "sip_realm": Word(
+        "sip",
+        "[A-Za-z0-9._-]{1,64}",
+        "the realm of digest; passwords are kept for one realm, and must be set again after a"
+        " change",
     ),
     "webhooks_allow_private": Flag(
         default=False, meaning="whether webhooks may go to private addresses"

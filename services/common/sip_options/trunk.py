@@ -7,6 +7,13 @@ from typing import Any, TypeVar
 import msgspec
 
 from services.common.errors import Invalid
+from services.common.sip_options.auth import (
+    CustomerAuth,
+    CustomerRegistrations,
+    VendorAuth,
+    VendorRegister,
+    VendorRegistered,
+)
 from services.common.sip_options.group import Group
 from services.common.sip_options.timeouts import VendorTimeouts
 
@@ -14,11 +21,21 @@ from services.common.sip_options.timeouts import VendorTimeouts
 class CustomerSip(Group, frozen=True):
     """How a customer is spoken to."""
 
+    auth: CustomerAuth = CustomerAuth()
+    registrations: CustomerRegistrations = CustomerRegistrations()
+
 
 class VendorSip(Group, frozen=True):
     """How a vendor is spoken to."""
 
     timeouts: VendorTimeouts = VendorTimeouts()
+    auth: VendorAuth = VendorAuth()
+    register: VendorRegister = VendorRegister()
+    registered: VendorRegistered = VendorRegistered()
+
+    def __post_init__(self) -> None:
+        if self.register.enabled and not self.auth.username:
+            raise ValueError("register needs auth.username")
 
 
 DEFAULT_CUSTOMER = CustomerSip()

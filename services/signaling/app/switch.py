@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from services.common.causes import EndReason
 from services.common.events import CallEnded
 from services.signaling.app.counters import Counters
+from services.signaling.app.registrations import Registrations
 from services.signaling.app.services import Services
 from services.signaling.app.wakeups import NEVER, Wakeups
 from services.signaling.core.call import Call
@@ -31,8 +32,9 @@ from services.signaling.core.context import ALLOW, Context
 from services.signaling.core.ladder import Ladders, Step
 from services.signaling.core.legs import CALLER, dialog_of, options_reply, peer_of
 from services.signaling.core.refusals import Refusals, refused_record
+from services.signaling.core.strangers import may_speak
 from services.signaling.core.trunks import TrunkTable
-from services.signaling.ports import EventLog, Network, Observer
+from services.signaling.ports import EventLog, LocationStore, Network, Observer
 from services.signaling.sip.actions import (
     Action,
     Cancelled,
@@ -47,10 +49,9 @@ from services.signaling.sip.actions import (
     Terminated,
 )
 from services.signaling.sip.build import response_to
-from services.signaling.sip.errors import MalformedMessage
 from services.signaling.sip.layer import TransactionLayer
 from services.signaling.sip.message import Request as Received
-from services.signaling.sip.message import Response, parse
+from services.signaling.sip.message import Response
 
 Datagram = tuple[bytes, Peer]
 TICK_S = 0.01
@@ -69,6 +70,7 @@ class Switch:
         services: Services,
         events: EventLog,
         observer: Observer,
+        locations: LocationStore,
         ladders: Ladders,
         new_call_id: Callable[[], str],
         monotonic: Callable[[], float],
@@ -112,6 +114,9 @@ class Switch:
             NoAck: self._on_no_ack,
             Terminated: self._on_terminated,
         }
+        self.registrations = Registrations(
+            context, layer, locations, self._follow, monotonic=monotonic, utc_now=utc_now
+        )
         self._performers: dict[type, Callable[..., None]] = {
             Respond: self._respond,
             Request: self._request,
@@ -130,6 +135,8 @@ class Switch:
     @trunks.setter
     def trunks(self, table: TrunkTable) -> None:
         self._context.trunks = table
+        self.registrations.use(table)
+        self._arm()
 
     # --- from the network ---------------------------------------------------------------
 
@@ -151,20 +158,11 @@ class Switch:
         if not (
             data.startswith(b"SIP/2.0 ")
             or self._context.trunks.knows(source.host)
-            or self._context.trunks.reply_to_unknown
-            or self._is_in_dialog(data)
+            or may_speak(self._context, data, source)
         ):
             counters.unknown_dropped += 1
             return
         self._follow(self._layer.on_message(data, source, now), now, data, source)
-
-    def _is_in_dialog(self, data: bytes) -> bool:
-        """Whether a stranger's message names a dialog of ours: its call may come by a detour."""
-        try:
-            message = parse(data)
-            return message.to_tag.partition("-")[0] in self._context.dialogs
-        except MalformedMessage:
-            return False
 
     def on_transport_error(self, key: str) -> None:
         """A request could not be delivered."""
@@ -184,6 +182,7 @@ class Switch:
     def on_peer_lost(self, peer: Peer) -> None:
         """A connection is gone."""
         self._follow(self._layer.on_peer_lost(peer), self._monotonic())
+        self.registrations.on_peer_lost(peer)
         self._arm()
 
     def _follow(
@@ -216,8 +215,10 @@ class Switch:
         """An INVITE the layer answered: it never becomes a call, but it has its record."""
         if not self._refusals.is_new(action):
             return
-        source = action.source
-        trunk = self._context.trunks.identify(source.host, source.port)
+        source, trunks = action.source, self._context.trunks
+        trunk = trunks.identify(source.host, source.port)
+        if trunk is None and not (trunks.knows(source.host) or trunks.reply_to_unknown):
+            return  # heard only because he might have proven himself: no record is his to fill
         self.counters.invites += 1
         self._tell(
             refused_record(
@@ -229,6 +230,8 @@ class Switch:
         owned = self._owners.pop(action.key, None)
         if owned is not None:
             self._perform(owned[0], owned[0].on_failure(owned[1], action.status, now))
+        else:
+            self.registrations.on_fail(action.key, now)
 
     def _on_no_ack(self, action: NoAck, now: float) -> None:
         call = self._invites.pop(action.key, None)
@@ -266,6 +269,8 @@ class Switch:
         request, key, _ = action
         if request.method == "INVITE":
             self._on_invite(action, now)
+        elif request.method == "REGISTER":
+            self.registrations.on_register(action, now)
         elif request.method == "OPTIONS":
             reply = options_reply(request, self._context.new_tag())
             self._follow(self._layer.respond(key, reply, now), now)
@@ -276,6 +281,12 @@ class Switch:
 
     def _on_invite(self, action: DeliverRequest, now: float) -> None:
         invite, key, source = action
+        trunk = self._context.trunks.identify(source.host, source.port, invite)
+        if trunk is None or trunk.sip.auth.required:
+            admitted = self.registrations.admit(trunk, action, now)
+            if admitted is None:
+                return
+            trunk = admitted.trunk
         call_id = self._new_call_id()
         call = Call(self._context, call_id, invite, key, source, now, self._utc_now())
         self.counters.invites += 1
@@ -288,7 +299,6 @@ class Switch:
         elif is_full:
             commands = call.refuse(EndReason.CUSTOMER_CAPACITY, now)
         else:
-            trunk = self._context.trunks.identify(source.host, source.port)
             commands = call.start(trunk, now)
         self._perform(call, commands)
 
@@ -300,6 +310,8 @@ class Switch:
             call, owner, leg = owned
             self._trace(call, leg, now)
             self._perform(call, call.on_response(owner, response, now))
+        elif self.registrations.on_response(response, key, now):
+            return
         elif response.status // 100 == 2 and response.cseq.method == "INVITE":
             self._hang_up_stray(response, key, now)
 
@@ -331,7 +343,7 @@ class Switch:
     def _arm(self) -> None:
         """Keep the one timer at the earliest deadline there is."""
         layer_at = self._layer.deadline
-        at = self._wakeups.next
+        at = min(self._wakeups.next, self.registrations.deadline)
         if layer_at is not None and layer_at < at:
             at = layer_at
         # One wakeup for all that falls into the same hundredth of a second: no timer of SIP is
@@ -353,6 +365,7 @@ class Switch:
             self._follow(self._layer.on_timer(now), now)
             for call in self._wakeups.due(now):
                 self._perform(call, call.on_timer(now))
+            self.registrations.on_timer(now)
         except Exception as error:  # noqa: BLE001 - a timer that dies would stop all calls
             self.counters.errors += 1
             self._observer.failed("timer", error)

@@ -66,7 +66,6 @@ NEVER = float("inf")
 SETTLE_S = 5.0
 """A record waits this long for the last word of a cancelled vendor."""
 
-
 _MEDIA = (OfferMedia, AnswerMedia)
 _CAN_PROGRESS = frozenset({CallState.DIALLING, CallState.RINGING})
 
@@ -138,7 +137,8 @@ class Call:
         self._is_counted = True
         self._own(self._ingress.base_tag, CALLER)
         busy = self._context.vendor_limits.full
-        return [Emit(record.started()), FindRoutes(trunk.id, record.caller, record.called, busy)]
+        called = trunk.without_prefix(record.called)
+        return [Emit(record.started()), FindRoutes(trunk.id, record.caller, called, busy)]
 
     def _own(self, tag: str, leg: str) -> None:
         self._tags.append(tag)

@@ -10,6 +10,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Final
 
 from services.signaling.core.limits import TrunkLimits
+from services.signaling.core.location import Location
 from services.signaling.core.trunks import TrunkTable, canonical_host
 from services.signaling.sip.validate import Capabilities
 
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     from services.signaling.core.call import Call
 
 CAPABILITIES: Final = Capabilities(
-    methods=("INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "INFO", "UPDATE", "MESSAGE")
+    methods=("INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "INFO", "UPDATE", "MESSAGE", "REGISTER"),
+    extensions=frozenset({"path", "outbound"}),
 )
 """PRACK is missing on purpose: reliable provisional responses end at each leg unasked for."""
 
@@ -32,8 +34,8 @@ class Context:
     """Shared by every call; plain data and injected functions, no I/O of its own."""
 
     __slots__ = (
-        "_addresses", "advertised", "customer_limits", "dialogs", "new_call_id", "new_tag", "node",
-        "tokens", "trunks", "vendor_limits",
+        "_addresses", "advertised", "customer_limits", "dialogs", "location", "new_call_id",
+        "new_tag", "node", "tokens", "trunks", "vendor_limits",
     )  # fmt: skip
 
     def __init__(
@@ -58,6 +60,8 @@ class Context:
         self.vendor_limits = TrunkLimits()
         self.dialogs: dict[str, tuple[Call, str]] = {}
         """Calls, and the names of their legs, by the tags we gave their dialogs."""
+        self.location = Location()
+        """Where registered users are."""
         self.tokens = count(1)
         """Numbers that no two rewritings of SDP share, so that late replies fit nowhere."""
         self._addresses = {} if addresses is None else addresses

@@ -15,6 +15,7 @@ from services.signaling.core.exchanges import Step as ExchangeStep
 from services.signaling.core.headers import BYE_PASSES, passed_lines, reason_line
 from services.signaling.core.hunting import Answered
 from services.signaling.core.legs import Leg, options_reply
+from services.signaling.core.logins import CHALLENGES
 from services.signaling.core.record import CallRecord, q850_of_end
 from services.signaling.core.talk_time import TalkTime
 from services.signaling.core.values import Credit, MediaAnswer, Plan
@@ -34,6 +35,16 @@ class Over(NamedTuple):
 
 
 Step = Command | Over
+
+
+class Bye(Owner):
+    """A BYE that may have to be sent again with credentials."""
+
+    __slots__ = ("leg",)
+
+    def __init__(self, leg: Leg) -> None:
+        super().__init__()
+        self.leg = leg
 
 
 class Conversation:
@@ -123,6 +134,10 @@ class Conversation:
         if isinstance(owner, Exchange):
             return self._follow(self._exchanges.on_response(owner, response), now)
         if response.status >= 200 and owner in self._byes:
+            if isinstance(owner, Bye) and response.status in CHALLENGES:
+                draft = owner.leg.again(owner, response)
+                if draft is not None:
+                    return [Request(owner, draft, owner.leg.target(self._context), owner.leg.name)]
             self._byes.remove(owner)
         return []
 
@@ -199,9 +214,11 @@ class Conversation:
 
     def _bye(self, leg: Leg, headers: tuple[str, ...]) -> Step:
         leg.is_over = True
-        owner = Owner()
+        owner: Owner = Owner() if leg.login is None else Bye(leg)
         self._byes.append(owner)
         draft = leg.request(self._context, "BYE", headers=headers)
+        if leg.login is not None:
+            owner.draft = draft
         return Request(owner, draft, leg.target(self._context), leg.name)
 
     def _follow(self, steps: list[ExchangeStep], now: float) -> list[Step]:

@@ -29,6 +29,7 @@ from services.signaling.core.headers import (
     passed_lines,
 )
 from services.signaling.core.legs import Leg, session
+from services.signaling.core.logins import CHALLENGES
 from services.signaling.core.values import MediaAnswer
 from services.signaling.sip.build import Reply, response_to
 from services.signaling.sip.message import Request as Received
@@ -112,7 +113,8 @@ class Exchanges:
         With ``is_late`` that ACK brings the answer, for the callee's 2xx under ``key``.
         """
         first = Exchange(None, server_key, caller, callee)
-        first.key, first.is_late, first.number, first.state = key, is_late, 1, State.ANSWERED
+        first.key, first.is_late, first.state = key, is_late, State.ANSWERED
+        first.number = callee.invite_cseq
         self.offer = first
 
     # --- inputs -------------------------------------------------------------------------
@@ -141,6 +143,9 @@ class Exchanges:
         """Pass a response back."""
         if response.status < 200 or exchange.received is None:
             return []
+        again = self._prove(exchange, response)
+        if again is not None:
+            return [again]
         if exchange in self._others:
             return self._answer_beside(exchange, response)
         if exchange is not self.offer or exchange.state is not State.SENT:
@@ -273,6 +278,19 @@ class Exchanges:
             max_forwards=70 if hops is None else min(hops, 70) - 1,
         )
         exchange.number = draft.cseq
+        if leg.login is not None:
+            exchange.draft = draft
+        return Request(exchange, draft, leg.target(self._context), leg.name)
+
+    def _prove(self, exchange: Exchange, response: Response) -> Request | None:
+        """The request once more with our credentials, where its receiver asks for them."""
+        leg = exchange.to_leg
+        if exchange.draft is None or response.status not in CHALLENGES:
+            return None
+        draft = leg.again(exchange, response)
+        if draft is None:
+            return None
+        exchange.number = draft.cseq
         return Request(exchange, draft, leg.target(self._context), leg.name)
 
     def _on_accepted(self, exchange: Exchange, response: Response) -> list[Step]:
@@ -313,8 +331,8 @@ class Exchanges:
     def _on_refused(self, exchange: Exchange, response: Response) -> list[Step]:
         self.offer = None
         status = response.status
-        # A challenge is for us, and we have nothing to answer it with.
-        passed = 488 if status in {401, 407} or status < 400 else status
+        # A challenge is for us, and we have nothing more to answer it with.
+        passed = 488 if status in CHALLENGES or status < 400 else status
         received, leg = exchange.received, exchange.from_leg
         assert received is not None
         headers = passed_lines(response, RESPONSE_PASSES)
@@ -352,7 +370,7 @@ class Exchanges:
 
     def _acknowledge(self, exchange: Exchange, sdp: bytes) -> Acknowledge:
         leg = exchange.to_leg
-        draft = leg.dialog.ack(exchange.number, body=sdp)
+        draft = leg.ack(exchange.number, sdp)
         target = leg.target(self._context)
         return Acknowledge(exchange.key, leg.dialog.remote_tag, draft, target, leg.name)
 

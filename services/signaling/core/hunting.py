@@ -30,10 +30,17 @@ from services.signaling.core.commands import (
     Owner,
     Request,
 )
+from services.signaling.core.contacts import (
+    REGISTERED,
+    bracketed,
+    contacts_of,
+    request_uri,
+)
 from services.signaling.core.context import AGENT, ALLOW, Context
 from services.signaling.core.headers import address, q850_received, reason_header
 from services.signaling.core.legs import Leg, session
 from services.signaling.core.limits import Limit
+from services.signaling.core.logins import CHALLENGES, Login
 from services.signaling.core.record import AttemptRecord, CallRecord, bounded
 from services.signaling.core.values import Candidate, MediaAnswer
 from services.signaling.sip.actions import Peer
@@ -71,8 +78,8 @@ class Attempt(Owner):
     """One egress INVITE."""
 
     __slots__ = (
-        "answered_at", "candidate", "deadline", "draft", "early", "is_alive", "name", "number",
-        "peer", "record", "responses", "sip", "started_at", "state", "tag", "token",
+        "answered_at", "candidate", "deadline", "draft", "early", "is_alive", "login", "name",
+        "number", "peer", "record", "responses", "sip", "started_at", "state", "tag", "token",
     )  # fmt: skip
 
     def __init__(
@@ -96,6 +103,8 @@ class Attempt(Owner):
         self.is_alive = False
         """Whether the vendor has said enough: from then on only ringing is timed."""
         self.draft: RequestDraft | None = None
+        self.login: Login | None = None
+        """Set by the vendor's challenge: the second one ends the attempt."""
         self.tag = ""
         """Ours, on this leg."""
         self.started_at = self.answered_at = record.started_at
@@ -188,7 +197,7 @@ class Hunt:
         status = response.status
         if attempt.state is State.CALLING:
             if status >= 300:
-                return self._on_refused(attempt, response, now)
+                return self._prove(attempt, response) or self._on_refused(attempt, response, now)
             self._note_life(attempt, status, now)
             if status > 100:
                 attempt.responses.append(response)
@@ -239,6 +248,10 @@ class Hunt:
         self.current = None
         while self._left:
             candidate = self._left.popleft()
+            if candidate.host.startswith(REGISTERED):
+                unix_s = self._record.wall(now).timestamp()
+                candidate, *others = contacts_of(candidate, self._context, unix_s)
+                self._left.extendleft(reversed(others))
             record = AttemptRecord(candidate, now)
             self._record.attempts.append(record)
             skipped = self._admit(candidate, now)
@@ -257,9 +270,11 @@ class Hunt:
 
     def _admit(self, candidate: Candidate, now: float) -> Peer | EndReason:
         """Where to send the INVITE, or why not to."""
-        host = self._context.resolve(candidate.host)
+        way = candidate.way
+        host = candidate.host if way is not None else self._context.resolve(candidate.host)
         if host is None:
-            return EndReason.VENDOR_UNREACHABLE
+            is_user = candidate.host.startswith(REGISTERED)
+            return EndReason.NOT_REGISTERED if is_user else EndReason.VENDOR_UNREACHABLE
         limit = self._context.vendor_limits.take(
             candidate.vendor_trunk_id,
             max_calls=candidate.max_calls or None,
@@ -268,19 +283,21 @@ class Hunt:
         )
         if limit is not None:
             return EndReason.VENDOR_CPS if limit is Limit.CPS else EndReason.VENDOR_CAPACITY
-        return Peer(candidate.transport, host, candidate.port)
+        return Peer(candidate.transport, host, candidate.port) if way is None else way.peer
 
     def _dial(self, attempt: Attempt, sdp: bytes, now: float) -> list[Step]:
         context, candidate, offer = self._context, attempt.candidate, self._offer
         attempt.tag = context.new_tag()
+        way = candidate.way
         draft = request(
             "INVITE",
-            _request_uri(candidate),
+            request_uri(candidate, attempt.sip),
             from_=f"{address(candidate.caller, context.advertised)};tag={attempt.tag}",
-            to=address(candidate.called, _bracketed(candidate.host)),
+            to=address(candidate.called, bracketed(candidate.host)),
             call_id=context.new_call_id(),
             cseq=1,
             max_forwards=offer.max_forwards,
+            route=() if way is None else way.route,
             headers=(context.contact(candidate.transport), ALLOW, AGENT, *offer.headers),
             body=sdp,
         )
@@ -289,6 +306,19 @@ class Hunt:
         attempt.started_at = now
         attempt.deadline = now + candidate.trying_timeout_ms / 1000
         return [Request(attempt, draft, attempt.peer, attempt.name)]
+
+    def _prove(self, attempt: Attempt, response: Response) -> list[Step]:
+        """The INVITE once more with our credentials, if that is what the vendor asks for."""
+        auth, draft = attempt.sip.auth, attempt.draft
+        if response.status not in CHALLENGES or attempt.login is not None or not auth.username:
+            return []
+        assert draft is not None
+        login = Login(auth, self._context.new_tag())
+        if not login.accept(response):
+            return []
+        attempt.login = login
+        attempt.draft = login.again(draft, draft.cseq + 1)
+        return [Request(attempt, attempt.draft, attempt.peer, attempt.name)]
 
     def _note_life(self, attempt: Attempt, status: int, now: float) -> None:
         if status < 200:
@@ -336,7 +366,7 @@ class Hunt:
             return [Progress(attempt, response, sdp)]
         assert attempt.draft is not None
         dialog = Dialog.from_response(attempt.draft, response)
-        leg = Leg(attempt.name, dialog, attempt.peer, attempt=attempt.number)
+        leg = Leg(attempt.name, dialog, attempt.peer, attempt=attempt.number, login=attempt.login)
         attempt.state = State.ANSWERED
         attempt.responses.clear()
         self._left.clear()
@@ -433,8 +463,8 @@ class Hunt:
 
 def acknowledge(key: str, leg: Leg, context: Context) -> Acknowledge:
     """The ACK, without body, of the 2xx that made ``leg``."""
-    dialog = leg.dialog
-    return Acknowledge(key, dialog.remote_tag, dialog.ack(1), leg.target(context), leg.name)
+    target = leg.target(context)
+    return Acknowledge(key, leg.dialog.remote_tag, leg.ack(leg.invite_cseq), target, leg.name)
 
 
 def hang_up_answer(
@@ -443,7 +473,7 @@ def hang_up_answer(
     """ACK and BYE for a 2xx nobody wants: another fork's, or one that crossed our CANCEL."""
     assert attempt.draft is not None
     dialog = Dialog.from_response(attempt.draft, response)
-    leg = Leg(attempt.name, dialog, attempt.peer, attempt=attempt.number)
+    leg = Leg(attempt.name, dialog, attempt.peer, attempt=attempt.number, login=attempt.login)
     bye = leg.request(context, "BYE")
     return [
         acknowledge(attempt.key, leg, context),
@@ -468,14 +498,3 @@ def _status_out(reason: EndReason, status: int) -> int:
     if status in STOP_HUNTING or status in {480, 488, 606}:
         return status
     return SIP_OF_REASON.get(reason, 503)
-
-
-def _request_uri(candidate: Candidate) -> str:
-    user_and_host = address(candidate.called, _bracketed(candidate.host))[1:-1]
-    port = "" if candidate.port == 5060 else f":{candidate.port}"
-    parameter = "" if candidate.transport == "udp" else f";transport={candidate.transport}"
-    return user_and_host + port + parameter
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import lru_cache
 
+from services.signaling.core.commands import Owner
 from services.signaling.core.context import ACCEPT, AGENT, ALLOW, Context, is_private
+from services.signaling.core.logins import Login
 from services.signaling.sip.actions import Peer
 from services.signaling.sip.build import Reply, RequestDraft, response_to
 from services.signaling.sip.dialog import Dialog, DialogState
@@ -23,15 +25,29 @@ _OFFERING = frozenset({"INVITE", "UPDATE"})
 class Leg:
     """A dialog that a call has with one party, from the moment it can carry requests."""
 
-    __slots__ = ("attempt", "dialog", "is_acknowledged", "is_over", "name", "peer", "source_host")
+    __slots__ = (
+        "attempt", "dialog", "invite_cseq", "is_acknowledged", "is_over", "login", "name", "peer",
+    )  # fmt: skip
 
-    def __init__(self, name: str, dialog: Dialog, peer: Peer, *, attempt: int) -> None:
+    def __init__(
+        self,
+        name: str,
+        dialog: Dialog,
+        peer: Peer,
+        *,
+        attempt: int,
+        login: Login | None = None,
+    ) -> None:
         self.name = name
         self.dialog = dialog
         self.peer = peer
         """Where its first message came from or went to."""
         self.attempt = attempt
         """Egress attempt whose media this leg has; the caller's is that of the answered one."""
+        self.login = login
+        """How we prove ourselves here, once the vendor has asked for it."""
+        self.invite_cseq = dialog.local_cseq
+        """CSeq of our INVITE that made this leg."""
         self.is_acknowledged = name != CALLER
         """Whether a BYE may be sent: not before the ACK of our 2xx (section 15)."""
         self.is_over = False
@@ -56,9 +72,23 @@ class Leg:
         lines = list(headers)
         if method in _OFFERING:
             lines += (context.contact(self.peer.transport), ALLOW)
-        return self.dialog.request(
+        draft = self.dialog.request(
             method, headers=lines, body=body, content_type=content_type, max_forwards=max_forwards
         )
+        return draft if self.login is None else self.login.sign(draft)
+
+    def ack(self, cseq: int, body: bytes = b"") -> RequestDraft:
+        """Draft the ACK of a 2xx to our INVITE with number ``cseq``."""
+        draft = self.dialog.ack(cseq, body=body)
+        return draft if self.login is None else self.login.sign_ack(draft)
+
+    def again(self, owner: Owner, response: Response) -> RequestDraft | None:
+        """The request of ``owner`` once more, if its response asks for proof we can give."""
+        draft, owner.draft = owner.draft, None
+        if draft is None or self.login is None or not self.login.accept(response):
+            return None
+        self.dialog.local_cseq += 1
+        return self.login.again(draft, self.dialog.local_cseq)
 
     def target(self, context: Context) -> Peer:
         """Where requests on this leg go: its first route or its Contact."""

@@ -27,6 +27,7 @@ from tests.support.signaling.ports import (
     FixedCredits,
     FixedPlanner,
     MemoryEvents,
+    MemoryLocations,
     Observations,
 )
 
@@ -79,6 +80,7 @@ class LoopbackSwitch:
             services=Services(planner, self.credits, EchoMedia(), self.events),
             events=self.events,
             observer=self.observations,
+            locations=MemoryLocations(),
             ladders=Ladders(calls=ladder_calls),
             new_call_id=partial(new_id, CALL),
             monotonic=monotonic,

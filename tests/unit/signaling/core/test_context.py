@@ -27,4 +27,4 @@ def test_is_private() -> None:
 
 def test_reliable_provisionals_are_not_offered() -> None:
     assert "PRACK" not in CAPABILITIES.methods
-    assert not CAPABILITIES.extensions
+    assert "100rel" not in CAPABILITIES.extensions
