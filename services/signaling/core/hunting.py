@@ -271,10 +271,11 @@ class Hunt:
     def _admit(self, candidate: Candidate, now: float) -> Peer | EndReason:
         """Where to send the INVITE, or why not to."""
         way = candidate.way
+        if way is None and candidate.host.startswith(REGISTERED):
+            return EndReason.NOT_REGISTERED
         host = candidate.host if way is not None else self._context.resolve(candidate.host)
         if host is None:
-            is_user = candidate.host.startswith(REGISTERED)
-            return EndReason.NOT_REGISTERED if is_user else EndReason.VENDOR_UNREACHABLE
+            return EndReason.VENDOR_UNREACHABLE
         limit = self._context.vendor_limits.take(
             candidate.vendor_trunk_id,
             max_calls=candidate.max_calls or None,
@@ -309,15 +310,13 @@ class Hunt:
 
     def _prove(self, attempt: Attempt, response: Response) -> list[Step]:
         """The INVITE once more with our credentials, if that is what the vendor asks for."""
-        auth, draft = attempt.sip.auth, attempt.draft
-        if response.status not in CHALLENGES or attempt.login is not None or not auth.username:
+        draft = attempt.draft
+        if response.status not in CHALLENGES or attempt.login is not None or draft is None:
             return []
-        assert draft is not None
-        login = Login(auth, self._context.new_tag())
-        if not login.accept(response):
+        attempt.login = Login.answering(response, attempt.sip.auth, self._context.new_tag())
+        if attempt.login is None:
             return []
-        attempt.login = login
-        attempt.draft = login.again(draft, draft.cseq + 1)
+        attempt.draft = attempt.login.again(draft, draft.cseq + 1)
         return [Request(attempt, attempt.draft, attempt.peer, attempt.name)]
 
     def _note_life(self, attempt: Attempt, status: int, now: float) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 from services.common.sip_options.auth import VendorAuth
 from services.signaling.sip.build import RequestDraft
 from services.signaling.sip.digest import Challenge, authorization, challenges_of, choose
@@ -27,6 +29,12 @@ class Login:
         self._challenge: Challenge | None = None
         self._count = 0
         self._line = ""
+
+    @classmethod
+    def answering(cls, response: Response, auth: VendorAuth, cnonce: str) -> Self | None:
+        """A login that begins with the challenge of ``response``; ``None`` without an answer."""
+        login = cls(auth, cnonce)
+        return login if login.accept(response) else None
 
     def accept(self, response: Response) -> bool:
         """Take a challenge; whether there is an answer to it that is ours to give."""
