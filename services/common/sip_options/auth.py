@@ -8,8 +8,10 @@ import msgspec
 
 from services.common.sip_options.group import Group
 
-_ONE_LINE = r"^[^\x00-\x1f\x7f\u0080-\u009f\u2028\u2029]*$"
-_IN_URI = r"^[A-Za-z0-9._~!$&'()*+,=-]*$"
+# See :mod:`.text` for what stands after ``$``.
+_ONE_LINE = r"^[^\u0000-\u001f\u007f-\u009f\u2028\u2029\ud800-\udfff]*$(?!\n)"
+_HOST_PORT = r"^[A-Za-z0-9._:\[\]-]*$(?!\n)"
+_IN_URI = r"^[A-Za-z0-9._~!$&'()*+,=-]*$(?!\n)"
 
 Secret = Annotated[str, msgspec.Meta(max_length=256, pattern=_ONE_LINE)]
 Seconds = Annotated[int, msgspec.Meta(ge=1, le=86_400)]
@@ -61,7 +63,9 @@ class VendorRegister(Group, frozen=True):
     """Pause after a failure."""
     contact_user: Annotated[str, msgspec.Meta(max_length=64, pattern=_IN_URI)] = ""
     """User part of our Contact; empty: the username."""
-    registrar: Annotated[str, msgspec.Meta(max_length=260, pattern=r"^[A-Za-z0-9._:\[\]-]*$")] = ""
+    registrar: Annotated[
+        str, msgspec.Meta(max_length=260, pattern=r"^[A-Za-z0-9._:\[\]-]*$(?!\n)")
+    ] = ""
     """``host`` or ``host:port``; empty: the trunk's own."""
 
 

@@ -14,8 +14,13 @@ from services.common.sip_options.auth import (
     VendorRegister,
     VendorRegistered,
 )
+from services.common.sip_options.codes import CustomerCodes, VendorCodes
+from services.common.sip_options.early_media import EarlyMedia
 from services.common.sip_options.group import Group
-from services.common.sip_options.timeouts import VendorTimeouts
+from services.common.sip_options.headers import Headers
+from services.common.sip_options.identity import CustomerIdentity, VendorIdentity
+from services.common.sip_options.numbers import Numbers
+from services.common.sip_options.timeouts import CustomerTimeouts, VendorTimeouts
 
 
 class CustomerSip(Group, frozen=True):
@@ -23,11 +28,24 @@ class CustomerSip(Group, frozen=True):
 
     auth: CustomerAuth = CustomerAuth()
     registrations: CustomerRegistrations = CustomerRegistrations()
+    numbers: Numbers = Numbers()
+    identity: CustomerIdentity = CustomerIdentity()
+    headers: Headers = Headers()
+    codes: CustomerCodes = CustomerCodes()
+    early_media: EarlyMedia = EarlyMedia()
+    timeouts: CustomerTimeouts = CustomerTimeouts()
+
+    def __post_init__(self) -> None:
+        if self.numbers.caller_from in ("pai", "rpid") and not self.identity.trusted:
+            raise ValueError("numbers.caller_from: needs identity.trusted")
 
 
 class VendorSip(Group, frozen=True):
     """How a vendor is spoken to."""
 
+    identity: VendorIdentity = VendorIdentity()
+    headers: Headers = Headers()
+    codes: VendorCodes = VendorCodes()
     timeouts: VendorTimeouts = VendorTimeouts()
     auth: VendorAuth = VendorAuth()
     register: VendorRegister = VendorRegister()

@@ -12,8 +12,9 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Hashable, Sequence
 
-from services.common.causes import SIP_OF_REASON, EndReason, q850_of_sip
-from services.signaling.core.admission import admit, early_leg, early_reply, offer_of
+from services.common.causes import EndReason
+from services.signaling.core.admission import admit, dialled, early_leg, early_reply, offer_of
+from services.signaling.core.code_policy import refusal
 from services.signaling.core.commands import (
     AnswerMedia,
     Authorize,
@@ -32,28 +33,20 @@ from services.signaling.core.commands import (
 from services.signaling.core.context import Context
 from services.signaling.core.conversation import Conversation, Over, converse
 from services.signaling.core.conversation import Step as TalkStep
-from services.signaling.core.headers import (
-    BYE_PASSES,
-    RESPONSE_PASSES,
-    numbers,
-    passed_lines,
-    q850_received,
-    reason_header,
-    reason_line,
-)
+from services.signaling.core.egress import acknowledge, hang_up_answer
+from services.signaling.core.headers import numbers, q850_received, reason_header
 from services.signaling.core.hunting import (
     Answered,
     Attempt,
     Hunt,
     Lost,
     Progress,
-    acknowledge,
-    hang_up_answer,
     known_reason,
 )
 from services.signaling.core.hunting import Step as HuntStep
 from services.signaling.core.legs import CALLER, Ingress
 from services.signaling.core.record import AttemptRecord, CallRecord, bounded, peer_text
+from services.signaling.core.trunk_policy import USUAL_VENDOR
 from services.signaling.core.trunks import CustomerTrunk
 from services.signaling.core.values import CallState, Credit, MediaAnswer, MediaStats, Plan
 from services.signaling.sip.actions import Peer
@@ -131,14 +124,15 @@ class Call:
         if trunk is None:
             return self.refuse(EndReason.UNKNOWN_CUSTOMER, now)
         record.customer_trunk_id, record.account_id = trunk.id, trunk.account_id
+        self._ingress.belongs_to(trunk.policy)
         refused = admit(self._context, trunk, invite, now)
         if refused is not None:
             return self.refuse(refused, now)
         self._is_counted = True
         self._own(self._ingress.base_tag, CALLER)
         busy = self._context.vendor_limits.full
-        called = trunk.without_prefix(record.called)
-        return [Emit(record.started()), FindRoutes(trunk.id, record.caller, called, busy)]
+        question = FindRoutes(trunk.id, *dialled(record, trunk, invite), busy)
+        return [Emit(record.started()), question]
 
     def _own(self, tag: str, leg: str) -> None:
         self._tags.append(tag)
@@ -206,10 +200,14 @@ class Call:
             return []
         self.state = CallState.RINGING
         response, record = step.response, self.record
-        tag = self._ingress.tag(step.attempt.number, response.to_tag)
-        headers = passed_lines(response, RESPONSE_PASSES)
-        reply = self._ingress.answer(response.status, tag, step.sdp, headers)
-        commands: list[Command] = [Respond(self.invite_key, reply, CALLER)]
+        ingress, number = self._ingress, step.attempt.number
+        commands: list[Command] = []
+        ringing = ingress.ringing(number, response, step.sdp)
+        if ringing is not None:
+            tag = ingress.tag(number, response.to_tag)
+            headers = ingress.passed(response, step.attempt.policy)
+            reply = ingress.answer(ringing.status, tag, ringing.sdp, headers)
+            commands.append(Respond(self.invite_key, reply, CALLER))
         if record.ringing_at is None and (response.status == 180 or step.sdp):
             record.ringing_at = now
             commands.append(Emit(record.ringing(step.attempt.record, response.status, now)))
@@ -224,9 +222,8 @@ class Call:
         return [Persist(self.record.answered(step.attempt.record))]
 
     def _on_lost(self, step: Lost, now: float) -> list[Command]:
-        headers = [] if step.response is None else passed_lines(step.response, ("reason",))
         side = "server" if step.response is None else "callee"
-        return self.refuse(step.reason, now, status=step.status, headers=headers, side=side)
+        return self.refuse(step.reason, now, status=step.status, lost=step, side=side)
 
     # --- the answer ---------------------------------------------------------------------
 
@@ -242,7 +239,7 @@ class Call:
         self.state = CallState.ANSWERED
         callee = answered.leg
         tag = ingress.tag(answered.attempt.number, callee.dialog.remote_tag)
-        headers = passed_lines(answered.response, RESPONSE_PASSES)
+        headers = ingress.passed(answered.response, answered.attempt.policy)
         reply = ingress.answer(200, tag, answered.sdp, headers)
         assert self._plan is not None
         assert self._credit is not None
@@ -315,10 +312,9 @@ class Call:
     def _give_up(self, received: Received, now: float) -> list[Command]:
         if self._ingress is None or self.state is CallState.ENDING:
             return []
-        headers = tuple(passed_lines(received, BYE_PASSES))
         commands: list[Command] = []
         if self._hunt is not None and self._answered is None:
-            commands += self._seek(self._hunt.stop(EndReason.CANCELLED, now, headers), now)
+            commands += self._seek(self._hunt.stop(EndReason.CANCELLED, now, received), now)
         self.record.reason_header = bounded(reason_header(received))
         self.record.q850_in = q850_received(received) or 16
         if self._answered is not None:
@@ -445,18 +441,18 @@ class Call:
         now: float,
         *,
         status: int = 0,
-        headers: Sequence[str] = (),
+        lost: Lost | None = None,
         side: str = "server",
     ) -> list[Command]:
         """Give the INVITE a final response that is no success, at any time before the answer."""
-        assert self._ingress is not None
-        record = self.record
-        status = status or SIP_OF_REASON.get(reason, 503)
+        ingress, record = self._ingress, self.record
+        assert ingress is not None
         record.end(reason, now, side=side)
-        record.sip_code_out = status
-        record.q850_out = 16 if reason is EndReason.CANCELLED else q850_of_sip(status)
-        lines = headers or (reason_line(record.q850_out),)
-        reply = self._ingress.refusal(status, lines)
+        response, taken_for, source = (None, 0, USUAL_VENDOR) if lost is None else lost[2:]
+        told = refusal(ingress.policy.codes, reason, status, response, taken_for)
+        record.sip_code_out, record.q850_out = told.status, told.cause
+        lines = [*told.reasons, *ingress.passed_in_refusal(response, source)]
+        reply = ingress.refusal(told.status, lines)
         return [Respond(self.invite_key, reply, CALLER), *self._close(now)]
 
     def _close(self, now: float) -> list[Command]:

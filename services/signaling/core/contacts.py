@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import msgspec
 
-from services.common.sip_options.trunk import VendorSip
 from services.signaling.core.context import Context
-from services.signaling.core.headers import address
 from services.signaling.core.legs import peer_of
 from services.signaling.core.location import Binding
 from services.signaling.core.values import Candidate, Way
 from services.signaling.sip.actions import Peer
 from services.signaling.sip.errors import MalformedMessage
 from services.signaling.sip.headers import NameAddr
-from services.signaling.sip.uri import parse_sip_uri
+from services.signaling.sip.uri import escape_user, parse_sip_uri
 
 REGISTERED = "registered:"
 """What the host of a vendor trunk begins with whose calls go to registered contacts."""
@@ -51,35 +49,21 @@ def contacts_of(candidate: Candidate, context: Context, unix_s: float) -> list[C
     The vendor itself, without a way to it, when nobody is registered.
     """
     username = candidate.host.removeprefix(REGISTERED)
-    ways = [way_to(binding, context) for binding in context.location.of(username, unix_s)]
-    found = [
-        msgspec.structs.replace(
-            candidate,
-            host=way.peer.host,
-            port=way.peer.port,
-            transport=way.peer.transport,
-            way=way,
+    sip = context.trunks.vendor(candidate.vendor_trunk_id)
+    found: list[Candidate] = []
+    for binding in context.location.of(username, unix_s):
+        way = way_to(binding, context)
+        if way is None:
+            continue
+        if sip.registered.request_uri == "number":
+            way = way._replace(uri=_with_number(way.uri, candidate.called))
+        transport, host, port, _ = way.peer
+        found.append(
+            msgspec.structs.replace(candidate, host=host, port=port, transport=transport, way=way)
         )
-        for way in ways
-        if way is not None
-    ]
     return found or [candidate]
 
 
-def request_uri(candidate: Candidate, sip: VendorSip) -> str:
-    """What the INVITE to a candidate asks for."""
-    way = candidate.way
-    if way is not None and sip.registered.request_uri == "contact":
-        return way.uri
-    user_and_host = address(candidate.called, bracketed(candidate.host))[1:-1]
-    if way is not None:
-        user = user_and_host.removeprefix("sip:").rpartition("@")[0]
-        return str(parse_sip_uri(way.uri)._replace(user=user or None, password=None))
-    port = "" if candidate.port == 5060 else f":{candidate.port}"
-    parameter = "" if candidate.transport == "udp" else f";transport={candidate.transport}"
-    return user_and_host + port + parameter
-
-
-def bracketed(host: str) -> str:
-    """A host as URIs write it."""
-    return f"[{host}]" if ":" in host else host
+def _with_number(contact: str, called: str) -> str:
+    """The called number at the host of a contact, as a PBX wants it."""
+    return str(parse_sip_uri(contact)._replace(user=escape_user(called) or None, password=None))

@@ -17,6 +17,14 @@ from services.common.sip_options.trunk import (
     VendorSip,
 )
 from services.signaling.core.headers import numbers
+from services.signaling.core.trunk_policy import (
+    USUAL_CUSTOMER,
+    USUAL_VENDOR,
+    CustomerPolicy,
+    VendorPolicy,
+    customer_policy,
+    vendor_policy,
+)
 from services.signaling.sip.errors import MalformedMessage
 from services.signaling.sip.headers import readable
 from services.signaling.sip.message import Request
@@ -36,6 +44,11 @@ class CustomerTrunk(msgspec.Struct, frozen=True, kw_only=True):
     from_user: str = ""
     """The user part of its From, where several trunks share an address."""
     sip: CustomerSip = DEFAULT_CUSTOMER
+    policy: CustomerPolicy = USUAL_CUSTOMER
+    """Compiled from ``sip``, whatever it is given."""
+
+    def __post_init__(self) -> None:
+        msgspec.structs.force_setattr(self, "policy", customer_policy(self.sip))
 
     def without_prefix(self, called: str) -> str:
         """The number that is meant by a called number as received."""
@@ -170,8 +183,8 @@ class TrunkTable:
     """
 
     __slots__ = (
-        "_by_host", "_by_host_port", "_cache", "_hosts", "_networks", "_vendors", "accounts",
-        "digest", "reply_to_unknown",
+        "_by_host", "_by_host_port", "_cache", "_hosts", "_networks", "_policies", "_vendors",
+        "accounts", "digest", "reply_to_unknown",
     )  # fmt: skip
 
     def __init__(
@@ -191,6 +204,11 @@ class TrunkTable:
         self.accounts = accounts or {}
         """The registrars where the switch registers, by vendor trunk."""
         self._vendors = vendors or {}
+        self._policies = {
+            trunk_id: policy
+            for trunk_id, sip in self._vendors.items()
+            if (policy := vendor_policy(sip)) is not USUAL_VENDOR
+        }
         hosts: dict[str, list[CustomerTrunk]] = {}
         host_ports: dict[tuple[str, int], list[CustomerTrunk]] = {}
         networks: dict[str, list[CustomerTrunk]] = {}
@@ -249,6 +267,10 @@ class TrunkTable:
     def vendor(self, vendor_trunk_id: str) -> VendorSip:
         """How a vendor is spoken to."""
         return self._vendors.get(vendor_trunk_id, DEFAULT_VENDOR)
+
+    def vendor_policy(self, vendor_trunk_id: str) -> VendorPolicy:
+        """The same, compiled."""
+        return self._policies.get(vendor_trunk_id, USUAL_VENDOR)
 
     def knows(self, host: str) -> bool:
         """Whether any trunk, customer or vendor, lives at ``host``."""
