@@ -216,7 +216,7 @@ class Switch:
         if not self._refusals.is_new(action):
             return
         source, trunks = action.source, self._context.trunks
-        trunk = trunks.identify(source.host, source.port)
+        trunk = trunks.identify(source.host, source.port, action.request)
         if trunk is None and not (trunks.knows(source.host) or trunks.reply_to_unknown):
             return  # heard only because he might have proven himself: no record is his to fill
         self.counters.invites += 1

@@ -48,6 +48,7 @@ class LoopbackSwitch:
         self.planner = planner
         self.events = events or MemoryEvents()
         self.observations = Observations()
+        self.locations = MemoryLocations()
         self.credits = FixedCredits()
         udp: list[UdpSocket] = []
         self.udp = UdpSocket(
@@ -80,7 +81,7 @@ class LoopbackSwitch:
             services=Services(planner, self.credits, EchoMedia(), self.events),
             events=self.events,
             observer=self.observations,
-            locations=MemoryLocations(),
+            locations=self.locations,
             ladders=Ladders(calls=ladder_calls),
             new_call_id=partial(new_id, CALL),
             monotonic=monotonic,
