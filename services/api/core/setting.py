@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from services.api.core.problems import Problem
 from services.api.core.records import Record
+from services.common.digest import ALGORITHMS
 
 _LONGEST_NAME_SHOWN = 100
 
@@ -75,6 +76,8 @@ class Word:
         return {"type": "string", "default": self.default, "meaning": self.meaning}
 
 
+_ALGORITHM = "|".join(ALGORITHMS)
+
 SETTINGS: Mapping[str, Flag | WholeNumber | Word] = {
     "max_call_s": WholeNumber(
         14_400,
@@ -86,9 +89,10 @@ SETTINGS: Mapping[str, Flag | WholeNumber | Word] = {
         default=False,
         meaning="whether SIP from an address nobody has is answered instead of dropped",
     ),
-    "sip_digest_md5": Flag(
-        default=True,
-        meaning="whether digest may use MD5 beside SHA-256 and SHA-512-256; many telephones must",
+    "sip_digest_algorithms": Word(
+        ",".join(ALGORITHMS),
+        rf"({_ALGORITHM})(,({_ALGORITHM})){{0,2}}",
+        "what digest offers, best first; without MD5, or MD5 alone for telephones that need it",
     ),
     "sip_realm": Word(
         "sip",

@@ -152,10 +152,11 @@ def _digest(
     nonce_key: bytes,
 ) -> DigestRules:
     defaults = DigestRules()
-    has_md5 = settings.get("sip_digest_md5") is not False
+    offered = str(settings.get("sip_digest_algorithms", "")).split(",")
+    algorithms = tuple(name for name in dict.fromkeys(offered) if name in ALGORITHMS)
     return DigestRules(
         realm=str(settings.get("sip_realm", defaults.realm)),
-        algorithms=tuple(name for name in ALGORITHMS if has_md5 or name != "MD5"),
+        algorithms=algorithms or ALGORITHMS,
         nonce_key=nonce_key,
         users={
             row["username"]: DigestUser(

@@ -88,3 +88,15 @@ def test_a_realm_needs_no_quoting() -> None:
         assert [one.where for one in flaws("sip_realm", value)] == ["value"]
     assert view("sip_realm", None)["value"] == "sip"
     assert view("sip_realm", None)["type"] == "string"
+
+
+@pytest.mark.parametrize("value", ["MD5", "SHA-256,MD5", "SHA-512-256,SHA-256,MD5"])
+def test_what_digest_may_offer(value: str) -> None:
+    assert flaws("sip_digest_algorithms", value) == []
+
+
+@pytest.mark.parametrize(
+    "value", ["", "md5", "MD5,", "MD4", "MD5, SHA-256", "MD5,MD5,MD5,MD5", ["MD5"]]
+)
+def test_what_digest_may_not_offer(value: object) -> None:
+    assert len(flaws("sip_digest_algorithms", value)) == 1
