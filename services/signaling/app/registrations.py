@@ -20,7 +20,7 @@ from services.signaling.core.context import AGENT, Context
 from services.signaling.core.gate import Admitted, Gate, is_username_of
 from services.signaling.core.location import Binding
 from services.signaling.core.probes import Probes
-from services.signaling.core.registrar import address_of_record, register
+from services.signaling.core.registrar import address_of_record, check_contacts, register
 from services.signaling.core.trunks import CustomerTrunk, TrunkTable
 from services.signaling.ports import LocationStore
 from services.signaling.sip.actions import Action, DeliverRequest, Peer
@@ -84,12 +84,17 @@ class Registrations:
         self, trunk: CustomerTrunk | None, action: DeliverRequest, now: float
     ) -> Admitted | None:
         """Whose call an INVITE is that its address does not settle; ``None``: it got a 401."""
-        table = self._context.trunks
-        if trunk is None and not table.digest.users:
+        if trunk is None and not self._context.trunks.digest.users:
             return Admitted(None)
-        return self._prove(action, now)
+        admitted = self._prove(action, now, is_known=trunk is not None)
+        if admitted is not None and trunk is None:
+            trying = response_to(action.request, 100)
+            self._follow(self._layer.respond(action.key, trying, now), now)
+        return admitted
 
-    def _prove(self, action: DeliverRequest, now: float) -> Admitted | None:
+    def _prove(
+        self, action: DeliverRequest, now: float, *, is_known: bool = False
+    ) -> Admitted | None:
         verdict = self._gate.prove(
             self._context.trunks, action.request, action.source, self._unix_s()
         )
@@ -97,7 +102,12 @@ class Registrations:
             return verdict
         self.challenged += 1
         self.failed += verdict.tried is not None
-        self._answer(action, 401, now, *verdict.headers)
+        if is_known:
+            self._answer(action, 401, now, *verdict.headers)
+        else:
+            tag = self._context.new_tag()
+            reply = response_to(action.request, 401, to_tag=tag, headers=verdict.headers)
+            self._follow(self._layer.refuse(action.key, reply), now)
         return None
 
     # --- the registrar ------------------------------------------------------------------
@@ -106,6 +116,7 @@ class Registrations:
         """Answer a REGISTER."""
         try:
             address = address_of_record(action.request)
+            check_contacts(action.request)
         except MalformedMessage as error:
             self._answer(action, 400, now, reason=error.reason)
             return
@@ -207,7 +218,7 @@ class Registrations:
     def use(self, table: TrunkTable) -> None:
         """Register where the configuration says so, and nowhere else any more."""
         now = self._monotonic()
-        self._context.location.sweep(self._unix_s())
+        self._tidy(table, now)
         wanted = {} if self._is_withdrawn else table.accounts
         for trunk_id, account in list(self.accounts.items()):
             place, sip = wanted.get(trunk_id), table.vendor(trunk_id)
@@ -227,6 +238,19 @@ class Registrations:
                 self.accounts[trunk_id] = account = self._account(trunk_id, table)
                 self._send(account, account.start(), now)
         self._schedule()
+
+    def _tidy(self, table: TrunkTable, now: float) -> None:
+        """Forget contacts of users there are no more; ask the others as often as is said now."""
+        for binding in list(self._context.location.all(self._unix_s())):
+            user = table.digest.users.get(binding.username)
+            is_ours = binding.node == self._context.node
+            if user is None and is_ours:
+                self._remove(binding)
+            elif user is None:
+                self._context.location.remove(binding.username, binding.id)
+            elif is_ours:
+                period_s = user.trunk.sip.registrations.probe_s
+                self._probes.watch(binding.id, binding.username, period_s, now)
 
     def _schedule(self) -> None:
         """Note when the next account has something to do: this is asked after every message."""

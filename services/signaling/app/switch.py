@@ -155,14 +155,12 @@ class Switch:
         counters = self.counters
         counters.messages_in += 1
         counters.bytes_in += len(data)
-        if not (
-            data.startswith(b"SIP/2.0 ")
-            or self._context.trunks.knows(source.host)
-            or may_speak(self._context, data, source)
-        ):
+        is_stranger = not (data.startswith(b"SIP/2.0 ") or self._context.trunks.knows(source.host))
+        if is_stranger and not may_speak(self._context, data, source):
             counters.unknown_dropped += 1
             return
-        self._follow(self._layer.on_message(data, source, now), now, data, source)
+        actions = self._layer.on_message(data, source, now, is_stranger=is_stranger)
+        self._follow(actions, now, data, source)
 
     def on_transport_error(self, key: str) -> None:
         """A request could not be delivered."""

@@ -17,7 +17,7 @@ from services.signaling.sip.actions import Peer
 from services.signaling.sip.errors import MalformedMessage
 from services.signaling.sip.headers import NameAddr, parse_number, readable, unquote
 from services.signaling.sip.message import Request, has_single_via
-from services.signaling.sip.uri import SipUri, equivalent, parse_sip_uri
+from services.signaling.sip.uri import SipUri, check_uri, equivalent, parse_sip_uri
 
 MOST_CONTACTS: Final = 32
 """In one REGISTER; more is no telephone."""
@@ -128,6 +128,17 @@ def address_of_record(request: Request) -> SipUri:
     if not isinstance(address, SipUri):
         raise MalformedMessage("To is no SIP URI")
     return address
+
+
+def check_contacts(request: Request) -> None:
+    """Whether the Contact values keep the grammar, whoever sent them.
+
+    Raises:
+        MalformedMessage: one does not.
+    """
+    for value in request.headers("contact")[:MOST_CONTACTS]:
+        if value != "*":
+            check_uri(NameAddr.parse(value).uri)
 
 
 # --- the request -------------------------------------------------------------------------

@@ -102,11 +102,17 @@ class TransactionLayer:
     # --- from the network -----------------------------------------------------------------
 
     def on_message(
-        self, message: bytes | Request | Response, source: Peer, now: float
+        self,
+        message: bytes | Request | Response,
+        source: Peer,
+        now: float,
+        *,
+        is_stranger: bool = False,
     ) -> list[Action]:
         """Take a datagram, a message cut from a stream, or one parsed already.
 
-        What is no SIP at all, keep-alives included, is ignored.
+        What is no SIP at all, keep-alives included, is ignored. The INVITE of a stranger gets no
+        100: he may have to be refused without state (:meth:`refuse`).
         """
         if isinstance(message, bytes):
             try:
@@ -126,7 +132,7 @@ class TransactionLayer:
         transaction = self._servers.get(key)
         if transaction is not None:
             return transaction.on_request()
-        return self._on_new_request(message, key, source, now)
+        return self._on_new_request(message, key, source, now, is_stranger=is_stranger)
 
     def _on_response(self, response: Response, now: float) -> list[Action]:
         try:
@@ -168,7 +174,7 @@ class TransactionLayer:
         return [DeliverAck(ack, answer.key)]
 
     def _on_new_request(
-        self, request: Request, key: str, source: Peer, now: float
+        self, request: Request, key: str, source: Peer, now: float, *, is_stranger: bool
     ) -> list[Action]:
         rejection = validate(request, self._capabilities)
         if rejection is not None:
@@ -190,7 +196,8 @@ class TransactionLayer:
         actions: list[Action] = []
         if method == "INVITE":
             transaction = InviteServerTransaction(key, peer, source, self._timers)
-            actions += transaction.respond(response_to(request, 100), now)
+            if not is_stranger:
+                actions += transaction.respond(response_to(request, 100), now)
         else:
             transaction = NonInviteServerTransaction(key, peer, self._timers)
         transaction.merge_key = merge_key
@@ -292,6 +299,17 @@ class TransactionLayer:
         elif reply.status >= 200 and isinstance(transaction, InviteServerTransaction) and actions:
             self._await_ack(transaction, reply, now)
         return self._settle_server(transaction, actions)
+
+    def refuse(self, key: str, reply: Reply) -> list[Action]:
+        """Answer a delivered request once, and forget it (section 8.2.7).
+
+        For who has proven nothing: his address may be forged, and nothing is repeated to it.
+        """
+        transaction = self._servers.pop(key, None)
+        if transaction is None:
+            return []
+        self._forget_initial(transaction)
+        return [Send(reply.data, transaction.peer)]
 
     def cancel(self, key: str, now: float, headers: Iterable[str] = ()) -> list[Action]:
         """Cancel an INVITE of ours, at once or when its first provisional arrives (9.1).

@@ -17,7 +17,7 @@ from services.common.sip_options.auth import (
 from services.common.sip_options.trunk import CustomerSip, VendorSip
 from services.signaling.core.accounts import AccountState
 from services.signaling.core.trunks import CustomerTrunk, Place, TrunkTable
-from services.signaling.sip.message import Request, parse
+from services.signaling.sip.message import Request, Response, parse
 from services.signaling.sip.transaction.timers import TimerValues
 from tests.support.signaling.machine import OFFER
 from tests.support.signaling.party import (
@@ -158,6 +158,60 @@ def test_a_call_with_each_algorithm(algorithm: str, session: str) -> None:
 
 def parse_branch(data: bytes) -> str:
     return data.decode().partition("branch=z9hG4bK")[2].partition("\r\n")[0]
+
+
+@on_uvloop
+async def test_a_stranger_is_challenged_once_and_without_state() -> None:
+    async with phone_and_vendor(timers=TimerValues(t1=0.001, t2=0.002)) as (phone, vendor, switch):
+        data = message(phone.party, "INVITE", phone.switch, call_id="c", body=OFFER)
+        challenge: Response | None = None
+        for _ in range(3):  # his repetitions are all that is repeated
+            phone.party.send(data, phone.switch)
+            heard = await phone.party.hear()
+            assert isinstance(heard, Response)
+            assert heard.status == 401
+            challenge = heard
+        assert switch.layer.transaction_count == 0
+        assert challenge is not None
+        phone.party.send(phone.prove(data, challenge), phone.switch)
+        trying = await phone.party.hear()
+        assert isinstance(trying, Response)
+        assert trying.status == 100
+        vendor.send(reply(vendor, await vendor.request("INVITE"), 486), phone.switch)
+        await phone.party.response(486)
+
+
+@on_uvloop
+async def test_who_is_gone_from_the_configuration_is_forgotten() -> None:
+    async with phone_and_vendor() as (phone, _, switch):
+        await phone.register()
+        switch.switch.trunks = TrunkTable({})
+        assert contacts(switch) == []
+        assert list(switch.locations.stored.values()) == [None]
+
+
+@pytest.mark.parametrize(
+    ("line", "status"),
+    [
+        ("Authorization: NoOneKnowsThisScheme opaque-data=here", 401),  # regaut01
+        ("Contact: sip:user@example.com?Route=%3Csip:sip.example.com%3E", 400),  # regbadct
+        ("To: isbn:2983792873", 400),  # unksm2
+        ("CSeq: 36893488147419103232 REGISTER", 400),  # scalar02
+        ("Expires: 10000000000000000000000000000000000000", 400),  # scalar02
+    ],
+)
+def test_4475_registrations(line: str, status: int) -> None:
+    @on_uvloop
+    async def run() -> None:
+        async with phone_and_vendor() as (phone, _, switch):
+            name = line.partition(":")[0]
+            lines = phone.wire().decode().split("\r\n\r\n")[0].split("\r\n")
+            kept = [one for one in lines if one.partition(":")[0] != name]
+            phone.party.send("\r\n".join([*kept, line, "", ""]).encode(), phone.switch)
+            await phone.party.response(status)
+            assert contacts(switch) == []
+
+    run()
 
 
 @on_uvloop

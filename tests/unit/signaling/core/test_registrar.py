@@ -6,7 +6,12 @@ import pytest
 
 from services.common.sip_options.auth import CustomerRegistrations
 from services.signaling.core.location import Location
-from services.signaling.core.registrar import Registered, address_of_record, register
+from services.signaling.core.registrar import (
+    Registered,
+    address_of_record,
+    check_contacts,
+    register,
+)
 from services.signaling.sip.actions import Peer
 from services.signaling.sip.errors import MalformedMessage
 from services.signaling.sip.message import Request, parse
@@ -297,3 +302,11 @@ def test_4475_unksm2_an_address_of_record_is_a_sip_uri() -> None:
     assert isinstance(strange, Request)
     with pytest.raises(MalformedMessage):
         address_of_record(strange)
+
+
+def test_4475_regbadct_is_malformed_whoever_sent_it() -> None:
+    check_contacts(wire("*"))
+    check_contacts(wire("<sip:a@b>;q=0.1, mailto:a@b", "sip:c@d"))
+    for contact in ("sip:user@example.com?Route=%3Csip:sip.example.com%3E", "<sip:>", "x y"):
+        with pytest.raises(MalformedMessage):
+            check_contacts(wire(contact))
