@@ -41,6 +41,10 @@ class EndReason(StrEnum):
     NO_RTP_PORTS = "no_rtp_ports"
     RTP_TIMEOUT = "rtp_timeout"
     NO_ACK = "no_ack"
+    NO_PRACK = "no_prack"
+    """A reliable provisional response was never acknowledged."""
+    SESSION_TIMEOUT = "session_timeout"
+    """A party stopped refreshing its session, or answering."""
     MAX_DURATION = "max_duration"
     BALANCE_EXHAUSTED = "balance_exhausted"
     ADMIN_DISCONNECT = "admin_disconnect"
@@ -54,6 +58,10 @@ class EndReason(StrEnum):
     """The record of the answer could not be made durable."""
     UNSUPPORTED = "unsupported"
     """The request asked for something we do not do (415, 420, 416)."""
+    OVERLOAD = "overload"
+    """There was more to do than could be done."""
+    ILLEGAL_CALL = "illegal_call"
+    """An INVITE from an address nobody has; it was not answered."""
     INTERNAL_ERROR = "internal_error"
 
 
@@ -82,6 +90,7 @@ SIP_OF_REASON: dict[EndReason, int] = {
     EndReason.SETUP_TIMEOUT: 408,
     EndReason.CODEC_MISMATCH: 488,
     EndReason.NO_RTP_PORTS: 503,
+    EndReason.NO_PRACK: 504,
     EndReason.LOOP: 483,
     EndReason.ROUTING_UNAVAILABLE: 503,
     EndReason.RATING_UNAVAILABLE: 503,
@@ -90,6 +99,8 @@ SIP_OF_REASON: dict[EndReason, int] = {
     EndReason.UNSUPPORTED: 420,
     EndReason.NODE_SHUTDOWN: 503,
     EndReason.ADMIN_DISCONNECT: 503,
+    EndReason.OVERLOAD: 503,
+    EndReason.ILLEGAL_CALL: 403,
     EndReason.INTERNAL_ERROR: 500,
 }
 """What the customer is told when we refuse for this reason before an answer."""

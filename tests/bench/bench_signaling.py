@@ -59,15 +59,21 @@ class Wire:
 class Bench:
     """One switch and both parties of its calls."""
 
-    def __init__(self, now: Callable[[], float] = monotonic) -> None:
+    def __init__(
+        self,
+        now: Callable[[], float] = monotonic,
+        candidate: Candidate | None = None,
+        media: EchoMedia | None = None,
+    ) -> None:
         self.wire = Wire()
         context = Context(
             node="bench",
             advertised=HOST,
             new_tag=random_token,
             new_call_id=lambda: os.urandom(12).hex(),
+            chance=lambda: 0.5,
         )
-        candidate = Candidate(
+        candidate = candidate or Candidate(
             vendor_trunk_id="vtr_1",
             account_id="acc_2",
             host="127.0.0.1",
@@ -80,7 +86,9 @@ class Bench:
             context=context,
             layer=TransactionLayer(sent_by=HOST, ids=random_token, capabilities=CAPABILITIES),
             network=self.wire,
-            services=Services(FixedPlanner(candidate), FixedCredits(), EchoMedia(), events),
+            services=Services(
+                FixedPlanner(candidate), FixedCredits(), media or EchoMedia(), events
+            ),
             events=events,
             observer=Observations(),
             locations=MemoryLocations(),

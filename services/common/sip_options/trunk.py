@@ -20,7 +20,10 @@ from services.common.sip_options.group import Group
 from services.common.sip_options.headers import Headers
 from services.common.sip_options.identity import CustomerIdentity, VendorIdentity
 from services.common.sip_options.numbers import Numbers
+from services.common.sip_options.reliable import Reliable
+from services.common.sip_options.session_timer import SessionTimer
 from services.common.sip_options.timeouts import CustomerTimeouts, VendorTimeouts
+from services.common.sip_options.transfer import Transfer
 
 
 class CustomerSip(Group, frozen=True):
@@ -28,6 +31,9 @@ class CustomerSip(Group, frozen=True):
 
     auth: CustomerAuth = CustomerAuth()
     registrations: CustomerRegistrations = CustomerRegistrations()
+    reliable: Reliable = Reliable()
+    session_timer: SessionTimer = SessionTimer()
+    transfer: Transfer = Transfer()
     numbers: Numbers = Numbers()
     identity: CustomerIdentity = CustomerIdentity()
     headers: Headers = Headers()
@@ -47,13 +53,15 @@ class VendorSip(Group, frozen=True):
     headers: Headers = Headers()
     codes: VendorCodes = VendorCodes()
     timeouts: VendorTimeouts = VendorTimeouts()
+    reliable: Reliable = Reliable()
+    session_timer: SessionTimer = SessionTimer()
     auth: VendorAuth = VendorAuth()
     register: VendorRegister = VendorRegister()
     registered: VendorRegistered = VendorRegistered()
 
     def __post_init__(self) -> None:
         if self.register.enabled and not self.auth.username:
-            raise ValueError("register needs auth.username")
+            raise ValueError("register: needs auth.username")
 
 
 DEFAULT_CUSTOMER = CustomerSip()

@@ -17,6 +17,7 @@ from services.common.logs import get_logger
 from services.common.postgres import Pool, bounded
 from services.common.sip_options.trunk import CustomerSip, T, VendorSip, read_options
 from services.signaling.core.contacts import REGISTERED
+from services.signaling.core.switch_settings import SwitchSettings, read_settings
 from services.signaling.core.trunks import (
     CustomerTrunk,
     DigestRules,
@@ -66,11 +67,16 @@ class TrunkLoader:
     """Reads the trunks and hands a new table over whenever they change."""
 
     def __init__(
-        self, pool: Pool, names: VendorNames, on_table: Callable[[TrunkTable], None]
+        self,
+        pool: Pool,
+        names: VendorNames,
+        on_table: Callable[[TrunkTable], None],
+        on_settings: Callable[[SwitchSettings], None] | None = None,
     ) -> None:
         self._pool = pool
         self._names = names
         self._on_table = on_table
+        self._on_settings = on_settings
         self._read = _Read()
 
     async def load(self, revision: int) -> None:  # noqa: ARG002 - all of it is read anyway
@@ -107,6 +113,8 @@ class TrunkLoader:
             digest=_digest(credentials, trunks, known, nonce_key or b""),
             reply_to_unknown=known.get("reply_to_unknown") is True,
         )
+        if self._on_settings is not None:
+            self._on_settings(read_settings(known))
         await self._names.resolve(self._read.vendor_hosts)
         self.publish()
 

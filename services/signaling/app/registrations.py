@@ -14,10 +14,16 @@ from typing import Final, Protocol
 
 import msgspec
 
+from services.signaling.app.gate import Gate
 from services.signaling.core.accounts import Account, AccountState
+from services.signaling.core.authentication import (
+    Admitted,
+    Authenticator,
+    Verdict,
+    is_username_of,
+)
 from services.signaling.core.contacts import way_to
-from services.signaling.core.context import AGENT, Context
-from services.signaling.core.gate import Admitted, Gate, is_username_of
+from services.signaling.core.context import Context
 from services.signaling.core.location import Binding
 from services.signaling.core.probes import Probes
 from services.signaling.core.registrar import address_of_record, check_contacts, register
@@ -53,6 +59,7 @@ class Registrations:
         layer: TransactionLayer,
         store: LocationStore,
         follow: Follow,
+        gate: Gate,
         *,
         monotonic: Callable[[], float],
         utc_now: Callable[[], dt.datetime],
@@ -69,7 +76,8 @@ class Registrations:
         self._follow = follow
         self._monotonic = monotonic
         self._utc_now = utc_now
-        self._gate = Gate(context.new_tag)
+        self._gate = gate
+        self._authenticator = Authenticator(context.new_tag)
         self._probes = Probes()
         self._leaving: list[Account] = []
         self._account_of: dict[str, Account] = {}
@@ -95,9 +103,7 @@ class Registrations:
     def _prove(
         self, action: DeliverRequest, now: float, *, is_known: bool = False
     ) -> Admitted | None:
-        verdict = self._gate.prove(
-            self._context.trunks, action.request, action.source, self._unix_s()
-        )
+        verdict = self._verdict(action, now)
         if isinstance(verdict, Admitted):
             return verdict
         self.challenged += 1
@@ -109,6 +115,26 @@ class Registrations:
             reply = response_to(action.request, 401, to_tag=tag, headers=verdict.headers)
             self._follow(self._layer.refuse(action.key, reply), now)
         return None
+
+    def _verdict(self, action: DeliverRequest, now: float) -> Verdict:
+        """What the request proves, of which the guard is told if its source is nobody's."""
+        trunks, host, guard = self._context.trunks, action.source.host, self._gate.guard
+        verdict = self._authenticator.prove(
+            trunks,
+            action.request,
+            action.source,
+            self._unix_s(),
+            lambda username: guard.is_suspended(username, host, now),
+        )
+        if trunks.knows(host):
+            return verdict
+        if isinstance(verdict, Admitted):
+            self._gate.act(guard.on_auth_succeeded(host, verdict.username, now))
+        elif verdict.tried is not None:
+            self._gate.act(guard.on_auth_failed(host, verdict.tried, now))
+        elif not verdict.is_stale:
+            self._gate.act(guard.on_unknown(host, now))
+        return verdict
 
     # --- the registrar ------------------------------------------------------------------
 
@@ -203,7 +229,7 @@ class Registrations:
             call_id=self._context.new_call_id(),
             cseq=1,
             route=way.route,
-            headers=(self._context.contact(way.peer.transport), AGENT),
+            headers=(self._context.contact(way.peer.transport), *self._context.agent),
         )
         key, actions = self._layer.send_request(draft, way.peer, now)
         self._binding_of[key] = binding
@@ -264,6 +290,7 @@ class Registrations:
             table.vendor(trunk_id),
             table.accounts[trunk_id],
             advertised=context.advertised,
+            agent=context.agent,
             call_id=context.new_call_id(),
             new_tag=context.new_tag,
         )

@@ -10,12 +10,16 @@ import asyncio
 import datetime as dt
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from random import random
 
 from services.common.causes import EndReason
 from services.common.events import CallEnded
 from services.signaling.app.counters import Counters
+from services.signaling.app.gate import Gate
 from services.signaling.app.registrations import Registrations
 from services.signaling.app.services import Services
+from services.signaling.app.strays import hang_up_stray
+from services.signaling.app.summing import SummedEvents
 from services.signaling.app.wakeups import NEVER, Wakeups
 from services.signaling.core.call import Call
 from services.signaling.core.commands import (
@@ -30,9 +34,10 @@ from services.signaling.core.commands import (
 )
 from services.signaling.core.context import ALLOW, Context
 from services.signaling.core.ladder import Ladders, Step
-from services.signaling.core.legs import CALLER, dialog_of, options_reply, peer_of
+from services.signaling.core.legs import CALLER, options_reply
+from services.signaling.core.loop import LOOP, call_to_join, caller_of, origin_of
+from services.signaling.core.overload import Overload
 from services.signaling.core.refusals import Refusals, refused_record
-from services.signaling.core.strangers import may_speak
 from services.signaling.core.trunks import TrunkTable
 from services.signaling.ports import EventLog, LocationStore, Network, Observer
 from services.signaling.sip.actions import (
@@ -43,6 +48,7 @@ from services.signaling.sip.actions import (
     DeliverResponse,
     Fail,
     NoAck,
+    NoPrack,
     Peer,
     Refused,
     Send,
@@ -51,7 +57,6 @@ from services.signaling.sip.actions import (
 from services.signaling.sip.build import response_to
 from services.signaling.sip.layer import TransactionLayer
 from services.signaling.sip.message import Request as Received
-from services.signaling.sip.message import Response
 
 Datagram = tuple[bytes, Peer]
 TICK_S = 0.01
@@ -76,11 +81,17 @@ class Switch:
         monotonic: Callable[[], float],
         utc_now: Callable[[], dt.datetime],
         most_calls: int = 50_000,
+        overload: Overload | None = None,
     ) -> None:
         self.counters = Counters()
         self.calls: dict[str, Call] = {}
         """Live calls by id, oldest first."""
         self.ladders = ladders
+        self.gate = Gate(
+            context, layer, self.counters, self._put,
+            overload=overload or Overload(random),
+            records=events if isinstance(events, SummedEvents) else None,
+        )  # fmt: skip
         self._context = context
         self._layer = layer
         self._network = network
@@ -112,11 +123,13 @@ class Switch:
             Cancelled: self._on_cancel,
             Fail: self._on_fail,
             NoAck: self._on_no_ack,
+            NoPrack: self._on_no_prack,
             Terminated: self._on_terminated,
         }
         self.registrations = Registrations(
-            context, layer, locations, self._follow, monotonic=monotonic, utc_now=utc_now
-        )
+            context, layer, locations, self._follow, self.gate,
+            monotonic=monotonic, utc_now=utc_now,
+        )  # fmt: skip
         self._performers: dict[type, Callable[..., None]] = {
             Respond: self._respond,
             Request: self._request,
@@ -155,12 +168,10 @@ class Switch:
         counters = self.counters
         counters.messages_in += 1
         counters.bytes_in += len(data)
-        is_stranger = not (data.startswith(b"SIP/2.0 ") or self._context.trunks.knows(source.host))
-        if is_stranger and not may_speak(self._context, data, source):
-            counters.unknown_dropped += 1
-            return
-        actions = self._layer.on_message(data, source, now, is_stranger=is_stranger)
-        self._follow(actions, now, data, source)
+        if source == LOOP or self.gate.admits(data, source, now):
+            is_stranger = source != LOOP and not self._context.trunks.knows(source.host)
+            actions = self._layer.on_message(data, source, now, is_stranger=is_stranger)
+            self._follow(actions, now, data, source)
 
     def on_transport_error(self, key: str) -> None:
         """A request could not be delivered."""
@@ -218,23 +229,25 @@ class Switch:
         if trunk is None and not (trunks.knows(source.host) or trunks.reply_to_unknown):
             return  # heard only because he might have proven himself: no record is his to fill
         self.counters.invites += 1
-        self._tell(
-            refused_record(
-                action, self._new_call_id(), self._context.node, trunk, now, self._utc_now()
-            )
-        )
+        call_id, node, wall = self._new_call_id(), self._context.node, self._utc_now()
+        self._tell(refused_record(action, call_id, node, trunk, now, wall))
 
     def _on_fail(self, action: Fail, now: float) -> None:
         owned = self._owners.pop(action.key, None)
-        if owned is not None:
-            self._perform(owned[0], owned[0].on_failure(owned[1], action.status, now))
-        else:
+        if owned is None:
             self.registrations.on_fail(action.key, now)
+        else:
+            self._perform(owned[0], owned[0].on_failure(owned[1], action.status, now))
 
     def _on_no_ack(self, action: NoAck, now: float) -> None:
         call = self._invites.pop(action.key, None)
         if call is not None:
             self._perform(call, call.on_no_ack(action.key, now))
+
+    def _on_no_prack(self, action: NoPrack, now: float) -> None:
+        call = self._invites.get(action.key)
+        if call is not None:
+            self._perform(call, call.hang_up(EndReason.NO_PRACK, now))
 
     def _on_terminated(self, action: Terminated, _: float) -> None:
         # Not _invites: an INVITE whose 2xx nobody acknowledged ends in the same instant, and
@@ -272,21 +285,28 @@ class Switch:
         elif request.method == "OPTIONS":
             reply = options_reply(request, self._context.new_tag())
             self._follow(self._layer.respond(key, reply, now), now)
-        elif request.method in {"INFO", "MESSAGE"}:
+        elif request.method in {"INFO", "MESSAGE", "REFER"}:
             self._answer(request, key, 405, now, ALLOW)
         else:
             self._answer(request, key, 481, now)
 
     def _on_invite(self, action: DeliverRequest, now: float) -> None:
         invite, key, source = action
-        trunk = self._context.trunks.identify(source.host, source.port, invite)
-        if trunk is None or trunk.sip.auth.required:
+        joined = call_to_join(self._context, invite) if source == LOOP else None
+        if joined is not None:
+            self._invites[key] = joined
+            self._perform(joined, joined.on_request(invite, key, source, now))
+            return
+        trunk = caller_of(self._context, invite, source)
+        if source != LOOP and (trunk is None or trunk.sip.auth.required):
             admitted = self.registrations.admit(trunk, action, now)
             if admitted is None:
                 return
             trunk = admitted.trunk
         call_id = self._new_call_id()
         call = Call(self._context, call_id, invite, key, source, now, self._utc_now())
+        if source == LOOP:
+            call.record.source = origin_of(self._context, invite)
         self.counters.invites += 1
         is_full = len(self.calls) >= self._most_calls
         self.calls[call_id] = call
@@ -311,18 +331,7 @@ class Switch:
         elif self.registrations.on_response(response, key, now):
             return
         elif response.status // 100 == 2 and response.cseq.method == "INVITE":
-            self._hang_up_stray(response, key, now)
-
-    def _hang_up_stray(self, response: Response, key: str, now: float) -> None:
-        """A 2xx nobody waits for, of a fork or after a CANCEL: ACK and BYE (13.2.2.4)."""
-        dialog = dialog_of(response)
-        target = peer_of(dialog.next_hop, self._context)
-        if target is None:
-            return
-        ack = dialog.ack(response.cseq.number)
-        self._follow(self._layer.send_ack(key, dialog.remote_tag, ack, target), now)
-        _, actions = self._layer.send_request(dialog.request("BYE"), target, now)
-        self._follow(actions, now)
+            self._follow(hang_up_stray(self._context, self._layer, response, key, now), now)
 
     def _on_ack(self, action: DeliverAck, now: float) -> None:
         ack, key = action
@@ -429,7 +438,9 @@ class Switch:
         counters = self.counters
         counters.messages_out += 1
         counters.bytes_out += len(send.data)
-        if not self._network.send(send.data, send.peer, send.key):
+        if send.peer == LOOP:
+            asyncio.get_running_loop().call_soon(self.receive, [(send.data, LOOP)])
+        elif not self._network.send(send.data, send.peer, send.key):
             counters.send_failures += 1
             if send.key:
                 for action in self._layer.on_transport_error(send.key):

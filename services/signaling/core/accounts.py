@@ -11,7 +11,6 @@ from enum import StrEnum
 from typing import Final
 
 from services.common.sip_options.trunk import VendorSip
-from services.signaling.core.context import AGENT
 from services.signaling.core.headers import address
 from services.signaling.core.logins import CHALLENGES, Login
 from services.signaling.core.trunks import Place
@@ -57,6 +56,7 @@ class Account:
         place: Place,
         *,
         advertised: str,
+        agent: tuple[str, ...] = (),
         call_id: str,
         new_tag: Callable[[], str],
     ) -> None:
@@ -69,6 +69,7 @@ class Account:
         self.deadline = NEVER
         self.expires_at = 0.0
         """Monotonic; when what was granted last runs out."""
+        self._agent = agent
         self._call_id = call_id
         self._tag = new_tag()
         self._login = Login(sip.auth, new_tag())
@@ -168,7 +169,7 @@ class Account:
             to=self._address,
             call_id=self._call_id,
             cseq=self._cseq,
-            headers=(f"Contact: <{self.contact}>", f"Expires: {expires_s}", AGENT),
+            headers=(f"Contact: <{self.contact}>", f"Expires: {expires_s}", *self._agent),
         )
         self._draft = self._login.sign(draft)
         return self._draft

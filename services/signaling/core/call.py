@@ -14,7 +14,8 @@ from collections.abc import Hashable, Sequence
 
 from services.common.causes import EndReason
 from services.signaling.core.admission import admit, dialled, early_leg, early_reply, offer_of
-from services.signaling.core.code_policy import refusal
+from services.signaling.core.answers import hang_up_answer, take_back
+from services.signaling.core.code_policy import known_reason, refusal
 from services.signaling.core.commands import (
     AnswerMedia,
     Authorize,
@@ -33,7 +34,6 @@ from services.signaling.core.commands import (
 from services.signaling.core.context import Context
 from services.signaling.core.conversation import Conversation, Over, converse
 from services.signaling.core.conversation import Step as TalkStep
-from services.signaling.core.egress import acknowledge, hang_up_answer
 from services.signaling.core.headers import numbers, q850_received, reason_header
 from services.signaling.core.hunting import (
     Answered,
@@ -41,11 +41,10 @@ from services.signaling.core.hunting import (
     Hunt,
     Lost,
     Progress,
-    known_reason,
 )
 from services.signaling.core.hunting import Step as HuntStep
 from services.signaling.core.legs import CALLER, Ingress
-from services.signaling.core.record import AttemptRecord, CallRecord, bounded, peer_text
+from services.signaling.core.record import CallRecord, bounded, peer_text
 from services.signaling.core.trunk_policy import USUAL_VENDOR
 from services.signaling.core.trunks import CustomerTrunk
 from services.signaling.core.values import CallState, Credit, MediaAnswer, MediaStats, Plan
@@ -125,6 +124,10 @@ class Call:
             return self.refuse(EndReason.UNKNOWN_CUSTOMER, now)
         record.customer_trunk_id, record.account_id = trunk.id, trunk.account_id
         self._ingress.belongs_to(trunk.policy)
+        unmet = self._ingress.meet(trunk.sip)
+        if unmet is not None:
+            status, headers = unmet
+            return self.refuse(EndReason.UNSUPPORTED, now, status=status, headers=headers)
         refused = admit(self._context, trunk, invite, now)
         if refused is not None:
             return self.refuse(refused, now)
@@ -206,8 +209,9 @@ class Call:
         if ringing is not None:
             tag = ingress.tag(number, response.to_tag)
             headers = ingress.passed(response, step.attempt.policy)
-            reply = ingress.answer(ringing.status, tag, ringing.sdp, headers)
-            commands.append(Respond(self.invite_key, reply, CALLER))
+            reply = ingress.provisional(ringing.status, tag, ringing.sdp, headers)
+            if reply is not None:
+                commands.append(Respond(self.invite_key, reply, CALLER))
         if record.ringing_at is None and (response.status == 180 or step.sdp):
             record.ringing_at = now
             commands.append(Emit(record.ringing(step.attempt.record, response.status, now)))
@@ -236,6 +240,8 @@ class Call:
         assert ingress is not None
         if not durable:
             return self._take_back(answered, EndReason.SPOOL_UNAVAILABLE, now)
+        if ingress.holds_answer():
+            return []
         self.state = CallState.ANSWERED
         callee = answered.leg
         tag = ingress.tag(answered.attempt.number, callee.dialog.remote_tag)
@@ -243,15 +249,15 @@ class Call:
         reply = ingress.answer(200, tag, answered.sdp, headers)
         assert self._plan is not None
         assert self._credit is not None
-        caller = ingress.leg(tag, callee.attempt)
         self._conversation = converse(
             self._context,
             self.record,
-            caller,
+            ingress,
+            ingress.leg(tag, callee.attempt),
             answered,
             self._plan,
             self._credit,
-            invite_key=self.invite_key,
+            now,
         )
         self.record.sip_code_out = 200
         # What an established call does not need is not kept: there are tens of thousands.
@@ -262,18 +268,12 @@ class Call:
         self, answered: Answered, reason: EndReason, now: float, *, side: str = "server"
     ) -> list[Command]:
         """The vendor answered, but the caller will not hear of it: nobody talked."""
-        context, leg = self._context, answered.leg
+        context, self._answered = self._context, None
         self.record.answered_at = self.record.answered_attempt = None
         answered.attempt.record.end_reason = reason
         answered.attempt.record.ended_at = now
         context.vendor_limits.give_back(answered.attempt.candidate.vendor_trunk_id)
-        commands: list[Command] = []
-        if answered.is_offer:
-            commands.append(acknowledge(answered.attempt.key, leg, context))
-        if not leg.is_over:
-            bye = leg.request(context, "BYE")
-            commands.append(Request(Owner(), bye, leg.target(context), leg.name))
-        return [*commands, *self.refuse(reason, now, side=side)]
+        return [*take_back(context, answered), *self.refuse(reason, now, side=side)]
 
     # --- from the network ---------------------------------------------------------------
 
@@ -327,13 +327,7 @@ class Call:
         conversation = self._conversation
         if conversation is None:
             return self._on_early_request(received, key, source, now)
-        tag = received.to_tag
-        leg = conversation.caller
-        if tag != leg.dialog.local_tag:
-            leg = conversation.callee
-        if tag != leg.dialog.local_tag or not leg.accepts(received, source):
-            return [Respond(key, response_to(received, 481), leg.name)]
-        return self._talk(conversation.on_request(received, key, leg, now), now)
+        return self._talk(conversation.on_request(received, key, source, now), now)
 
     def _on_early_request(
         self, received: Received, key: str, source: Peer, now: float
@@ -343,7 +337,10 @@ class Call:
         if not name:
             return [Respond(key, response_to(received, 481), CALLER)]
         if received.method != "BYE":
-            return [Respond(key, early_reply(received), name)]
+            reply = early_reply(received, name, self._context, source.transport)
+            commands: list[Command] = [Respond(key, reply, name)]
+            is_prack = received.method == "PRACK" and name == CALLER
+            return commands + self._on_prack(received, now) if is_prack else commands
         done: list[Command] = [Respond(key, response_to(received, 200), name)]
         if name == CALLER:
             return done + self._give_up(received, now)  # section 15: may end an early dialog
@@ -351,6 +348,13 @@ class Call:
             return done
         self._answered.leg.is_over = True
         return done + self._take_back(self._answered, EndReason.NO_ANSWER, now, side="callee")
+
+    def _on_prack(self, received: Received, now: float) -> list[Command]:
+        assert self._ingress is not None
+        due = self._ingress.on_prack(received)
+        if due is not None:
+            return [Respond(self.invite_key, due, CALLER)]
+        return self.on_durable(now, durable=True) if self._ingress.is_answer_due else []
 
     def on_ack(self, received: Received, key: str, now: float) -> list[Command]:
         """Take the ACK of a 2xx of ours."""
@@ -380,7 +384,7 @@ class Call:
             return []
         self._wants_stats = False
         if stats is not None:
-            self.record.media_caller, self.record.media_callee = stats.caller, stats.callee
+            self.record.hear(stats.caller, stats.callee)
         return self._try_record(now)
 
     def on_extended(self, credit: Credit | None, now: float) -> list[Command]:
@@ -430,9 +434,9 @@ class Call:
             record.q850_in = q850_received(over.bye) or 16
             record.reason_header = bounded(reason_header(over.bye))
         record.end(over.reason, over.at, side=over.side)
-        attempt = _answered_attempt(record)
-        attempt.ended_at, attempt.end_reason = over.at, over.reason
-        self._context.vendor_limits.give_back(attempt.candidate.vendor_trunk_id)
+        record.doubt(over.silent, over.noticed_at)
+        vendor_trunk_id = record.answered_on.candidate.vendor_trunk_id
+        self._context.vendor_limits.give_back(vendor_trunk_id)
         return self._close(now)
 
     def refuse(
@@ -442,6 +446,7 @@ class Call:
         *,
         status: int = 0,
         lost: Lost | None = None,
+        headers: Sequence[str] = (),
         side: str = "server",
     ) -> list[Command]:
         """Give the INVITE a final response that is no success, at any time before the answer."""
@@ -449,9 +454,11 @@ class Call:
         assert ingress is not None
         record.end(reason, now, side=side)
         response, taken_for, source = (None, 0, USUAL_VENDOR) if lost is None else lost[2:]
-        told = refusal(ingress.policy.codes, reason, status, response, taken_for)
+        # With headers of its own it asks the caller for something: no code of it can change.
+        codes = None if headers else ingress.policy.codes
+        told = refusal(codes, reason, status, response, taken_for)
         record.sip_code_out, record.q850_out = told.status, told.cause
-        lines = [*told.reasons, *ingress.passed_in_refusal(response, source)]
+        lines = [*told.reasons, *headers, *ingress.passed_in_refusal(response, source)]
         reply = ingress.refusal(told.status, lines)
         return [Respond(self.invite_key, reply, CALLER), *self._close(now)]
 
@@ -489,8 +496,3 @@ class Call:
         for tag in self._tags:
             self._context.dialogs.pop(tag, None)
         return [Finished()]
-
-
-def _answered_attempt(record: CallRecord) -> AttemptRecord:
-    assert record.answered_attempt is not None
-    return record.attempts[record.answered_attempt]

@@ -16,16 +16,30 @@ from services.signaling.sip.validate import Capabilities
 
 if TYPE_CHECKING:
     from services.signaling.core.call import Call
+    from services.signaling.core.loop import Onward
 
 CAPABILITIES: Final = Capabilities(
-    methods=("INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "INFO", "UPDATE", "MESSAGE", "REGISTER"),
-    extensions=frozenset({"path", "outbound"}),
+    methods=(
+        "INVITE",
+        "ACK",
+        "CANCEL",
+        "BYE",
+        "OPTIONS",
+        "INFO",
+        "UPDATE",
+        "MESSAGE",
+        "PRACK",
+    ),
+    extensions=frozenset({"100rel", "timer", "path", "outbound"}),
+    unadvertised=frozenset({"REFER", "REGISTER"}),
 )
-"""PRACK is missing on purpose: reliable provisional responses end at each leg unasked for."""
+"""What some trunk may use. What one does not is refused by
+:func:`services.signaling.core.extensions.refusal` and its like, for it alone."""
 
 ALLOW: Final = CAPABILITIES.allow_line
+ALLOW_REFER: Final = f"{ALLOW}, REFER"
+"""For customers who may transfer their calls."""
 ACCEPT: Final = CAPABILITIES.accept_line
-AGENT: Final = "User-Agent: Tandem"
 
 _LITERAL: Final = re.compile(r"[0-9.]+|.*:.*")
 
@@ -34,8 +48,8 @@ class Context:
     """Shared by every call; plain data and injected functions, no I/O of its own."""
 
     __slots__ = (
-        "_addresses", "advertised", "customer_limits", "dialogs", "location", "new_call_id",
-        "new_tag", "node", "tokens", "trunks", "vendor_limits",
+        "_addresses", "advertised", "agent", "chance", "customer_limits", "dialogs", "location",
+        "new_call_id", "new_tag", "node", "tokens", "transfers", "trunks", "vendor_limits",
     )  # fmt: skip
 
     def __init__(
@@ -45,15 +59,21 @@ class Context:
         advertised: str,
         new_tag: Callable[[], str],
         new_call_id: Callable[[], str],
+        chance: Callable[[], float],
         addresses: Mapping[str, str] | None = None,
+        user_agent: str = "",
     ) -> None:
         self.node = node
+        self.agent = (f"User-Agent: {user_agent}",) if user_agent else ()
+        """Header lines that name the product; none unless the operator wants one."""
         self.advertised = advertised
         """``host:port`` as peers shall write to it: in Contact and From."""
         self.new_tag = new_tag
         """Fresh unguessable tokens without ``-``, which separates forks of one call."""
         self.new_call_id = new_call_id
         """Fresh SIP Call-ID values for egress legs."""
+        self.chance = chance
+        """Random numbers from 0 up to 1, for waits and first sequence numbers."""
         self.trunks = TrunkTable({})
         """Replaced whenever the configuration changes."""
         self.customer_limits = TrunkLimits()
@@ -62,6 +82,8 @@ class Context:
         """Calls, and the names of their legs, by the tags we gave their dialogs."""
         self.location = Location()
         """Where registered users are."""
+        self.transfers: dict[str, Onward] = {}
+        """Calls that transfers have asked for, by the Call-ID of their INVITE to ourselves."""
         self.tokens = count(1)
         """Numbers that no two rewritings of SDP share, so that late replies fit nowhere."""
         self._addresses = {} if addresses is None else addresses

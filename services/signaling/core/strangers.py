@@ -13,11 +13,10 @@ acknowledge that, and to give up."""
 
 
 def may_speak(context: Context, data: bytes, source: Peer) -> bool:
-    """Whether the message of a stranger is more than dropped."""
-    trunks = context.trunks
-    if trunks.reply_to_unknown or context.location.knows(source.host):
+    """Whether the message of a stranger is more than counted."""
+    if context.location.knows(source.host):
         return True
-    if trunks.digest.users and data[:7] in _TO_PROVE:
+    if context.trunks.digest.users and data[:7] in _TO_PROVE:
         return True
     # One that names a dialog of ours: its call may come by a detour.
     try:

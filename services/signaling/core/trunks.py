@@ -183,8 +183,8 @@ class TrunkTable:
     """
 
     __slots__ = (
-        "_by_host", "_by_host_port", "_cache", "_hosts", "_networks", "_policies", "_vendors",
-        "accounts", "digest", "reply_to_unknown",
+        "_by_host", "_by_host_port", "_by_id", "_cache", "_hosts", "_network_names",
+        "_networks", "_policies", "_vendors", "accounts", "digest", "reply_to_unknown",
     )  # fmt: skip
 
     def __init__(
@@ -212,8 +212,10 @@ class TrunkTable:
         hosts: dict[str, list[CustomerTrunk]] = {}
         host_ports: dict[tuple[str, int], list[CustomerTrunk]] = {}
         networks: dict[str, list[CustomerTrunk]] = {}
+        self._by_id = {user.trunk.id: user.trunk for user in self.digest.users.values()}
         pairs = addresses.items() if isinstance(addresses, Mapping) else addresses
         for text, trunk in pairs:
+            self._by_id[trunk.id] = trunk
             if "/" in text:
                 networks.setdefault(text, []).append(trunk)
                 continue
@@ -225,12 +227,13 @@ class TrunkTable:
         self._by_host = {host: _entry(trunks) for host, trunks in hosts.items()}
         self._by_host_port = {place: _entry(trunks) for place, trunks in host_ports.items()}
         self._networks = _by_mask(networks)
+        self._network_names = frozenset(networks)
         self._cache: dict[str, _Found | None] = {}
-        self._hosts = {
+        self._hosts = frozenset({
             *self._by_host,
             *(host for host, _ in self._by_host_port),
             *(canonical_host(host) for host in vendor_hosts),
-        }
+        })  # fmt: skip
 
     def identify(
         self, host: str, port: int, request: Request | None = None
@@ -264,9 +267,18 @@ class TrunkTable:
         )
         return [one for one in found if one is not None]
 
+    def customer(self, trunk_id: str) -> CustomerTrunk | None:
+        """The customer trunk with this id."""
+        return self._by_id.get(trunk_id)
+
     def vendor(self, vendor_trunk_id: str) -> VendorSip:
         """How a vendor is spoken to."""
         return self._vendors.get(vendor_trunk_id, DEFAULT_VENDOR)
+
+    @property
+    def hosts(self) -> frozenset[str]:
+        """Every address and network a trunk, customer or vendor, lives at."""
+        return self._hosts | self._network_names
 
     def vendor_policy(self, vendor_trunk_id: str) -> VendorPolicy:
         """The same, compiled."""

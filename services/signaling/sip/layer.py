@@ -2,9 +2,9 @@
 
 One object per local address. It absorbs retransmissions, answers what needs no thought (100,
 400, 405, 415, 416, 420, 481, 482, 501, 505, the 200 of a CANCEL), repeats and acknowledges
-2xx responses, and hands the rest to its user as :mod:`.actions`. It reads no clock and owns
-no socket: the driver performs the returned actions in order, and calls :meth:`on_timer` once
-:attr:`deadline` has passed.
+2xx responses, repeats reliable provisional ones, and hands the rest to its user as
+:mod:`.actions`. It reads no clock and owns no socket: the driver performs the returned actions
+in order, and calls :meth:`on_timer` once :attr:`deadline` has passed.
 
 Keys of transactions are opaque strings. A key whose transaction is gone is ignored
 everywhere, so the user needs no bookkeeping against races.
@@ -27,8 +27,9 @@ from services.signaling.sip.actions import (
 )
 from services.signaling.sip.build import Reply, RequestDraft, response_to
 from services.signaling.sip.errors import MalformedMessage
-from services.signaling.sip.headers import MAGIC_COOKIE, own_via_pattern
+from services.signaling.sip.headers import MAGIC_COOKIE, RAck, own_via_pattern
 from services.signaling.sip.invite_usage import UasAnswer
+from services.signaling.sip.matching import server_key, stamp
 from services.signaling.sip.message import (
     DEFAULT_LIMITS,
     Limits,
@@ -36,6 +37,7 @@ from services.signaling.sip.message import (
     Response,
     parse,
 )
+from services.signaling.sip.reliable import UasProvisional
 from services.signaling.sip.transaction.invite_client import InviteClientTransaction
 from services.signaling.sip.transaction.invite_server import InviteServerTransaction
 from services.signaling.sip.transaction.non_invite_client import NonInviteClientTransaction
@@ -52,7 +54,18 @@ from services.signaling.sip.validate import Capabilities, Rejection, check_respo
 
 ClientTransaction = InviteClientTransaction | NonInviteClientTransaction
 ServerTransaction = InviteServerTransaction | NonInviteServerTransaction
-Timed = ClientTransaction | ServerTransaction | UasAnswer
+Timed = ClientTransaction | ServerTransaction | UasAnswer | UasProvisional
+
+_NEVER_SHED = frozenset({"BYE", "PRACK"})
+
+SHED_TAG = "shed."
+"""What our tag begins with in the answer to a shed INVITE."""
+_SHED_ACK = f";tag={SHED_TAG}".encode()
+
+
+def is_ack_of_shed(data: bytes) -> bool:
+    """Whether this acknowledges a shed INVITE, and is of no interest to anybody."""
+    return data.startswith(b"ACK ") and _SHED_ACK in data
 
 
 class TransactionLayer:
@@ -61,7 +74,7 @@ class TransactionLayer:
     ``sent_by`` is our ``host:port`` as it stands in Via. ``ids`` must return a fresh,
     unpredictable token on every call: branches made of it are all that tells a genuine response
     from a forged one. With ``max_transactions`` server transactions alive, new requests get 503
-    (BYE, ACK and CANCEL still pass).
+    (BYE, ACK, PRACK and CANCEL still pass).
     """
 
     def __init__(
@@ -83,6 +96,7 @@ class TransactionLayer:
         self._clients: dict[str, ClientTransaction] = {}
         self._servers: dict[str, ServerTransaction] = {}
         self._answers: dict[tuple[str, str, int], UasAnswer] = {}
+        self._provisionals: dict[tuple[str, str, int, int], UasProvisional] = {}
         self._initial: dict[tuple[str, str, int], str] = {}
         self._schedule: Schedule[Timed] = Schedule()
         self._via_heads: dict[str, str] = {}
@@ -122,7 +136,7 @@ class TransactionLayer:
         if isinstance(message, Response):
             return self._on_response(message, now)
         try:
-            key = _server_key(message)
+            key = server_key(message)
         except MalformedMessage as error:
             return self._refuse_malformed(
                 MalformedMessage(error.reason, error.status, message), source
@@ -182,8 +196,10 @@ class TransactionLayer:
         method = request.method
         if method == "CANCEL":
             return self._on_cancel(request, key, source, now)
-        if method != "BYE" and len(self._servers) >= self._max_transactions:
+        if len(self._servers) >= self._max_transactions and method not in _NEVER_SHED:
             return self._refuse(request, source, Rejection(503))
+        if method == "PRACK" and not self._acknowledge(request):
+            return self._refuse(request, source, Rejection(481))
         merge_key = (request.call_id, request.from_tag, request.cseq.number)
         if not request.to_tag:
             # "the request has arrived at the UAS more than once, following different paths,
@@ -191,7 +207,7 @@ class TransactionLayer:
             if merge_key in self._initial:
                 return self._refuse(request, source, Rejection(482))
             self._initial[merge_key] = key
-        peer = _stamp(request, source)
+        peer = stamp(request, source)
         transaction: ServerTransaction
         actions: list[Action] = []
         if method == "INVITE":
@@ -213,7 +229,7 @@ class TransactionLayer:
             or (invite.source.transport, invite.source.host) != (source.transport, source.host)
         ):
             return self._refuse(cancel, source, Rejection(481))
-        peer = _stamp(cancel, source)
+        peer = stamp(cancel, source)
         transaction = NonInviteServerTransaction(key, peer, self._timers)
         self._servers[key] = transaction
         tag = invite.to_tag or self._ids()
@@ -222,22 +238,38 @@ class TransactionLayer:
             actions.append(Cancelled(cancel, invite.key))
         return self._settle_server(transaction, actions)
 
+    def new_call(self, request: Request) -> str:
+        """The key of an INVITE that is outside any dialog and has no transaction; else ``""``.
+
+        Raises:
+            MalformedMessage: it cannot be told.
+        """
+        key = "" if request.to_tag else server_key(request)
+        return "" if key in self._servers else key
+
+    def shed(self, request: Request, source: Peer, headers: Iterable[str] = ()) -> list[Action]:
+        """Refuse a new INVITE with 503 for want of time: no state, no record."""
+        rejection = Rejection(503, headers=tuple(headers))
+        return self._refuse(request, source, rejection, mark=SHED_TAG)[:1]
+
     def _refuse_malformed(self, error: MalformedMessage, source: Peer) -> list[Action]:
         request = error.message
         if not isinstance(request, Request) or not request.has("via"):
             return []
         return self._refuse(request, source, Rejection(error.status, error.reason))
 
-    def _refuse(self, request: Request, source: Peer, rejection: Rejection) -> list[Action]:
+    def _refuse(
+        self, request: Request, source: Peer, rejection: Rejection, *, mark: str = ""
+    ) -> list[Action]:
         """Answer without a transaction (section 8.2.7): a repetition is refused the same way."""
         if request.method == "ACK":
             return []
         try:
-            peer = _stamp(request, source)
+            peer = stamp(request, source)
         except MalformedMessage:
             peer = source
         # "must be the same tag for the same request" (section 8.2.7)
-        tag = f"{crc32((request.call_id + (request.first('cseq') or '')).encode()):08x}"
+        tag = f"{mark}{crc32((request.call_id + (request.first('cseq') or '')).encode()):08x}"
         reply = response_to(
             request,
             rejection.status,
@@ -293,6 +325,8 @@ class TransactionLayer:
         if transaction is None:
             return []
         actions = transaction.respond(reply, now)
+        if isinstance(transaction, InviteServerTransaction) and actions:
+            self._follow_provisional(transaction, reply, now)
         if reply.status >= 300:
             # Refused here, the same request may come again over another path: a proxy hunting.
             self._forget_initial(transaction)
@@ -363,6 +397,9 @@ class TransactionLayer:
             else:
                 self._schedule.file(timed)
             return actions
+        if isinstance(timed, UasProvisional):
+            self._schedule.file(timed)
+            return actions
         if isinstance(timed, (InviteClientTransaction, NonInviteClientTransaction)):
             return self._settle_client(timed, actions)
         return self._settle_server(timed, actions)
@@ -372,9 +409,8 @@ class TransactionLayer:
     def _settle_client(
         self, transaction: ClientTransaction, actions: list[Action]
     ) -> list[Action]:
-        if transaction.state is not TERMINATED:
-            self._schedule.file(transaction)
-        else:
+        self._schedule.file(transaction)  # one that has ended must not be woken any more
+        if transaction.state is TERMINATED:
             del self._clients[transaction.key]
             actions.append(Terminated(transaction.key))
         if transaction.key.endswith("CANCEL"):
@@ -385,10 +421,12 @@ class TransactionLayer:
     def _settle_server(
         self, transaction: ServerTransaction, actions: list[Action]
     ) -> list[Action]:
+        self._schedule.file(transaction)
         if transaction.state is not TERMINATED:
-            self._schedule.file(transaction)
             return actions
         del self._servers[transaction.key]
+        if isinstance(transaction, InviteServerTransaction) and transaction.provisional:
+            self._provisionals.pop(transaction.provisional.name, None)
         self._forget_initial(transaction)
         if not transaction.key.endswith("CANCEL"):
             actions.append(Terminated(transaction.key))
@@ -397,6 +435,36 @@ class TransactionLayer:
     def _forget_initial(self, transaction: ServerTransaction) -> None:
         if self._initial.get(transaction.merge_key) == transaction.key:
             del self._initial[transaction.merge_key]
+
+    def _follow_provisional(
+        self, invite: InviteServerTransaction, reply: Reply, now: float
+    ) -> None:
+        """Repeat what was sent reliably, until PRACK or a final response."""
+        if reply.rseq:
+            call_id, _, cseq = invite.merge_key
+            name = (call_id, reply.to_tag, cseq, reply.rseq)
+            provisional = UasProvisional(reply.data, invite.key, name, invite.peer, self._timers)
+            provisional.start(now)
+            self._provisionals[name] = invite.provisional = provisional
+            self._schedule.file(provisional)
+        elif reply.status >= 200 and invite.provisional is not None:
+            # No longer repeated, but its PRACK may still come (RFC 3262 section 3).
+            invite.provisional.stop()
+            self._schedule.file(invite.provisional)
+
+    def _acknowledge(self, prack: Request) -> bool:
+        """Stop what a PRACK acknowledges; whether there is such a response."""
+        try:
+            rack = RAck.parse(prack.first("rack") or "")
+        except MalformedMessage:
+            return False
+        name = (prack.call_id, prack.to_tag, rack.cseq, rack.rseq)
+        provisional = self._provisionals.pop(name, None) if rack.method == "INVITE" else None
+        if provisional is None:
+            return False
+        provisional.stop()
+        self._schedule.file(provisional)
+        return True
 
     def _await_ack(self, invite: InviteServerTransaction, reply: Reply, now: float) -> None:
         call_id, _, cseq = invite.merge_key
@@ -419,30 +487,3 @@ class TransactionLayer:
             head += "rport;branch=" if transport == "udp" else "branch="
             self._via_heads[transport] = head
         return head + branch
-
-
-def _server_key(request: Request) -> str:
-    """The identity of a request's transaction; ACK has that of its INVITE (section 17.2.3)."""
-    via = request.via
-    method = request.method if request.method != "ACK" else "INVITE"
-    if via.has_magic_cookie:
-        return f"{via.branch} {via.sent_by} {method}"
-    # RFC 2543 clients make no unique branch. The To tag is left out: an ACK has one, its
-    # INVITE had none, and all the rest already tells requests apart.
-    return (
-        f"{request.call_id} {request.from_tag} {request.cseq.number}"
-        f" {request.first('via')} {request.uri} {method}"
-    )
-
-
-def _stamp(request: Request, source: Peer) -> Peer:
-    """Note the source in the top Via; where responses go (section 18.2.2, RFC 3581)."""
-    request.stamp_source(source.host, source.port)
-    if source.reliable:
-        return source
-    # maddr is not honoured: it would let anyone aim our responses at anybody.
-    via = request.via
-    if via.asks_rport:
-        return source
-    port = via.port or 5060
-    return source if port == source.port else source._replace(port=port)

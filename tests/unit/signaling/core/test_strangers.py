@@ -46,9 +46,3 @@ def test_who_is_registered_is_no_stranger() -> None:
     shared = context()
     shared.location.put(binding())
     assert may_speak(shared, b"OPTIONS sip:a@b SIP/2.0", SOURCE)
-
-
-def test_with_the_setting_everybody_is_heard() -> None:
-    shared = context()
-    shared.trunks = TrunkTable({}, reply_to_unknown=True)
-    assert may_speak(shared, b"anything", SOURCE)

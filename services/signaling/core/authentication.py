@@ -42,13 +42,15 @@ class Challenged(NamedTuple):
 
     headers: tuple[str, ...]
     tried: str | None = None
-    """The username that failed; ``None`` when none was offered, or only its nonce was old."""
+    """The username that failed, over a nonce of ours: whoever tried it can hear us."""
+    is_stale: bool = False
+    """Only the nonce was too old, or used."""
 
 
 Verdict = Admitted | Challenged
 
 
-class Gate:
+class Authenticator:
     """See the module docstring. ``random`` makes unguessable hexadecimal tokens."""
 
     def __init__(self, random: Callable[[], str]) -> None:
@@ -56,8 +58,15 @@ class Gate:
         # Nobody's hashes, for the same work on users there are not.
         self._nobody = {name: random() * 4 for name in ALGORITHMS}
 
-    def prove(self, table: TrunkTable, request: Request, source: Peer, unix_s: float) -> Verdict:
-        """Whether a request proves a username."""
+    def prove(
+        self,
+        table: TrunkTable,
+        request: Request,
+        source: Peer,
+        unix_s: float,
+        is_suspended: Callable[[str], bool] = lambda _: False,
+    ) -> Verdict:
+        """Whether a request proves a username; a suspended one cannot be proven."""
         rules, now_s = table.digest, int(unix_s)
         is_stale, tried = False, None
         for offered in credentials_of(request):
@@ -65,8 +74,8 @@ class Gate:
                 continue  # meant for somebody else
             user = self._known(table, offered, request, source)
             is_fresh = self._nonces.is_fresh(rules.nonce_key, offered.nonce, source.host, now_s)
-            if user is None:
-                tried = offered.username[:LONGEST_USERNAME]
+            if user is None or is_suspended(offered.username):
+                tried = offered.username[:LONGEST_USERNAME] if is_fresh else tried
             elif is_fresh and self._nonces.use(offered.nonce, offered.nc, now_s):
                 return Admitted(user.trunk, offered.username)
             else:
@@ -75,7 +84,7 @@ class Gate:
                 is_stale = True
         nonce = self._nonces.make(rules.nonce_key, source.host, now_s)
         lines = challenge_lines(rules.realm, nonce, rules.algorithms, stale=is_stale)
-        return Challenged(lines, None if is_stale else tried)
+        return Challenged(lines, tried, is_stale)
 
     def _known(
         self, table: TrunkTable, offered: Credentials, request: Request, source: Peer

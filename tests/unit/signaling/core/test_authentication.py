@@ -8,7 +8,13 @@ import pytest
 from services.common.digest import ALGORITHMS, every_ha1
 from services.common.sip_options.auth import CustomerAuth
 from services.common.sip_options.trunk import CustomerSip
-from services.signaling.core.gate import Admitted, Challenged, Gate, Verdict, is_username_of
+from services.signaling.core.authentication import (
+    Admitted,
+    Authenticator,
+    Challenged,
+    Verdict,
+    is_username_of,
+)
 from services.signaling.core.nonces import LIFETIME_S
 from services.signaling.core.trunks import CustomerTrunk, DigestRules, DigestUser, TrunkTable
 from services.signaling.sip.actions import Peer
@@ -43,8 +49,8 @@ RULES = DigestRules(
 TABLE = TrunkTable({"192.0.2.7": BOB}, digest=RULES)
 
 
-def gate() -> Gate:
-    return Gate(lambda: "0123456789abcdef")
+def gate() -> Authenticator:
+    return Authenticator(lambda: "0123456789abcdef")
 
 
 def challenged(verdict: Verdict) -> Challenged:
@@ -80,7 +86,7 @@ def respond(
     return wire_request(method, headers=[line])
 
 
-def ask(here: Gate, source: Peer = PHONE, at: float = NOW) -> Verdict:
+def ask(here: Authenticator, source: Peer = PHONE, at: float = NOW) -> Verdict:
     return here.prove(TABLE, wire_request("INVITE"), source, at)
 
 
@@ -137,8 +143,21 @@ def test_a_replay_is_refused_as_stale() -> None:
 def test_an_old_nonce_is_stale_only_for_who_knows_the_password() -> None:
     here = gate()
     first, later = ask(here), NOW + LIFETIME_S + 1
-    assert "stale" in str(here.prove(TABLE, respond(first), PHONE, later))
-    assert "stale" not in str(here.prove(TABLE, respond(first, password="x"), PHONE, later))
+    old = challenged(here.prove(TABLE, respond(first), PHONE, later))
+    assert (old.is_stale, old.tried) == (True, None)
+    assert all("stale=true" in line for line in old.headers)
+    wrong = challenged(here.prove(TABLE, respond(first, password="x"), PHONE, later))
+    # Nobody is blamed for what may have been made up without ever hearing us.
+    assert (wrong.is_stale, wrong.tried) == (False, None)
+    assert not any("stale" in line for line in wrong.headers)
+
+
+def test_a_suspended_user_cannot_be_proven() -> None:
+    here = gate()
+    again = respond(ask(here))
+    verdict = challenged(here.prove(TABLE, again, PHONE, NOW, lambda user: user == "alice"))
+    assert verdict.tried == "alice"
+    assert isinstance(here.prove(TABLE, again, PHONE, NOW, lambda user: user == "bob"), Admitted)
 
 
 def test_a_nonce_overheard_is_of_no_use_elsewhere() -> None:
