@@ -21,6 +21,7 @@ from services.common.telemetry import Telemetry
 from services.signaling.adapters.config import TrunkLoader, VendorNames
 from services.signaling.adapters.defence import Defence
 from services.signaling.adapters.events import SpooledEvents
+from services.signaling.adapters.location import BusLocations
 from services.signaling.adapters.media import LinkedMedia, open_media_link
 from services.signaling.adapters.network import Sockets, allow_descriptors
 from services.signaling.adapters.observer import CallObserver
@@ -73,6 +74,7 @@ class SignalingService:
             on_messages=lambda messages: self._switch.receive(messages),
             on_failed=lambda key: self._switch.on_transport_error(key),
             on_lost=lambda peer: self._switch.on_peer_lost(peer),
+            on_closed=lambda peer: self._switch.registrations.on_peer_lost(peer),
             knows=lambda host: self._switch.trunks.knows(host),
             contexts=TlsContexts(
                 TlsFiles(
@@ -89,6 +91,11 @@ class SignalingService:
         self._sockets = Sockets(self._udp, self._tcp)
         self._pdd = telemetry.histogram(
             "pdd_seconds", "INVITE to the first ringing or media", PDD_BOUNDS_S
+        )
+        self._locations = BusLocations(
+            self._bus,
+            f"{settings.node}-{random_token()}",
+            lambda *stored: self._switch.registrations.on_stored(*stored),
         )
         self._observer = CallObserver(telemetry, self._pdd, monotonic)
         self._switch = self._build_switch()
@@ -143,6 +150,7 @@ class SignalingService:
             ),
             events=events,
             observer=self._observer,
+            locations=self._locations,
             ladders=Ladders(calls=settings.ladder_calls),
             new_call_id=partial(new_id, CALL),
             monotonic=monotonic,
@@ -156,7 +164,10 @@ class SignalingService:
     async def start(self, tasks: asyncio.TaskGroup) -> None:
         """See :meth:`services.common.run.Service.start`: sockets open last."""
         await self._spool.open()
-        for work in (self._bus, self._spool, self._routing, self._rating, self._media, self._tcp):
+        for work in (
+            self._bus, self._spool, self._routing, self._rating, self._media, self._tcp,
+            self._locations,
+        ):  # fmt: skip
             tasks.create_task(work.run())
         self._pool = await open_pool(
             self._settings.postgres_dsn, role=READER, name="signaling", max_size=2
@@ -224,6 +235,7 @@ class SignalingService:
 
     async def drain(self) -> None:
         """See :meth:`services.common.run.Service.drain`."""
+        await self._switch.registrations.withdraw()  # vendors are to send nothing more
         await self._switch.drain()
 
     async def close(self) -> None:
@@ -269,6 +281,12 @@ class SignalingService:
             "scanners_dropped", "shed", "shed_dropped",
         ):  # fmt: skip
             telemetry.counter(f"{name}_total", name, partial(getattr, counters, name))
+        registrations = switch.registrations
+        for name in ("challenged", "failed"):
+            counted = partial(getattr, registrations, name)
+            telemetry.counter(f"digest_{name}_total", f"Requests {name}", counted)
+        location = self._context.location
+        telemetry.gauge("registered_contacts", "Contacts", lambda: len(location))
         telemetry.counter_by(
             "reason", "calls_ended_total", "Calls by end reason", lambda: counters.ended
         )
@@ -278,6 +296,7 @@ class SignalingService:
         telemetry.counter("connections_refused_total", "Turned away", lambda: self._tcp.refused)
         telemetry.gauge("admitted_share", "Of new calls", lambda: self._overload.share)
         telemetry.gauge("queue_age_seconds", "Waited", lambda: self._overload.age_s)
+        telemetry.gauge("plan_wait_seconds", "For routes", lambda: self._overload.setup_s)
         guard, events = switch.gate.guard, self._events
         defence = self._defence
         telemetry.counter("firewall_failures_total", "Refused", lambda: defence.firewall_failures)

@@ -7,6 +7,13 @@ from typing import Any, TypeVar
 import msgspec
 
 from services.common.errors import Invalid
+from services.common.sip_options.auth import (
+    CustomerAuth,
+    CustomerRegistrations,
+    VendorAuth,
+    VendorRegister,
+    VendorRegistered,
+)
 from services.common.sip_options.codes import CustomerCodes, VendorCodes
 from services.common.sip_options.early_media import EarlyMedia
 from services.common.sip_options.group import Group
@@ -30,6 +37,8 @@ class CustomerSip(Group, frozen=True):
     """Those that its calls may come by; none listed: any."""
     nat: Nat = Nat()
     keepalive: KeepAlive = KeepAlive()
+    auth: CustomerAuth = CustomerAuth()
+    registrations: CustomerRegistrations = CustomerRegistrations()
     reliable: Reliable = Reliable()
     session_timer: SessionTimer = SessionTimer()
     transfer: Transfer = Transfer()
@@ -58,6 +67,13 @@ class VendorSip(Group, frozen=True):
     keepalive: KeepAlive = KeepAlive()
     reliable: Reliable = Reliable()
     session_timer: SessionTimer = SessionTimer()
+    auth: VendorAuth = VendorAuth()
+    register: VendorRegister = VendorRegister()
+    registered: VendorRegistered = VendorRegistered()
+
+    def __post_init__(self) -> None:
+        if self.register.enabled and not self.auth.username:
+            raise ValueError("register: needs auth.username")
 
 
 DEFAULT_CUSTOMER = CustomerSip()

@@ -39,6 +39,7 @@ class StreamLimits(msgspec.Struct, frozen=True, kw_only=True):
 class TcpTransport:
     """All streams of the process; :meth:`run` connects and tidies.
 
+    ``on_lost`` hears of connections over which requests of ours went, ``on_closed`` of all.
     ``knows`` tells whether a trunk lives at an address. When there are too many connections,
     those of strangers make room: first who has never said anything, then who has been quiet
     for longest.
@@ -50,6 +51,7 @@ class TcpTransport:
         on_messages: Callable[[list[Datagram]], None],
         on_failed: Callable[[str], None],
         on_lost: Callable[[Peer], None],
+        on_closed: Callable[[Peer], None] = lambda _: None,
         knows: Callable[[str], bool] = lambda _: False,
         contexts: TlsContexts | None = None,
         limits: StreamLimits | None = None,
@@ -62,6 +64,7 @@ class TcpTransport:
         """Connections turned away or ended to make room for others."""
         self._on_failed = on_failed
         self._on_lost = on_lost
+        self._on_closed = on_closed
         self._knows = knows
         self._contexts = contexts
         self._limits = limits or StreamLimits()
@@ -162,7 +165,7 @@ class TcpTransport:
         peer = connection.peer
         if connection.is_accepted:
             return self._contexts.serve()
-        return self._contexts.call(peer.way or PLAIN, peer.host)
+        return self._contexts.call(peer.manner or PLAIN, peer.host)
 
     def on_spoken(self, connection: Connection) -> None:
         """A stranger's has brought a whole message."""
@@ -179,7 +182,7 @@ class TcpTransport:
             if len(self._complained_at) >= self._limits.most:
                 self._complained_at.clear()
             self._complained_at[place] = now
-            name = "" if peer.way is None else peer.way.name
+            name = "" if peer.manner is None else peer.manner.name
             log.warning(
                 "tls.refused", host=peer.host, port=peer.port, server_name=name, reason=reason
             )
@@ -202,6 +205,7 @@ class TcpTransport:
                 del self._from_host[peer.host]
         for key in connection.abandon():
             self._on_failed(key)
+        self._on_closed(peer)
         if connection.carries_requests:
             # Looks through all transactions: not for the ten thousand that carried nothing.
             self._on_lost(peer)

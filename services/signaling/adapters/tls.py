@@ -13,7 +13,7 @@ from typing import Final, Literal
 import msgspec
 
 from services.common.logs import get_logger
-from services.signaling.sip.actions import Way
+from services.signaling.sip.actions import Manner
 
 log = get_logger(__name__)
 
@@ -88,20 +88,20 @@ class TlsContexts:
             raise TlsFailed("no certificate of ours")
         return TlsSession(self._server, server_side=True)
 
-    def call(self, way: Way, host: str) -> TlsSession:
+    def call(self, manner: Manner, host: str) -> TlsSession:
         """The encryption of a connection that we open.
 
         Raises:
             TlsFailed: the name cannot be one.
         """
-        key = (way.is_verified, way.least_version)
+        key = (manner.is_verified, manner.least_version)
         context = self._clients.get(key)
         try:
             if context is None:
                 context = self._clients[key] = self._client(
-                    is_verified=way.is_verified, least_version=way.least_version
+                    is_verified=manner.is_verified, least_version=manner.least_version
                 )
-            return TlsSession(context, server_side=False, name=way.name or host)
+            return TlsSession(context, server_side=False, name=manner.name or host)
         except (OSError, ValueError) as error:
             raise TlsFailed(str(error)) from error
 

@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from services.common.sip_options.trunk import VendorSip
 from services.signaling.core.context import Context, is_private, literal_address
-from services.signaling.sip.actions import PLAIN, Peer, Way
+from services.signaling.sip.actions import PLAIN, Manner, Peer
 from services.signaling.sip.errors import MalformedMessage
 from services.signaling.sip.listeners import default_port
 from services.signaling.sip.uri import SipUri, parse_uri
@@ -17,17 +17,17 @@ _OPENED = frozenset({"udp", "tcp", "tls"})
 
 def vendor_peer(name: str, address: str, port: int, transport: str, sip: VendorSip) -> Peer:
     """Where a vendor is called: ``name`` is its host as configured, ``address`` what that is."""
-    way = None
+    manner = None
     if transport == "tls":
         tls = sip.tls
-        own = "" if literal_address(name) else name
-        way = Way((tls.server_name or own).lower().rstrip("."), tls.verify, tls.least_version)
+        own = tls.server_name or ("" if literal_address(name) else name)
+        manner = Manner(own.lower().rstrip("."), tls.verify, tls.least_version)
     elif transport == "udp" and sip.transport.oversize == "tcp":
-        way = _GROWING
-    return Peer(transport, address, port, way=way)
+        manner = _GROWING
+    return Peer(transport, address, port, manner=manner)
 
 
-_GROWING = Way(grows=True)
+_GROWING = Manner(grows=True)
 
 
 def peer_of(uri: str, context: Context, transport: str = "udp") -> Peer | None:
@@ -42,8 +42,8 @@ def peer_of(uri: str, context: Context, transport: str = "udp") -> Peer | None:
     found = context.resolve(host)
     if found is None:
         return None
-    way = Way(host.lower()) if wanted == "tls" and not literal_address(host) else None
-    return Peer(wanted, found, port or default_port(wanted), way=way)
+    manner = Manner(host.lower()) if wanted == "tls" and not literal_address(host) else None
+    return Peer(wanted, found, port or default_port(wanted), manner=manner)
 
 
 @lru_cache(4096)  # a trunk's calls come and go with the same few Contacts
@@ -87,11 +87,11 @@ def target_of(uri: str, peer: Peer, context: Context, rule: str = "auto") -> Pee
     if peer.transport == "tls" and not peer.connection:
         return peer  # over the connection whose certificate was checked
     # Same host over a stream: its connection is used while it lives.
-    return found._replace(connection=peer.connection, way=peer.way)
+    return found._replace(connection=peer.connection, manner=peer.manner)
 
 
 def _like(peer: Peer, found: Peer) -> Peer:
     """``found`` reached as ``peer`` is, but for whose certificate it must show."""
-    if peer.way is None:
+    if peer.manner is None:
         return found
-    return found._replace(way=peer.way._replace(name=(found.way or PLAIN).name))
+    return found._replace(manner=peer.manner._replace(name=(found.manner or PLAIN).name))

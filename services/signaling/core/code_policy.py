@@ -220,6 +220,14 @@ def compiled_for_customer(options: CustomerCodes) -> CustomerCodePolicy | None:
     return None if options == CustomerCodes() else CustomerCodePolicy(options)
 
 
+def known_reason(reason: str) -> EndReason:
+    """The end reason another service named; what it made up is our error to report."""
+    try:
+        return EndReason(reason)
+    except ValueError:
+        return EndReason.INTERNAL_ERROR
+
+
 def status_out(reason: EndReason, status: int) -> int:
     """What the caller hears: the called party's verdict as it is, everything else as ours.
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from services.signaling.core.keep_alive import KeepAlives
 from services.signaling.core.limits import TrunkLimits
+from services.signaling.core.location import Location
 from services.signaling.core.trunks import TrunkTable, canonical_host
 from services.signaling.sip.actions import Peer
 from services.signaling.sip.listeners import Listeners
@@ -21,9 +22,19 @@ if TYPE_CHECKING:
     from services.signaling.core.loop import Onward
 
 CAPABILITIES: Final = Capabilities(
-    methods=("INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "INFO", "UPDATE", "MESSAGE", "PRACK"),
-    extensions=frozenset({"100rel", "timer"}),
-    unadvertised=frozenset({"REFER"}),
+    methods=(
+        "INVITE",
+        "ACK",
+        "CANCEL",
+        "BYE",
+        "OPTIONS",
+        "INFO",
+        "UPDATE",
+        "MESSAGE",
+        "PRACK",
+    ),
+    extensions=frozenset({"100rel", "timer", "path", "outbound"}),
+    unadvertised=frozenset({"REFER", "REGISTER"}),
 )
 """What some trunk may use. What one does not is refused by
 :func:`services.signaling.core.extensions.refusal` and its like, for it alone."""
@@ -41,8 +52,8 @@ class Context:
 
     __slots__ = (
         "_addresses", "advertised", "agent", "chance", "customer_limits", "dialogs",
-        "keep_alives", "listeners", "new_call_id", "new_tag", "node", "tokens", "transfers",
-        "trunks", "vendor_limits",
+        "keep_alives", "listeners", "location", "new_call_id", "new_tag", "node", "tokens",
+        "transfers", "trunks", "vendor_limits",
     )  # fmt: skip
 
     def __init__(
@@ -79,6 +90,8 @@ class Context:
         """Calls, and the names of their legs, by the tags we gave their dialogs."""
         self.keep_alives = KeepAlives()
         """Whom to send CRLF to."""
+        self.location = Location()
+        """Where registered users are."""
         self.transfers: dict[str, Onward] = {}
         """Calls that transfers have asked for, by the Call-ID of their INVITE to ourselves."""
         self.tokens = count(1)

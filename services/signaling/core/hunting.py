@@ -20,8 +20,9 @@ from services.signaling.core.answers import (
     acknowledge,
     answered_leg,
     hang_up_answer,
+    prove,
 )
-from services.signaling.core.code_policy import status_out, verdict
+from services.signaling.core.code_policy import known_reason, status_out, verdict
 from services.signaling.core.commands import (
     AnswerMedia,
     Cancel,
@@ -31,12 +32,14 @@ from services.signaling.core.commands import (
     Owner,
     Request,
 )
+from services.signaling.core.contacts import REGISTERED, contacts_of
 from services.signaling.core.context import ALLOW, Context
 from services.signaling.core.early_media import binds
 from services.signaling.core.extensions import asked_for, asks_again
 from services.signaling.core.headers import address, reason_header
 from services.signaling.core.legs import Leg, closing_lines, session
 from services.signaling.core.limits import Limit
+from services.signaling.core.logins import Login
 from services.signaling.core.outgoing import Offer, bracketed, outgoing, request_uri
 from services.signaling.core.record import AttemptRecord, CallRecord, bounded, q850_of_end
 from services.signaling.core.trunk_policy import USUAL_VENDOR, VendorPolicy
@@ -67,7 +70,7 @@ class Attempt(Owner):
     """One egress INVITE."""
 
     __slots__ = (
-        "answered_at", "candidate", "deadline", "dialogs", "draft", "early", "is_alive",
+        "answered_at", "candidate", "deadline", "dialogs", "draft", "early", "is_alive", "login",
         "min_se_s", "name", "number", "peer", "policy", "record", "responses", "sip",
         "started_at", "state", "tag", "token",
     )  # fmt: skip
@@ -96,6 +99,8 @@ class Attempt(Owner):
         self.is_alive = False
         """Whether the vendor has said enough: from then on only ringing is timed."""
         self.draft: RequestDraft | None = None
+        self.login: Login | None = None
+        """Set by the vendor's challenge: the second one ends the attempt."""
         self.tag = ""
         """Ours, on this leg."""
         self.started_at = self.answered_at = record.started_at
@@ -198,7 +203,8 @@ class Hunt:
         status = response.status
         if attempt.state is State.CALLING:
             if status >= 300:
-                return self._on_refused(attempt, response, now)
+                again = prove(self._context, attempt, response)
+                return [*again] or self._on_refused(attempt, response, now)
             self._note_life(attempt, status, now)
             return self._on_life(attempt, response) if status > 100 else []
         if 200 <= status < 300:
@@ -260,6 +266,10 @@ class Hunt:
         self.current = None
         while self._left:
             candidate = self._left.popleft()
+            if candidate.host.startswith(REGISTERED):
+                unix_s = self._record.wall(now).timestamp()
+                candidate, *others = contacts_of(candidate, self._context, unix_s)
+                self._left.extendleft(reversed(others))
             record = AttemptRecord(candidate, now)
             self._record.attempts.append(record)
             skipped = self._admit(candidate, now)
@@ -269,14 +279,9 @@ class Hunt:
                 reason = skipped if reason is EndReason.NO_ROUTE else reason
                 continue
             trunks, vendor = self._context.trunks, candidate.vendor_trunk_id
-            attempt = Attempt(
-                len(self._record.attempts),
-                candidate,
-                record,
-                skipped,
-                trunks.vendor(vendor),
-                trunks.vendor_policy(vendor),
-            )
+            sip, policy = trunks.vendor(vendor), trunks.vendor_policy(vendor)
+            number = len(self._record.attempts)
+            attempt = Attempt(number, candidate, record, skipped, sip, policy)
             self.current = attempt
             if not (candidate.media_proxy and self._offer.sdp):
                 return self._dial(attempt, self._offer.sdp, now)
@@ -285,7 +290,10 @@ class Hunt:
 
     def _admit(self, candidate: Candidate, now: float) -> Peer | EndReason:
         """Where to send the INVITE, or why not to."""
-        host = self._context.resolve(candidate.host)
+        way = candidate.way
+        if way is None and candidate.host.startswith(REGISTERED):
+            return EndReason.NOT_REGISTERED
+        host = candidate.host if way is not None else self._context.resolve(candidate.host)
         if host is None:
             return EndReason.VENDOR_UNREACHABLE
         limit = self._context.vendor_limits.take(
@@ -296,12 +304,14 @@ class Hunt:
         )
         if limit is not None:
             return EndReason.VENDOR_CPS if limit is Limit.CPS else EndReason.VENDOR_CAPACITY
+        if way is not None:
+            return way.peer
         sip = self._context.trunks.vendor(candidate.vendor_trunk_id)
         return vendor_peer(candidate.host, host, candidate.port, candidate.transport, sip)
 
     def _dial(self, attempt: Attempt, sdp: bytes, now: float) -> list[Step]:
         context, candidate, offer = self._context, attempt.candidate, self._offer
-        before = attempt.draft
+        before, way = attempt.draft, candidate.way
         if before is None:
             attempt.tag = context.new_tag()
         if attempt.sip.reliable.mode != "off" and sdp:
@@ -317,17 +327,20 @@ class Hunt:
         asked = asked_for(attempt.sip, has_offer=bool(sdp), min_se_s=attempt.min_se_s)
         draft = request(
             "INVITE",
-            uri,
+            uri if way is None else way.uri,
             from_=f"{from_};tag={attempt.tag}",
             to=to,
             call_id=context.new_call_id() if before is None else before.call_id,
             cseq=1 if before is None else before.cseq + 1,
             max_forwards=offer.max_forwards,
+            route=() if way is None else way.route,
             headers=(
                 context.contact(attempt.peer), ALLOW, *context.agent, *asked, *headers,
             ),
             body=sdp,
         )  # fmt: skip
+        if attempt.login is not None:
+            draft = attempt.login.sign(draft)
         attempt.draft, attempt.state = draft, State.CALLING
         attempt.record.sip_call_id = draft.call_id
         attempt.started_at = now
@@ -482,11 +495,3 @@ class Hunt:
             return OfferMedia(attempt.token, from_caller, sdp, host, attempt.number, target)
         is_provisional = response is not None and response.status < 200
         return AnswerMedia(attempt.token, from_caller, sdp, host, attempt.number, is_provisional)
-
-
-def known_reason(reason: str) -> EndReason:
-    """The end reason another service named; what it made up is our error to report."""
-    try:
-        return EndReason(reason)
-    except ValueError:
-        return EndReason.INTERNAL_ERROR

@@ -8,6 +8,7 @@ from services.common.sip_options.trunk import DEFAULT_CUSTOMER, CustomerSip
 from services.signaling.core import extensions
 from services.signaling.core.addressing import place_of, target_of
 from services.signaling.core.code_policy import reason_lines
+from services.signaling.core.commands import Owner
 from services.signaling.core.context import ACCEPT, ALLOW, ALLOW_REFER, Context
 from services.signaling.core.early_media import EarlyDialogs, Ringing
 from services.signaling.core.header_policy import BYE_USUAL, PLAIN, RESPONSE_USUAL, passing
@@ -18,6 +19,7 @@ from services.signaling.core.headers import (
     reason_line,
 )
 from services.signaling.core.identity import connected_lines
+from services.signaling.core.logins import Login
 from services.signaling.core.provisionals import Provisional, Provisionals
 from services.signaling.core.trunk_policy import USUAL_CUSTOMER, CustomerPolicy, VendorPolicy
 from services.signaling.core.watch import Watch, wishes_of
@@ -39,7 +41,7 @@ class Leg:
 
     __slots__ = (
         "attempt", "dialog", "heard_at", "is_acknowledged", "is_over", "is_secure",
-        "keeps_session", "name", "peer", "policy", "request_to", "session", "watch",
+        "keeps_session", "login", "name", "peer", "policy", "request_to", "session", "watch",
     )  # fmt: skip
 
     def __init__(
@@ -50,6 +52,7 @@ class Leg:
         *,
         attempt: int,
         policy: CustomerPolicy | VendorPolicy = USUAL_CUSTOMER,
+        login: Login | None = None,
         request_to: str = "auto",
         is_secure: bool = False,
     ) -> None:
@@ -59,6 +62,8 @@ class Leg:
         """Where its first message came from or went to."""
         self.attempt = attempt
         """Egress attempt whose media this leg has; the caller's is that of the answered one."""
+        self.login = login
+        """How we prove ourselves here, once the vendor has asked for it."""
         self.request_to = request_to
         """The trunk's rule for where requests go: :func:`.addressing.target_of`."""
         self.is_secure = is_secure
@@ -103,9 +108,23 @@ class Leg:
             lines += (self.contact(context), ALLOW)
             if self.watch is not None:
                 lines += self.watch.asking_lines()
-        return self.dialog.request(
+        draft = self.dialog.request(
             method, headers=lines, body=body, content_type=content_type, max_forwards=max_forwards
         )
+        return draft if self.login is None else self.login.sign(draft)
+
+    def ack(self, cseq: int, body: bytes = b"") -> RequestDraft:
+        """Draft the ACK of a 2xx to our INVITE with number ``cseq``."""
+        draft = self.dialog.ack(cseq, body=body)
+        return draft if self.login is None else self.login.sign_ack(draft)
+
+    def again(self, owner: Owner, response: Response) -> RequestDraft | None:
+        """The request of ``owner`` once more, if its response asks for proof we can give."""
+        draft, owner.draft = owner.draft, None
+        if draft is None or self.login is None or not self.login.accept(response):
+            return None
+        self.dialog.local_cseq += 1
+        return self.login.again(draft, self.dialog.local_cseq)
 
     def contact(self, context: Context) -> str:
         """Our Contact header on this leg."""

@@ -13,7 +13,7 @@ from services.signaling.sip.message import Request, Response
 _STREAMS = frozenset({"tcp", "tls"})
 
 
-class Way(NamedTuple):
+class Manner(NamedTuple):
     """How we reach a peer of ours, where there is more to say than its address."""
 
     name: str = ""
@@ -26,7 +26,7 @@ class Way(NamedTuple):
     """Whether a request too large for one UDP packet goes by TCP (section 18.1.1)."""
 
 
-PLAIN = Way()
+PLAIN = Manner()
 """Nothing special to say."""
 
 
@@ -42,7 +42,7 @@ class Peer(NamedTuple):
     """The stream connection, or the local socket for datagrams; 0 lets the driver choose.
 
     The remainder of 64 is the number of the listener it belongs to."""
-    way: Way | None = None
+    manner: Manner | None = None
     """``None`` for nothing special."""
 
     @property

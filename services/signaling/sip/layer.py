@@ -1,6 +1,6 @@
 """The transaction layer: everything between raw datagrams and the call machine.
 
-One object per local address. It absorbs retransmissions, answers what needs no thought (100,
+One object for all listeners. It absorbs retransmissions, answers what needs no thought (100,
 400, 405, 415, 416, 420, 481, 482, 501, 505, the 200 of a CANCEL), repeats and acknowledges
 2xx responses, repeats reliable provisional ones, and hands the rest to its user as
 :mod:`.actions`. It reads no clock and owns no socket: the driver performs the returned actions
@@ -27,10 +27,11 @@ from services.signaling.sip.actions import (
 )
 from services.signaling.sip.build import Reply, RequestDraft, response_to
 from services.signaling.sip.errors import MalformedMessage
+from services.signaling.sip.glance import SHED_TAG
 from services.signaling.sip.headers import MAGIC_COOKIE, RAck, own_via_pattern
 from services.signaling.sip.invite_usage import UasAnswer
 from services.signaling.sip.listeners import Listeners
-from services.signaling.sip.matching import SHED_TAG, server_key
+from services.signaling.sip.matching import server_key, stamp
 from services.signaling.sip.message import (
     DEFAULT_LIMITS,
     Limits,
@@ -38,8 +39,13 @@ from services.signaling.sip.message import (
     Response,
     parse,
 )
+from services.signaling.sip.oversize import (
+    ClientTransaction,
+    Grown,
+    client_transaction,
+    is_oversize,
+)
 from services.signaling.sip.reliable import UasProvisional
-from services.signaling.sip.replies import stamp
 from services.signaling.sip.transaction.invite_client import InviteClientTransaction
 from services.signaling.sip.transaction.invite_server import InviteServerTransaction
 from services.signaling.sip.transaction.non_invite_client import NonInviteClientTransaction
@@ -55,14 +61,10 @@ from services.signaling.sip.transaction.states import (
 from services.signaling.sip.transaction.timers import NEVER, RFC3261_TIMERS, TimerValues
 from services.signaling.sip.validate import Capabilities, Rejection, check_response, validate
 
-ClientTransaction = InviteClientTransaction | NonInviteClientTransaction
 ServerTransaction = InviteServerTransaction | NonInviteServerTransaction
 Timed = ClientTransaction | ServerTransaction | UasAnswer | UasProvisional
 
 _NEVER_SHED = frozenset({"BYE", "PRACK"})
-
-LARGEST_DATAGRAM = 1300
-"""Bytes beyond which a request asks for a transport with congestion control (18.1.1)."""
 
 
 class TransactionLayer:
@@ -97,8 +99,7 @@ class TransactionLayer:
         self._provisionals: dict[tuple[str, str, int, int], UasProvisional] = {}
         self._initial: dict[tuple[str, str, int], str] = {}
         self._schedule: Schedule[Timed] = Schedule()
-        self._grown: dict[str, tuple[RequestDraft, Peer, TimerValues]] = {}
-        """Requests under way by TCP because of their size, as they would have gone by UDP."""
+        self._grown: dict[str, Grown] = {}
         self.reply_to: Callable[[Peer], str] | None = None
         """The rule by which a source is answered, when there are any but the usual one."""
         self._own_via = own_via_pattern(self._sent_by)
@@ -117,11 +118,17 @@ class TransactionLayer:
     # --- from the network -----------------------------------------------------------------
 
     def on_message(
-        self, message: bytes | Request | Response, source: Peer, now: float
+        self,
+        message: bytes | Request | Response,
+        source: Peer,
+        now: float,
+        *,
+        is_stranger: bool = False,
     ) -> list[Action]:
         """Take a datagram, a message cut from a stream, or one parsed already.
 
-        What is no SIP at all, keep-alives included, is ignored.
+        What is no SIP at all, keep-alives included, is ignored. The INVITE of a stranger gets no
+        100: he may have to be refused without state (:meth:`refuse`).
         """
         if isinstance(message, bytes):
             try:
@@ -141,7 +148,7 @@ class TransactionLayer:
         transaction = self._servers.get(key)
         if transaction is not None:
             return transaction.on_request()
-        return self._on_new_request(message, key, source, now)
+        return self._on_new_request(message, key, source, now, is_stranger=is_stranger)
 
     def _on_response(self, response: Response, now: float) -> list[Action]:
         try:
@@ -183,7 +190,7 @@ class TransactionLayer:
         return [DeliverAck(ack, answer.key)]
 
     def _on_new_request(
-        self, request: Request, key: str, source: Peer, now: float
+        self, request: Request, key: str, source: Peer, now: float, *, is_stranger: bool
     ) -> list[Action]:
         rejection = validate(request, self._capabilities)
         if rejection is not None:
@@ -207,7 +214,8 @@ class TransactionLayer:
         actions: list[Action] = []
         if method == "INVITE":
             transaction = InviteServerTransaction(key, peer, source, self._timers)
-            actions += transaction.respond(response_to(request, 100), now)
+            if not is_stranger:
+                actions += transaction.respond(response_to(request, 100), now)
         else:
             transaction = NonInviteServerTransaction(key, peer, self._timers)
         transaction.merge_key = merge_key
@@ -231,6 +239,10 @@ class TransactionLayer:
         if invite.state is PROCEEDING:
             actions.append(Cancelled(cancel, invite.key))
         return self._settle_server(transaction, actions)
+
+    def has(self, key: str) -> bool:
+        """Whether a request with this key is being served."""
+        return key in self._servers
 
     def new_call(self, request: Request) -> str:
         """The key of an INVITE that is outside any dialog and has no transaction; else ``""``.
@@ -295,12 +307,11 @@ class TransactionLayer:
         wire = draft.wire(self._via_line(target, branch))
         key = f"{branch} {draft.method}"
         timers = timers or self._timers
-        way = target.way
-        if way is not None and way.grows and not target.reliable and len(wire) > LARGEST_DATAGRAM:
-            self._grown[key] = (draft, target, timers)
-            target = target._replace(transport="tcp", connection=0, way=None)
+        if is_oversize(wire, target):
+            self._grown[key] = Grown(draft, target, timers)
+            target = target._replace(transport="tcp", connection=0, manner=None)
             wire = draft.wire(self._via_line(target, branch))
-        return key, self._start(_machine(draft)(wire, key, target, timers), now)
+        return key, self._start(client_transaction(draft, wire, key, target, timers), now)
 
     def _start(self, transaction: ClientTransaction, now: float) -> list[Action]:
         self._clients[transaction.key] = transaction
@@ -333,6 +344,17 @@ class TransactionLayer:
             self._await_ack(transaction, reply, now)
         return self._settle_server(transaction, actions)
 
+    def refuse(self, key: str, reply: Reply) -> list[Action]:
+        """Answer a delivered request once, and forget it (section 8.2.7).
+
+        For who has proven nothing: his address may be forged, and nothing is repeated to it.
+        """
+        transaction = self._servers.pop(key, None)
+        if transaction is None:
+            return []
+        self._forget_initial(transaction)
+        return [Send(reply.data, transaction.peer)]
+
     def cancel(self, key: str, now: float, headers: Iterable[str] = ()) -> list[Action]:
         """Cancel an INVITE of ours, at once or when its first provisional arrives (9.1).
 
@@ -358,26 +380,11 @@ class TransactionLayer:
         is_unheard = transaction.state is CALLING or transaction.state is TRYING
         actions = transaction.on_transport_error()
         grown = self._grown.pop(key, None)
-        if grown is not None and is_unheard:
-            return self._shrink(transaction, *grown, now)
-        return self._settle_client(transaction, actions)
-
-    def _shrink(
-        self,
-        failed: ClientTransaction,
-        draft: RequestDraft,
-        target: Peer,
-        timers: TimerValues,
-        now: float,
-    ) -> list[Action]:
-        """Send by UDP after all what was too large for it, as TCP leads nowhere (18.1.1)."""
-        self._schedule.file(failed)  # it is over: nothing is to wake it
-        wire = draft.wire(self._via_line(target, failed.key.partition(" ")[0]))
-        transaction = _machine(draft)(wire, failed.key, target, timers)
-        if isinstance(transaction, InviteClientTransaction):
-            assert isinstance(failed, InviteClientTransaction)
-            transaction.cancel_headers = failed.cancel_headers
-        return self._start(transaction, now)
+        if grown is None or not is_unheard:
+            return self._settle_client(transaction, actions)
+        self._schedule.file(transaction)  # it is over: nothing is to wake it
+        via_line = self._via_line(grown.target, key.partition(" ")[0])
+        return self._start(grown.by_udp(via_line, transaction), now)
 
     @staticmethod
     def invite_key(branch: str) -> str:
@@ -421,8 +428,7 @@ class TransactionLayer:
         self._schedule.file(transaction)  # one that has ended must not be woken any more
         if transaction.state is TERMINATED:
             del self._clients[transaction.key]
-            if self._grown:
-                self._grown.pop(transaction.key, None)
+            self._grown.pop(transaction.key, None)
             actions.append(Terminated(transaction.key))
         if transaction.key.endswith("CANCEL"):
             # A CANCEL is the layer's own business: what matters is how the INVITE ends.
@@ -492,9 +498,3 @@ class TransactionLayer:
 
     def _via_line(self, target: Peer, branch: str) -> str:
         return self._listeners.towards(target).via + branch
-
-
-def _machine(
-    draft: RequestDraft,
-) -> type[InviteClientTransaction] | type[NonInviteClientTransaction]:
-    return InviteClientTransaction if draft.method == "INVITE" else NonInviteClientTransaction

@@ -1,17 +1,12 @@
-"""What tells requests apart: the identity of a transaction, and whom nobody waits for."""
+"""What a request's transaction is known by, and where its responses go."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from services.signaling.sip.actions import Peer
 from services.signaling.sip.message import Request
-
-SHED_TAG = "shed."
-"""What our tag begins with in the answer to a shed INVITE."""
-_SHED_ACK = f";tag={SHED_TAG}".encode()
-
-
-def is_ack_of_shed(data: bytes) -> bool:
-    """Whether this acknowledges a shed INVITE, and is of no interest to anybody."""
-    return data.startswith(b"ACK ") and _SHED_ACK in data
+from services.signaling.sip.replies import AUTO, reply_peer
 
 
 def server_key(request: Request) -> str:
@@ -26,3 +21,21 @@ def server_key(request: Request) -> str:
         f"{request.call_id} {request.from_tag} {request.cseq.number}"
         f" {request.first('via')} {request.uri} {method}"
     )
+
+
+def stamp(request: Request, source: Peer, rules: Callable[[Peer], str] | None = None) -> Peer:
+    """Note the source in the top Via; where responses go (section 18.2.2, RFC 3581).
+
+    ``rules`` tells the rule of a source, when any has one of its own.
+    """
+    request.stamp_source(source.host, source.port)
+    if source.reliable:
+        return source
+    # maddr is not honoured: it would let anyone aim our responses at anybody.
+    via = request.via
+    if rules is not None and (rule := rules(source)) != AUTO:
+        return reply_peer(rule, source, via)
+    if via.asks_rport:
+        return source
+    port = via.port or 5060
+    return source if port == source.port else source._replace(port=port)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from services.signaling.adapters.tls import TlsContexts, TlsFailed, TlsFiles, TlsSession
-from services.signaling.sip.actions import PLAIN, Way
+from services.signaling.sip.actions import PLAIN, Manner
 from tests.support.signaling.secure import Authority
 
 
@@ -27,7 +27,7 @@ def shake_hands(client: TlsSession, server: TlsSession) -> None:
 
 def test_what_one_side_sends_the_other_reads(authority: Authority) -> None:
     contexts = TlsContexts(authority.files("sip.example"))
-    client, server = contexts.call(Way("sip.example"), "192.0.2.1"), contexts.serve()
+    client, server = contexts.call(Manner("sip.example"), "192.0.2.1"), contexts.serve()
     shake_hands(client, server)
     message = b"OPTIONS " * 20_000
     client.send(message)
@@ -41,7 +41,7 @@ def test_what_one_side_sends_the_other_reads(authority: Authority) -> None:
 
 def test_handshake_byte_by_byte(authority: Authority) -> None:
     contexts = TlsContexts(authority.files("sip.example"))
-    client, server = contexts.call(Way("sip.example"), "192.0.2.1"), contexts.serve()
+    client, server = contexts.call(Manner("sip.example"), "192.0.2.1"), contexts.serve()
     client.start()
     hello = client.output()
     for at in range(len(hello)):
@@ -53,10 +53,10 @@ def test_handshake_byte_by_byte(authority: Authority) -> None:
 @pytest.mark.parametrize("name", ["other.example", "", "example"])
 def test_a_certificate_for_another_name_is_refused(authority: Authority, name: str) -> None:
     contexts = TlsContexts(authority.files("sip.example"))
-    client, server = contexts.call(Way(name), "192.0.2.1"), contexts.serve()
+    client, server = contexts.call(Manner(name), "192.0.2.1"), contexts.serve()
     with pytest.raises(TlsFailed, match=r"mismatch|not valid"):
         shake_hands(client, server)
-    lenient = contexts.call(Way(name, is_verified=False), "192.0.2.1")
+    lenient = contexts.call(Manner(name, is_verified=False), "192.0.2.1")
     shake_hands(lenient, contexts.serve())
 
 
@@ -68,7 +68,7 @@ def test_an_address_may_be_what_is_certified(authority: Authority) -> None:
 def test_an_authority_nobody_knows_is_refused(authority: Authority, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     other = TlsContexts(Authority(tmp_path / "other").files("sip.example"))
-    client = TlsContexts(authority.files("sip.example")).call(Way("sip.example"), "")
+    client = TlsContexts(authority.files("sip.example")).call(Manner("sip.example"), "")
     with pytest.raises(TlsFailed, match="certificate"):
         shake_hands(client, other.serve())
 
@@ -78,7 +78,7 @@ def test_a_certificate_out_of_date_is_refused(authority: Authority, tmp_path: Pa
     old = authority.ca.issue_cert("sip.example", not_after=past)
     old.private_key_and_cert_chain_pem.write_to_path(tmp_path / "old.pem")
     server = TlsContexts(TlsFiles(certificate=str(tmp_path / "old.pem"))).serve()
-    client = TlsContexts(authority.files("sip.example")).call(Way("sip.example"), "")
+    client = TlsContexts(authority.files("sip.example")).call(Manner("sip.example"), "")
     with pytest.raises(TlsFailed, match="expired"):
         shake_hands(client, server)
 
@@ -88,8 +88,8 @@ def test_clients_show_a_certificate_where_it_is_demanded(authority: Authority, r
     server = TlsContexts(authority.files("sip.example", verify_clients=rule))
     bare = TlsContexts(TlsFiles(authorities=str(authority.folder / "authority.pem")))
     shown = TlsContexts(authority.files("pbx.example", stem="pbx"))
-    shake_hands(shown.call(Way("sip.example"), ""), server.serve())
-    client, session = bare.call(Way("sip.example"), ""), server.serve()
+    shake_hands(shown.call(Manner("sip.example"), ""), server.serve())
+    client, session = bare.call(Manner("sip.example"), ""), server.serve()
     if rule != "required":
         shake_hands(client, session)
         return
@@ -99,12 +99,12 @@ def test_clients_show_a_certificate_where_it_is_demanded(authority: Authority, r
 
 def test_old_versions_are_refused(authority: Authority) -> None:
     contexts = TlsContexts(authority.files("sip.example"))
-    modern = contexts.call(Way("sip.example", least_version="1.3"), "")
+    modern = contexts.call(Manner("sip.example", least_version="1.3"), "")
     old = authority.server("sip.example")
     old.maximum_version = ssl.TLSVersion.TLSv1_2
     with pytest.raises(TlsFailed):
         shake_hands(modern, TlsSession(old, server_side=True))
-    shake_hands(contexts.call(Way("sip.example"), ""), TlsSession(old, server_side=True))
+    shake_hands(contexts.call(Manner("sip.example"), ""), TlsSession(old, server_side=True))
 
 
 def test_new_certificates_are_used_without_a_restart(authority: Authority) -> None:
@@ -113,11 +113,11 @@ def test_new_certificates_are_used_without_a_restart(authority: Authority) -> No
     path = authority.issue("new.example")
     assert contexts.reload()
     assert not contexts.reload()
-    shake_hands(contexts.call(Way("new.example"), ""), contexts.serve())
+    shake_hands(contexts.call(Manner("new.example"), ""), contexts.serve())
     # What cannot be read leaves in force what could, until it can.
     path.write_text("half a cert")
     assert not contexts.reload()
-    shake_hands(contexts.call(Way("new.example", is_verified=True), ""), contexts.serve())
+    shake_hands(contexts.call(Manner("new.example", is_verified=True), ""), contexts.serve())
     authority.issue("newer.example")
     assert contexts.reload()
     os.unlink(path)

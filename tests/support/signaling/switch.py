@@ -34,6 +34,7 @@ from tests.support.signaling.ports import (
     FixedCredits,
     FixedPlanner,
     MemoryEvents,
+    MemoryLocations,
     Observations,
 )
 from tests.support.signaling.secure import Authority
@@ -59,6 +60,7 @@ class LoopbackSwitch:
         self.planner = planner
         self.events = events or MemoryEvents()
         self.observations = Observations()
+        self.locations = MemoryLocations()
         self.credits = FixedCredits()
         self.listeners = read_listeners(sip or f"udp:127.0.0.1:{port}", "", outgoing_address)
         self.sockets = [
@@ -76,6 +78,7 @@ class LoopbackSwitch:
             on_messages=lambda batch: self.switch.receive(batch),
             on_failed=lambda key: self.switch.on_transport_error(key),
             on_lost=lambda peer: self.switch.on_peer_lost(peer),
+            on_closed=lambda peer: self.switch.registrations.on_peer_lost(peer),
             knows=lambda host: self.switch.trunks.knows(host),
             contexts=contexts,
             limits=limits,
@@ -101,6 +104,7 @@ class LoopbackSwitch:
             services=Services(planner, self.credits, EchoMedia(), self.events),
             events=self.events,
             observer=self.observations,
+            locations=self.locations,
             ladders=Ladders(calls=ladder_calls),
             new_call_id=partial(new_id, CALL),
             monotonic=monotonic,

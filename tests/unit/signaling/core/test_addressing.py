@@ -9,7 +9,7 @@ from services.common.sip_options.transport import VendorTransport
 from services.common.sip_options.trunk import DEFAULT_VENDOR, VendorSip
 from services.signaling.core.addressing import peer_of, place_of, target_of, vendor_peer
 from services.signaling.core.outgoing import bracketed, request_uri
-from services.signaling.sip.actions import Peer, Way
+from services.signaling.sip.actions import Manner, Peer
 from tests.support.signaling.machine import CALLER, candidate, context
 
 
@@ -80,7 +80,7 @@ def test_what_a_uri_names(uri: str, place: tuple[str, int, str] | None) -> None:
 
 def test_tls_has_a_port_and_a_name_of_its_own() -> None:
     shared = context({"sip.example": "192.0.2.44"})
-    found = Peer("tls", "192.0.2.44", 5061, way=Way("sip.example"))
+    found = Peer("tls", "192.0.2.44", 5061, manner=Manner("sip.example"))
     assert peer_of("sips:x@SIP.example", shared) == found
     assert peer_of("sip:x@192.0.2.44;transport=tls", shared) == Peer("tls", "192.0.2.44", 5061)
     assert peer_of("sip:x@192.0.2.44", shared, "tls") == Peer("tls", "192.0.2.44", 5061)
@@ -94,29 +94,30 @@ def test_a_browser_is_reached_over_its_connection_alone() -> None:
 
 
 def test_a_tls_vendor_is_spoken_to_over_the_connection_that_was_checked() -> None:
-    way = Way("sip.example")
-    vendor = Peer("tls", "192.0.2.44", 5061, way=way)
+    manner = Manner("sip.example")
+    vendor = Peer("tls", "192.0.2.44", 5061, manner=manner)
     assert target_of("sip:x@192.0.2.44:5060", vendor, context()) == vendor
     assert target_of("sip:x@192.0.2.44;transport=tls", vendor, context()) == vendor
     # Another machine of his has to show its own name, under the same policy.
-    lenient = vendor._replace(way=Way("sip.example", is_verified=False))
+    lenient = vendor._replace(manner=Manner("sip.example", is_verified=False))
     shared = context({"b.example": "192.0.2.45"})
     elsewhere = target_of("sips:x@b.example", lenient, shared)
-    assert elsewhere == Peer("tls", "192.0.2.45", 5061, way=Way("b.example", is_verified=False))
+    manner = Manner("b.example", is_verified=False)
+    assert elsewhere == Peer("tls", "192.0.2.45", 5061, manner=manner)
 
 
 def test_where_and_how_a_vendor_is_called() -> None:
     plain = vendor_peer("Sip.Example.", "192.0.2.44", 5061, "tls", DEFAULT_VENDOR)
-    assert plain == Peer("tls", "192.0.2.44", 5061, way=Way("sip.example"))
+    assert plain == Peer("tls", "192.0.2.44", 5061, manner=Manner("sip.example"))
     literal = vendor_peer("192.0.2.44", "192.0.2.44", 5061, "tls", DEFAULT_VENDOR)
-    assert literal.way == Way("")
+    assert literal.manner == Manner("")
     tls = VendorTls(verify=False, server_name="other.example", least_version="1.3")
     own = vendor_peer("sip.example", "192.0.2.44", 5061, "tls", VendorSip(tls=tls))
-    assert own.way == Way("other.example", False, "1.3")
+    assert own.manner == Manner("other.example", False, "1.3")
     growing = VendorSip(transport=VendorTransport(oversize="tcp"))
-    assert vendor_peer("h", "192.0.2.1", 5060, "udp", growing).way == Way(grows=True)
-    assert vendor_peer("h", "192.0.2.1", 5060, "tcp", growing).way is None
-    assert vendor_peer("h", "192.0.2.1", 5060, "udp", DEFAULT_VENDOR).way is None
+    assert vendor_peer("h", "192.0.2.1", 5060, "udp", growing).manner == Manner(grows=True)
+    assert vendor_peer("h", "192.0.2.1", 5060, "tcp", growing).manner is None
+    assert vendor_peer("h", "192.0.2.1", 5060, "udp", DEFAULT_VENDOR).manner is None
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,10 @@
 from services.signaling.sip.actions import (
     DeliverResponse,
     Fail,
+    Manner,
     Peer,
     Send,
     Terminated,
-    Way,
 )
 from services.signaling.sip.build import RequestDraft
 from services.signaling.sip.layer import TransactionLayer
@@ -15,7 +15,7 @@ from services.signaling.sip.message import Request
 from tests.support.sip_messages import BOB, edited, invite_draft
 from tests.unit.signaling.sip.test_layer import answer_to, ids, layer, run_out, sent, server
 
-GROWING = BOB._replace(way=Way(grows=True))
+GROWING = BOB._replace(manner=Manner(grows=True))
 
 
 def large_draft() -> RequestDraft:
