@@ -32,8 +32,9 @@ from services.signaling.core.commands import (
     Respond,
 )
 from services.signaling.core.context import Context
-from services.signaling.core.conversation import Conversation, Over, converse
+from services.signaling.core.conversation import Conversation, Over
 from services.signaling.core.conversation import Step as TalkStep
+from services.signaling.core.converse import converse
 from services.signaling.core.headers import numbers, q850_received, reason_header
 from services.signaling.core.hunting import (
     Answered,
