@@ -327,10 +327,9 @@ class Call:
 
     def on_request(self, received: Received, key: str, source: Peer, now: float) -> list[Command]:
         """Take a request that names a tag of ours."""
-        conversation = self._conversation
-        if conversation is None:
+        if self._conversation is None:
             return self._on_early_request(received, key, source, now)
-        return self._talk(conversation.on_request(received, key, source, now), now)
+        return self._talk(self._conversation.on_request(received, key, source, now), now)
 
     def _on_early_request(
         self, received: Received, key: str, source: Peer, now: float
