@@ -31,6 +31,7 @@ from tests.support.signaling.ports import (
     FixedCredits,
     FixedPlanner,
     MemoryEvents,
+    MemoryLocations,
     Observations,
 )
 
@@ -90,6 +91,7 @@ class Bench:
             ),
             events=events,
             observer=Observations(),
+            locations=MemoryLocations(),
             ladders=Ladders(calls=100),
             new_call_id=partial(new_id, CALL),
             monotonic=now,
