@@ -21,6 +21,7 @@ from services.common.telemetry import Telemetry
 from services.signaling.adapters.config import TrunkLoader, VendorNames
 from services.signaling.adapters.defence import Defence
 from services.signaling.adapters.events import SpooledEvents
+from services.signaling.adapters.location import BusLocations
 from services.signaling.adapters.media import LinkedMedia, open_media_link
 from services.signaling.adapters.network import Sockets
 from services.signaling.adapters.observer import CallObserver
@@ -73,6 +74,11 @@ class SignalingService:
         self._pdd = telemetry.histogram(
             "pdd_seconds", "INVITE to the first ringing or media", PDD_BOUNDS_S
         )
+        self._locations = BusLocations(
+            self._bus,
+            f"{settings.node}-{random_token()}",
+            lambda *stored: self._switch.registrations.on_stored(*stored),
+        )
         self._observer = CallObserver(telemetry, self._pdd, monotonic)
         self._switch = self._build_switch()
         self._grpc = Server(settings.grpc_address)
@@ -104,16 +110,17 @@ class SignalingService:
             new_call_id=partial(new_id, CALL),
         )
         self._overload = Overload(random.random, most_cps=settings.most_cps)
+        self._context = Context(
+            node=settings.node,
+            advertised=advertised,
+            new_tag=random_token,
+            new_call_id=lambda: os.urandom(12).hex(),
+            chance=random.SystemRandom().random,
+            addresses=self._names.addresses,
+            user_agent=settings.user_agent,
+        )
         return Switch(
-            context=Context(
-                node=settings.node,
-                advertised=advertised,
-                new_tag=random_token,
-                new_call_id=lambda: os.urandom(12).hex(),
-                chance=random.SystemRandom().random,
-                addresses=self._names.addresses,
-                user_agent=settings.user_agent,
-            ),
+            context=self._context,
             layer=self._layer,
             network=Sockets(self._udp, self._tcp),
             services=Services(
@@ -126,6 +133,7 @@ class SignalingService:
             ),
             events=events,
             observer=self._observer,
+            locations=self._locations,
             ladders=Ladders(calls=settings.ladder_calls),
             new_call_id=partial(new_id, CALL),
             monotonic=monotonic,
@@ -139,7 +147,10 @@ class SignalingService:
     async def start(self, tasks: asyncio.TaskGroup) -> None:
         """See :meth:`services.common.run.Service.start`: sockets open last."""
         await self._spool.open()
-        for work in (self._bus, self._spool, self._routing, self._rating, self._media, self._tcp):
+        for work in (
+            self._bus, self._spool, self._routing, self._rating, self._media, self._tcp,
+            self._locations,
+        ):  # fmt: skip
             tasks.create_task(work.run())
         self._pool = await open_pool(
             self._settings.postgres_dsn, role=READER, name="signaling", max_size=2
@@ -202,6 +213,7 @@ class SignalingService:
 
     async def drain(self) -> None:
         """See :meth:`services.common.run.Service.drain`."""
+        await self._switch.registrations.withdraw()  # vendors are to send nothing more
         await self._switch.drain()
 
     async def close(self) -> None:
@@ -247,6 +259,12 @@ class SignalingService:
             "scanners_dropped", "shed", "shed_dropped",
         ):  # fmt: skip
             telemetry.counter(f"{name}_total", name, partial(getattr, counters, name))
+        registrations = switch.registrations
+        for name in ("challenged", "failed"):
+            counted = partial(getattr, registrations, name)
+            telemetry.counter(f"digest_{name}_total", f"Requests {name}", counted)
+        location = self._context.location
+        telemetry.gauge("registered_contacts", "Contacts", lambda: len(location))
         telemetry.counter_by(
             "reason", "calls_ended_total", "Calls by end reason", lambda: counters.ended
         )

@@ -31,6 +31,7 @@ from tests.support.signaling.ports import (
     FixedCredits,
     FixedPlanner,
     MemoryEvents,
+    MemoryLocations,
     Observations,
 )
 
@@ -59,7 +60,10 @@ class Bench:
     """One switch and both parties of its calls."""
 
     def __init__(
-        self, now: Callable[[], float] = monotonic, candidate: Candidate | None = None
+        self,
+        now: Callable[[], float] = monotonic,
+        candidate: Candidate | None = None,
+        media: EchoMedia | None = None,
     ) -> None:
         self.wire = Wire()
         context = Context(
@@ -82,9 +86,12 @@ class Bench:
             context=context,
             layer=TransactionLayer(sent_by=HOST, ids=random_token, capabilities=CAPABILITIES),
             network=self.wire,
-            services=Services(FixedPlanner(candidate), FixedCredits(), EchoMedia(), events),
+            services=Services(
+                FixedPlanner(candidate), FixedCredits(), media or EchoMedia(), events
+            ),
             events=events,
             observer=Observations(),
+            locations=MemoryLocations(),
             ladders=Ladders(calls=100),
             new_call_id=partial(new_id, CALL),
             monotonic=now,

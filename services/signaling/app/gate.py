@@ -15,6 +15,7 @@ from services.signaling.core.context import Context
 from services.signaling.core.guard import Action, Guard
 from services.signaling.core.overload import Overload, Verdict
 from services.signaling.core.scanners import signature_in
+from services.signaling.core.strangers import may_speak
 from services.signaling.core.trunks import CustomerTrunk
 from services.signaling.sip.actions import Peer, Send
 from services.signaling.sip.errors import MalformedMessage
@@ -87,7 +88,7 @@ class Gate:
             return False
         if len(data) <= 4 and not data.strip(b"\r\n\0"):
             return True  # a keep-alive
-        if self._is_in_dialog(data):
+        if may_speak(self._context, data, source):
             return True
         self.act(self.guard.on_unknown(host, now))
         if self._context.trunks.reply_to_unknown:
@@ -96,14 +97,6 @@ class Gate:
         if self.records is not None and data.startswith(b"INVITE "):
             self.records.illegal(data, source, now)
         return False
-
-    def _is_in_dialog(self, data: bytes) -> bool:
-        """Whether a stranger's message names a dialog of ours: its call may come by a detour."""
-        try:
-            message = parse(data)
-            return message.to_tag.partition("-")[0] in self._context.dialogs
-        except MalformedMessage:
-            return False
 
     # --- overload -----------------------------------------------------------------------
 

@@ -16,7 +16,9 @@ from services.common.causes import EndReason
 from services.common.events import CallEnded
 from services.signaling.app.counters import Counters
 from services.signaling.app.gate import Gate
+from services.signaling.app.registrations import Registrations
 from services.signaling.app.services import Services
+from services.signaling.app.strays import hang_up_stray
 from services.signaling.app.summing import SummedEvents
 from services.signaling.app.wakeups import NEVER, Wakeups
 from services.signaling.core.call import Call
@@ -32,12 +34,12 @@ from services.signaling.core.commands import (
 )
 from services.signaling.core.context import ALLOW, Context
 from services.signaling.core.ladder import Ladders, Step
-from services.signaling.core.legs import CALLER, dialog_of, options_reply, peer_of
+from services.signaling.core.legs import CALLER, options_reply
 from services.signaling.core.loop import LOOP, call_to_join, caller_of, origin_of
 from services.signaling.core.overload import Overload
 from services.signaling.core.refusals import Refusals, refused_record
 from services.signaling.core.trunks import TrunkTable
-from services.signaling.ports import EventLog, Network, Observer
+from services.signaling.ports import EventLog, LocationStore, Network, Observer
 from services.signaling.sip.actions import (
     Action,
     Cancelled,
@@ -55,7 +57,6 @@ from services.signaling.sip.actions import (
 from services.signaling.sip.build import response_to
 from services.signaling.sip.layer import TransactionLayer
 from services.signaling.sip.message import Request as Received
-from services.signaling.sip.message import Response
 
 Datagram = tuple[bytes, Peer]
 TICK_S = 0.01
@@ -74,6 +75,7 @@ class Switch:
         services: Services,
         events: EventLog,
         observer: Observer,
+        locations: LocationStore,
         ladders: Ladders,
         new_call_id: Callable[[], str],
         monotonic: Callable[[], float],
@@ -124,6 +126,10 @@ class Switch:
             NoPrack: self._on_no_prack,
             Terminated: self._on_terminated,
         }
+        self.registrations = Registrations(
+            context, layer, locations, self._follow, self.gate,
+            monotonic=monotonic, utc_now=utc_now,
+        )  # fmt: skip
         self._performers: dict[type, Callable[..., None]] = {
             Respond: self._respond,
             Request: self._request,
@@ -142,6 +148,8 @@ class Switch:
     @trunks.setter
     def trunks(self, table: TrunkTable) -> None:
         self._context.trunks = table
+        self.registrations.use(table)
+        self._arm()
 
     # --- from the network ---------------------------------------------------------------
 
@@ -161,7 +169,9 @@ class Switch:
         counters.messages_in += 1
         counters.bytes_in += len(data)
         if source == LOOP or self.gate.admits(data, source, now):
-            self._follow(self._layer.on_message(data, source, now), now, data, source)
+            is_stranger = source != LOOP and not self._context.trunks.knows(source.host)
+            actions = self._layer.on_message(data, source, now, is_stranger=is_stranger)
+            self._follow(actions, now, data, source)
 
     def on_transport_error(self, key: str) -> None:
         """A request could not be delivered."""
@@ -181,6 +191,7 @@ class Switch:
     def on_peer_lost(self, peer: Peer) -> None:
         """A connection is gone."""
         self._follow(self._layer.on_peer_lost(peer), self._monotonic())
+        self.registrations.on_peer_lost(peer)
         self._arm()
 
     def _follow(
@@ -213,18 +224,19 @@ class Switch:
         """An INVITE the layer answered: it never becomes a call, but it has its record."""
         if not self._refusals.is_new(action):
             return
-        source = action.source
-        trunk = self._context.trunks.identify(source.host, source.port)
+        source, trunks = action.source, self._context.trunks
+        trunk = trunks.identify(source.host, source.port, action.request)
+        if trunk is None and not (trunks.knows(source.host) or trunks.reply_to_unknown):
+            return  # heard only because he might have proven himself: no record is his to fill
         self.counters.invites += 1
-        self._tell(
-            refused_record(
-                action, self._new_call_id(), self._context.node, trunk, now, self._utc_now()
-            )
-        )
+        call_id, node, wall = self._new_call_id(), self._context.node, self._utc_now()
+        self._tell(refused_record(action, call_id, node, trunk, now, wall))
 
     def _on_fail(self, action: Fail, now: float) -> None:
         owned = self._owners.pop(action.key, None)
-        if owned is not None:
+        if owned is None:
+            self.registrations.on_fail(action.key, now)
+        else:
             self._perform(owned[0], owned[0].on_failure(owned[1], action.status, now))
 
     def _on_no_ack(self, action: NoAck, now: float) -> None:
@@ -268,6 +280,8 @@ class Switch:
         request, key, _ = action
         if request.method == "INVITE":
             self._on_invite(action, now)
+        elif request.method == "REGISTER":
+            self.registrations.on_register(action, now)
         elif request.method == "OPTIONS":
             reply = options_reply(request, self._context.new_tag())
             self._follow(self._layer.respond(key, reply, now), now)
@@ -283,6 +297,12 @@ class Switch:
             self._invites[key] = joined
             self._perform(joined, joined.on_request(invite, key, source, now))
             return
+        trunk = caller_of(self._context, invite, source)
+        if source != LOOP and (trunk is None or trunk.sip.auth.required):
+            admitted = self.registrations.admit(trunk, action, now)
+            if admitted is None:
+                return
+            trunk = admitted.trunk
         call_id = self._new_call_id()
         call = Call(self._context, call_id, invite, key, source, now, self._utc_now())
         if source == LOOP:
@@ -297,7 +317,7 @@ class Switch:
         elif is_full:
             commands = call.refuse(EndReason.CUSTOMER_CAPACITY, now)
         else:
-            commands = call.start(caller_of(self._context, invite, source), now)
+            commands = call.start(trunk, now)
         self._perform(call, commands)
 
     def _on_response(self, action: DeliverResponse, now: float) -> None:
@@ -308,19 +328,10 @@ class Switch:
             call, owner, leg = owned
             self._trace(call, leg, now)
             self._perform(call, call.on_response(owner, response, now))
-        elif response.status // 100 == 2 and response.cseq.method == "INVITE":
-            self._hang_up_stray(response, key, now)
-
-    def _hang_up_stray(self, response: Response, key: str, now: float) -> None:
-        """A 2xx nobody waits for, of a fork or after a CANCEL: ACK and BYE (13.2.2.4)."""
-        dialog = dialog_of(response)
-        target = peer_of(dialog.next_hop, self._context)
-        if target is None:
+        elif self.registrations.on_response(response, key, now):
             return
-        ack = dialog.ack(response.cseq.number)
-        self._follow(self._layer.send_ack(key, dialog.remote_tag, ack, target), now)
-        _, actions = self._layer.send_request(dialog.request("BYE"), target, now)
-        self._follow(actions, now)
+        elif response.status // 100 == 2 and response.cseq.method == "INVITE":
+            self._follow(hang_up_stray(self._context, self._layer, response, key, now), now)
 
     def _on_ack(self, action: DeliverAck, now: float) -> None:
         ack, key = action
@@ -339,7 +350,7 @@ class Switch:
     def _arm(self) -> None:
         """Keep the one timer at the earliest deadline there is."""
         layer_at = self._layer.deadline
-        at = self._wakeups.next
+        at = min(self._wakeups.next, self.registrations.deadline)
         if layer_at is not None and layer_at < at:
             at = layer_at
         # One wakeup for all that falls into the same hundredth of a second: no timer of SIP is
@@ -361,6 +372,7 @@ class Switch:
             self._follow(self._layer.on_timer(now), now)
             for call in self._wakeups.due(now):
                 self._perform(call, call.on_timer(now))
+            self.registrations.on_timer(now)
         except Exception as error:  # noqa: BLE001 - a timer that dies would stop all calls
             self.counters.errors += 1
             self._observer.failed("timer", error)

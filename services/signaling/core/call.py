@@ -15,7 +15,7 @@ from collections.abc import Hashable, Sequence
 from services.common.causes import EndReason
 from services.signaling.core.admission import admit, dialled, early_leg, early_reply, offer_of
 from services.signaling.core.answers import hang_up_answer, take_back
-from services.signaling.core.code_policy import refusal
+from services.signaling.core.code_policy import known_reason, refusal
 from services.signaling.core.commands import (
     AnswerMedia,
     Authorize,
@@ -41,7 +41,6 @@ from services.signaling.core.hunting import (
     Hunt,
     Lost,
     Progress,
-    known_reason,
 )
 from services.signaling.core.hunting import Step as HuntStep
 from services.signaling.core.legs import CALLER, Ingress
@@ -58,7 +57,6 @@ from services.signaling.sip.message import Response
 NEVER = float("inf")
 SETTLE_S = 5.0
 """A record waits this long for the last word of a cancelled vendor."""
-
 
 _MEDIA = (OfferMedia, AnswerMedia)
 _CAN_PROGRESS = frozenset({CallState.DIALLING, CallState.RINGING})
@@ -136,7 +134,7 @@ class Call:
         self._is_counted = True
         self._own(self._ingress.base_tag, CALLER)
         busy = self._context.vendor_limits.full
-        question = FindRoutes(trunk.id, *dialled(record, trunk.policy, invite), busy)
+        question = FindRoutes(trunk.id, *dialled(record, trunk, invite), busy)
         return [Emit(record.started()), question]
 
     def _own(self, tag: str, leg: str) -> None:

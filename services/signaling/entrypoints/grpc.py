@@ -14,6 +14,7 @@ from services.signaling.app.switch import Switch
 from services.signaling.core.call import Call
 from services.signaling.core.record import peer_text
 from services.signaling.core.values import CallState, Candidate
+from services.signaling.entrypoints.registrations import listed
 
 _Context: TypeAlias = "grpc.aio.ServicerContext[object, object]"
 
@@ -89,6 +90,20 @@ class SignalingServicer(pb_grpc.SignalingServicer):
                 )
                 for step in self._switch.ladders.steps(request.call_id)
             ]
+        )
+
+    async def ListRegistrations(  # noqa: N802
+        self,
+        request: pb.ListRegistrationsRequest,  # noqa: ARG002
+        context: _Context,  # noqa: ARG002
+    ) -> pb.ListRegistrationsReply:
+        """Who is registered here, and where we are."""
+        return listed(
+            self._switch.registrations,
+            self._switch.trunks,
+            self._node,
+            unix_ms=self._unix_ms(),
+            now=self._monotonic(),
         )
 
     def _live_call(self, call: Call, now: float) -> pb.LiveCall:

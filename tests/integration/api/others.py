@@ -22,6 +22,7 @@ class Others:
     plans: list[routing_pb2.PlanRequest] = field(default_factory=list)
     calls: dict[str, signaling_pb2.LiveCall] = field(default_factory=dict)
     hung_up: list[str] = field(default_factory=list)
+    registrations: list[signaling_pb2.Registration] = field(default_factory=list)
     bans: dict[str, int] = field(default_factory=dict)
 
     @classmethod
@@ -98,6 +99,11 @@ class _Signaling(signaling_pb2_grpc.SignalingServicer):
         ]
         limit = request.limit or 1000
         return signaling_pb2.ListCallsReply(calls=calls[:limit], total=len(self._others.calls))
+
+    async def ListRegistrations(  # noqa: N802
+        self, _request: signaling_pb2.ListRegistrationsRequest, _context: object
+    ) -> signaling_pb2.ListRegistrationsReply:
+        return signaling_pb2.ListRegistrationsReply(registrations=self._others.registrations)
 
     async def Hangup(  # noqa: N802
         self, request: signaling_pb2.HangupRequest, _context: object

@@ -28,6 +28,7 @@ from tests.support.signaling.ports import (
     FixedCredits,
     FixedPlanner,
     MemoryEvents,
+    MemoryLocations,
     Observations,
 )
 
@@ -48,6 +49,7 @@ class LoopbackSwitch:
         self.planner = planner
         self.events = events or MemoryEvents()
         self.observations = Observations()
+        self.locations = MemoryLocations()
         self.credits = FixedCredits()
         udp: list[UdpSocket] = []
         self.udp = UdpSocket(
@@ -81,6 +83,7 @@ class LoopbackSwitch:
             services=Services(planner, self.credits, EchoMedia(), self.events),
             events=self.events,
             observer=self.observations,
+            locations=self.locations,
             ladders=Ladders(calls=ladder_calls),
             new_call_id=partial(new_id, CALL),
             monotonic=monotonic,
