@@ -273,6 +273,7 @@ class SignalingService:
         telemetry.gauge("connections", "TCP connections", lambda: self._tcp.connections)
         telemetry.gauge("admitted_share", "Of new calls", lambda: self._overload.share)
         telemetry.gauge("queue_age_seconds", "Waited", lambda: self._overload.age_s)
+        telemetry.gauge("plan_wait_seconds", "For routes", lambda: self._overload.setup_s)
         guard, events = switch.gate.guard, self._events
         defence = self._defence
         telemetry.counter("firewall_failures_total", "Refused", lambda: defence.firewall_failures)

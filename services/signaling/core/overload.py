@@ -22,7 +22,7 @@ from typing import Final
 
 TICK_S: Final = 0.1
 """The share is moved once in so long."""
-AGE_TARGET_S: Final = 0.05
+AGE_TARGET_S: Final = 0.1
 """How long messages may wait: never empty, so that capacity is used, and far below T1."""
 SETUP_TARGET_S: Final = 0.25
 """How long a call may wait for its routes: a hundredth of that is normal."""
@@ -33,7 +33,7 @@ TOTAL_SHARE: Final = 0.25
 """Below it the overload is total: peers are asked to stay away for a while."""
 _PROPORTIONAL: Final = 0.25
 _INTEGRAL: Final = 0.25
-_FASTEST_FALL: Final = 1.2
+_FASTEST_FALL: Final = 0.7
 _FASTEST_RISE: Final = 0.25
 _BURST: Final = 0.1
 """Seconds' worth of the cap on calls per second that may come at once."""
@@ -66,6 +66,8 @@ class Overload:
         """Of new INVITEs, let in."""
         self.age_s = 0.0
         """How long the messages read last had waited."""
+        self.setup_s = 0.0
+        """How long the last call waited for its routes."""
         self._dice = dice
         self._most_cps = most_cps
         self._tokens = self._burst = max(1.0, most_cps * _BURST)
@@ -84,6 +86,7 @@ class Overload:
 
     def on_setup_time(self, waited_s: float, now: float) -> None:
         """A call got its routes after so long."""
+        self.setup_s = waited_s
         if self.is_active or waited_s > SETUP_TARGET_S:
             self._wake(now)
             self._least_setup_s = min(self._least_setup_s, waited_s)

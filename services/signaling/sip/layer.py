@@ -27,6 +27,7 @@ from services.signaling.sip.actions import (
 )
 from services.signaling.sip.build import Reply, RequestDraft, response_to
 from services.signaling.sip.errors import MalformedMessage
+from services.signaling.sip.glance import SHED_TAG
 from services.signaling.sip.headers import MAGIC_COOKIE, RAck, own_via_pattern
 from services.signaling.sip.invite_usage import UasAnswer
 from services.signaling.sip.matching import server_key, stamp
@@ -57,15 +58,6 @@ ServerTransaction = InviteServerTransaction | NonInviteServerTransaction
 Timed = ClientTransaction | ServerTransaction | UasAnswer | UasProvisional
 
 _NEVER_SHED = frozenset({"BYE", "PRACK"})
-
-SHED_TAG = "shed."
-"""What our tag begins with in the answer to a shed INVITE."""
-_SHED_ACK = f";tag={SHED_TAG}".encode()
-
-
-def is_ack_of_shed(data: bytes) -> bool:
-    """Whether this acknowledges a shed INVITE, and is of no interest to anybody."""
-    return data.startswith(b"ACK ") and _SHED_ACK in data
 
 
 class TransactionLayer:
@@ -237,6 +229,10 @@ class TransactionLayer:
         if invite.state is PROCEEDING:
             actions.append(Cancelled(cancel, invite.key))
         return self._settle_server(transaction, actions)
+
+    def has(self, key: str) -> bool:
+        """Whether a request with this key is being served."""
+        return key in self._servers
 
     def new_call(self, request: Request) -> str:
         """The key of an INVITE that is outside any dialog and has no transaction; else ``""``.
