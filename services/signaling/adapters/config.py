@@ -28,6 +28,7 @@ from services.signaling.core.trunks import (
     canonical_host,
     split_address,
 )
+from services.signaling.sip.listeners import default_port
 
 log = get_logger(__name__)
 
@@ -199,7 +200,7 @@ def _registrar(row: asyncpg.Record, sip: VendorSip) -> Place:
     host, port = row["host"], row["port"]
     if sip.register.registrar:
         host, named = _split(sip.register.registrar)
-        port = named or 5060
+        port = named or default_port(row["transport"])
     return Place(host, port, row["transport"])
 
 
