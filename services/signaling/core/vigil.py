@@ -212,7 +212,13 @@ def keep_vigil(
         terms = None if far.mode == "off" else agreed(response, wishes_of(far))
         draft = answered.attempt.draft
         _watch(callee, far, terms, response, b"" if draft is None else draft.body, now)
-    return Vigil(context, exchanges, [caller, callee])
+    return vigil_over(context, exchanges, caller, callee)
+
+
+def vigil_over(context: Context, exchanges: Exchanges, caller: Leg, callee: Leg) -> Vigil | None:
+    """The vigil over two legs whose watches are set, or were restored; ``None`` for neither."""
+    legs = [caller, callee]
+    return Vigil(context, exchanges, legs) if any(leg.watch for leg in legs) else None
 
 
 def _watch(
