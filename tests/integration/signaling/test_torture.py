@@ -39,41 +39,33 @@ CALL = 1
 """The INVITE becomes a call: the vendor is asked, and its 486 passed back."""
 NOTHING = 0
 """No answer: a response nobody waits for, or what cannot be answered."""
-REGISTER = 405
-"""Without a registrar. What a registrar makes of each stands in :data:`REGISTRAR`."""
+CHALLENGE = 401
+"""A REGISTER in order: whoever sends it has to say who he is."""
 
 UDP = {
     # RFC 4475 section 3.1.1: valid
     "wsinv": 481,  # it has a To tag, of a dialog that is not ours; see WITHOUT_TAG
-    "intmeth": 501, "esc01": CALL, "escnull": REGISTER, "esc02": 501, "lwsdisp": 200,
-    "longreq": CALL, "dblreq": REGISTER, "semiuri": 200, "transports": 200, "mpart01": 405,
+    "intmeth": 501, "esc01": CALL, "escnull": CHALLENGE, "esc02": 501, "lwsdisp": 200,
+    "longreq": CALL, "dblreq": CHALLENGE, "semiuri": 200, "transports": 200, "mpart01": 405,
     "unreason": NOTHING, "noreason": NOTHING,
     # 3.1.2: invalid
-    "badinv01": 400, "clerr": 400, "ncl": 400, "scalar02": REGISTER, "scalarlg": NOTHING,
+    "badinv01": 400, "clerr": 400, "ncl": 400, "scalar02": 400, "scalarlg": NOTHING,
     "quotbal": 400, "ltgtruri": 400, "lwsruri": 400, "lwsstart": 400, "trws": 400,
-    "escruri": 400, "baddate": CALL, "regbadct": REGISTER, "badaspec": 400, "baddn": 400,
+    "escruri": 400, "baddate": CALL, "regbadct": 400, "badaspec": 400, "baddn": 400,
     "badvers": 505, "mismatch01": 400, "mismatch02": 501, "bigcode": NOTHING,
     # 3.2 to 3.4: transaction, application, RFC 2543
-    "badbranch": 200, "insuf": 400, "unkscm": 416, "novelsc": 416, "unksm2": REGISTER,
-    "bext01": 420, "invut": 415, "regaut01": REGISTER, "multi01": 400, "mcl01": 400,
-    "bcast": NOTHING, "zeromf": 200, "cparam01": REGISTER, "cparam02": REGISTER,
-    "regescrt": REGISTER, "sdp01": CALL, "inv2543": CALL, "test": NOTHING,
+    "badbranch": 200, "insuf": 400, "unkscm": 416, "novelsc": 416, "unksm2": 400,
+    "bext01": 420, "invut": 415, "regaut01": CHALLENGE, "multi01": 400, "mcl01": 400,
+    "bcast": NOTHING, "zeromf": 200, "cparam01": CHALLENGE, "cparam02": CHALLENGE,
+    "regescrt": CHALLENGE, "sdp01": CALL, "inv2543": CALL, "test": NOTHING,
     # RFC 5118
-    "ipv6-good": REGISTER, "ipv6-bad": REGISTER, "port-ambiguous": REGISTER,
-    "port-unambiguous": REGISTER, "via-received-param-with-delim": 481,
+    "ipv6-good": CHALLENGE, "ipv6-bad": 400, "port-ambiguous": CHALLENGE,
+    "port-unambiguous": CHALLENGE, "via-received-param-with-delim": 481,
     "via-received-param-no-delim": 200, "ipv6-in-sdp": CALL, "mult-ip-in-header": 481,
     "mult-ip-in-sdp": CALL, "ipv4-mapped-ipv6": CALL, "ipv6-bug-abnf-3-colons": 200,
     "ipv6-correct-abnf-2-colons": 200,
 }  # fmt: skip
 """What each is answered over UDP."""
-
-REGISTRAR = {
-    "escnull": (200, 401), "dblreq": (200, 401), "scalar02": (400,), "regbadct": (400,),
-    "unksm2": (400,), "regaut01": (401,), "cparam01": (200, 401), "cparam02": (200, 401),
-    "regescrt": (200, 401), "ipv6-good": (200, 401), "ipv6-bad": (400,),
-    "port-ambiguous": (200, 401), "port-unambiguous": (200, 401),
-}  # fmt: skip
-"""What a switch that is a registrar may answer to the REGISTERs among them."""
 
 CLOSED = -1
 """The stream cannot be cut into messages after this one."""
@@ -324,7 +316,7 @@ async def two_requests(stage: Bench, caller: StreamParty, data: bytes) -> None:
     first, second = await caller.hear(), await caller.hear()
     assert isinstance(first, Response)
     assert isinstance(second, Response)
-    assert (first.status, first.call_id[:9]) == (REGISTER, "dblreq.0h")
+    assert (first.status, first.call_id[:9]) == (CHALLENGE, "dblreq.0h")
     assert (second.status, second.reason) == (400, "Missing Contact")
     assert second.cseq.method == "INVITE"
     await closed(caller)
@@ -348,20 +340,21 @@ def test_the_valid_invite_with_a_tag_is_routed_without_it() -> None:
 
 
 def test_what_some_refusals_say() -> None:
-    """420 lists what is not understood, 415 what is, 405 what may be asked."""
+    """420 lists what is not understood, 415 what is; 505 speaks SIP/2.0; 401 challenges."""
 
     async def run() -> None:
         async with bench() as stage, stage.caller(5060) as caller:
             said = {}
-            for name in ("bext01", "invut", "mpart01", "badvers"):
-                if via_port(MESSAGES[name]) == 5060:
-                    said[name] = (await exchange(stage, caller, MESSAGES[name]))[0]
+            for name in ("bext01", "invut", "badvers", "regaut01"):
+                said[name] = (await exchange(stage, caller, MESSAGES[name]))[0]
             assert parse(said["bext01"]).headers("unsupported") == [
                 "nothingSupportsThis", "nothingSupportsThisEither", "noProxiesSupportThis",
                 "norDoAnyProxiesSupportThis",
             ]  # fmt: skip
             assert parse(said["invut"]).headers("accept") == ["application/sdp"]
             assert said["badvers"].startswith(b"SIP/2.0 505 ")
+            # Credentials of a scheme nobody knows are none at all.
+            assert parse(said["regaut01"]).has("www-authenticate")
 
     uvloop.run(run())
 
@@ -383,9 +376,3 @@ def test_two_bare_cookies_are_two_requests() -> None:
 def test_every_message_has_its_expectation() -> None:
     assert set(UDP) == set(TCP) == set(MESSAGES)
     assert len(MESSAGES) == 49 + 12 + 1
-    registers = {name for name, data in MESSAGES.items() if data.startswith(b"REGISTER ")}
-    assert (
-        registers
-        == set(REGISTRAR)
-        == {name for name in UDP if UDP[name] == REGISTER} - {"mpart01"}
-    )
