@@ -13,11 +13,13 @@ from services.common.clock import monotonic, utc_now
 from services.common.config_watch import ConfigWatch
 from services.common.grpc import Server, split_address
 from services.common.ids import CALL, new_id
+from services.common.logs import get_logger
 from services.common.postgres import READER, Pool, close_pool, open_pool
 from services.common.spool import Spool
 from services.common.telemetry import Telemetry
 from services.signaling.adapters.config import TrunkLoader, VendorNames
 from services.signaling.adapters.events import SpooledEvents
+from services.signaling.adapters.journal import SpooledCalls, boot_id
 from services.signaling.adapters.media import LinkedMedia, open_media_link
 from services.signaling.adapters.network import Sockets
 from services.signaling.adapters.observer import CallObserver
@@ -28,12 +30,15 @@ from services.signaling.adapters.udp import UdpSocket
 from services.signaling.app.counters import PDD_BOUNDS_S
 from services.signaling.app.services import Services
 from services.signaling.app.switch import Switch
+from services.signaling.app.takeover import attach_all, take_over
 from services.signaling.core.context import CAPABILITIES, Context
 from services.signaling.core.ladder import Ladders
 from services.signaling.core.trunks import TrunkTable
 from services.signaling.entrypoints.grpc import SignalingServicer
 from services.signaling.settings import SignalingSettings
 from services.signaling.sip.layer import TransactionLayer
+
+log = get_logger(__name__)
 
 Address = tuple[str, int]
 
@@ -54,7 +59,9 @@ class SignalingService:
         self._spool = Spool(settings.data_dir / "spool", settings.node, self._bus.publish)
         self._routing = open_routing_link(settings.routing_address)
         self._rating = open_rating_link(settings.rating_address)
-        self._media = open_media_link(settings.media_address, self._on_silence)
+        self._media = open_media_link(
+            settings.media_address, self._on_silence, self._on_media_connected
+        )
         self._udp: list[UdpSocket] = []
         self._tcp = TcpTransport(
             on_messages=lambda messages: self._switch.receive(messages),
@@ -78,22 +85,25 @@ class SignalingService:
             sent_by=advertised, ids=random_token, capabilities=CAPABILITIES
         )
         events = SpooledEvents(self._spool)
+        self._services = Services(
+            planner=LinkedPlanner(self._routing),
+            credits=LinkedCredits(self._rating),
+            media=LinkedMedia(self._media, silence_timeout_ms=settings.silence_timeout_ms),
+            events=events,
+            journal=SpooledCalls(self._spool, boot=boot_id(), utc_now=utc_now),
+        )
+        self._context = Context(
+            node=settings.node,
+            advertised=advertised,
+            new_tag=random_token,
+            new_call_id=lambda: os.urandom(12).hex(),
+            addresses=self._names.addresses,
+        )
         return Switch(
-            context=Context(
-                node=settings.node,
-                advertised=advertised,
-                new_tag=random_token,
-                new_call_id=lambda: os.urandom(12).hex(),
-                addresses=self._names.addresses,
-            ),
+            context=self._context,
             layer=self._layer,
             network=Sockets(self._udp, self._tcp),
-            services=Services(
-                planner=LinkedPlanner(self._routing),
-                credits=LinkedCredits(self._rating),
-                media=LinkedMedia(self._media, silence_timeout_ms=settings.silence_timeout_ms),
-                events=events,
-            ),
+            services=self._services,
             events=events,
             observer=self._observer,
             ladders=Ladders(calls=settings.ladder_calls),
@@ -140,6 +150,10 @@ class SignalingService:
             )
             self._udp.append(sock)
             await self._tcp.listen(address)
+        # Before the first message is read: it may be for one of those calls.
+        taken = take_over(self._switch, self._context, self._layer, self._services, monotonic())
+        if taken:
+            log.warning("takeover.done", calls=taken)
         for sock in self._udp:
             sock.start()
 
@@ -174,6 +188,9 @@ class SignalingService:
 
     def _on_silence(self, call_id: str) -> None:
         self._switch.on_silence(call_id)
+
+    def _on_media_connected(self) -> None:
+        attach_all(self._switch, self._services.media)
 
     def _register(self, telemetry: Telemetry) -> None:
         counters, switch, spool = self._switch.counters, self._switch, self._spool

@@ -31,6 +31,7 @@ from tests.support.signaling.ports import (
     FixedCredits,
     FixedPlanner,
     MemoryEvents,
+    MemoryJournal,
     Observations,
 )
 
@@ -79,7 +80,9 @@ class Bench:
             context=context,
             layer=TransactionLayer(sent_by=HOST, ids=random_token, capabilities=CAPABILITIES),
             network=self.wire,
-            services=Services(FixedPlanner(candidate), FixedCredits(), EchoMedia(), events),
+            services=Services(
+                FixedPlanner(candidate), FixedCredits(), EchoMedia(), events, MemoryJournal()
+            ),
             events=events,
             observer=Observations(),
             ladders=Ladders(calls=100),

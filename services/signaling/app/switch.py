@@ -83,6 +83,7 @@ class Switch:
         self._layer = layer
         self._network = network
         self._events = events
+        self._journal = services.journal
         self._observer = observer
         self._new_call_id = new_call_id
         self._monotonic = monotonic
@@ -438,6 +439,7 @@ class Switch:
 
     def _tell(self, event: CallEnded) -> None:
         self._events.append(event)
+        self._journal.forget(event.call_id)
         self.counters.end(event)
         self._observer.call_ended(event)
         if event.answered_at is None:
@@ -458,6 +460,13 @@ class Switch:
             return False
         self._resume(call, call.hang_up(reason, self._monotonic()))
         return True
+
+    def adopt(self, call: Call, commands: list[Command], *, is_acknowledged: bool) -> None:
+        """Make a call of a process that died one of ours."""
+        self.calls[call.record.call_id] = call
+        if not is_acknowledged:
+            self._invites[call.invite_key] = call
+        self._resume(call, commands)
 
     def live(self, after: str = "") -> Iterator[Call]:
         """Live calls with ids above ``after``, oldest first: ids grow with time."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Hashable, Sequence
+from typing import Self
 
 from services.common.causes import SIP_OF_REASON, EndReason, q850_of_sip
 from services.signaling.core.admission import admit, early_leg, early_reply, offer_of
@@ -21,6 +22,8 @@ from services.signaling.core.commands import (
     Emit,
     FindRoutes,
     Finished,
+    Keep,
+    KeepEnd,
     OfferMedia,
     Owner,
     Persist,
@@ -30,7 +33,7 @@ from services.signaling.core.commands import (
     Respond,
 )
 from services.signaling.core.context import Context
-from services.signaling.core.conversation import Conversation, Over, converse
+from services.signaling.core.conversation import Conversation, Over
 from services.signaling.core.conversation import Step as TalkStep
 from services.signaling.core.headers import (
     BYE_PASSES,
@@ -47,13 +50,14 @@ from services.signaling.core.hunting import (
     Hunt,
     Lost,
     Progress,
-    acknowledge,
     hang_up_answer,
     known_reason,
 )
 from services.signaling.core.hunting import Step as HuntStep
 from services.signaling.core.legs import CALLER, Ingress
-from services.signaling.core.record import AttemptRecord, CallRecord, bounded, peer_text
+from services.signaling.core.pickup import Pickup, pick_up, put_down
+from services.signaling.core.record import CallRecord, bounded, peer_text
+from services.signaling.core.snapshot import end_note
 from services.signaling.core.trunks import CustomerTrunk
 from services.signaling.core.values import CallState, Credit, MediaAnswer, MediaStats, Plan
 from services.signaling.sip.actions import Peer
@@ -66,7 +70,6 @@ NEVER = float("inf")
 SETTLE_S = 5.0
 """A record waits this long for the last word of a cancelled vendor."""
 
-
 _MEDIA = (OfferMedia, AnswerMedia)
 _CAN_PROGRESS = frozenset({CallState.DIALLING, CallState.RINGING})
 
@@ -75,9 +78,9 @@ class Call:
     """See the module docstring."""
 
     __slots__ = (
-        "_answered", "_context", "_conversation", "_credit", "_has_media", "_hunt", "_ingress",
-        "_is_counted", "_is_finished", "_is_recorded", "_plan", "_record_by", "_tags",
-        "_wants_stats", "invite_key", "record", "state", "timer",
+        "_answered", "_context", "_conversation", "_credit", "_hunt", "_ingress", "_is_counted",
+        "_is_finished", "_is_recorded", "_pickup", "_plan", "_record_by", "_tags", "_wants_stats",
+        "has_media", "invite_key", "record", "state", "timer",
     )  # fmt: skip
 
     def __init__(
@@ -90,27 +93,49 @@ class Call:
         now: float,
         wall: dt.datetime,
     ) -> None:
+        record = CallRecord(call_id, context.node, now, wall)
+        record.source = peer_text(source)
+        record.sip_call_id = bounded(invite.call_id)
+        self._begin(context, record, key, Ingress(invite, key, source, context))
+
+    def _begin(
+        self, context: Context, record: CallRecord, key: str, ingress: Ingress | None
+    ) -> None:
         self._context = context
         self.state = CallState.ROUTING
         self.invite_key = key
         """The caller's INVITE transaction."""
-        self.record = record = CallRecord(call_id, context.node, now, wall)
-        record.source = peer_text(source)
-        record.sip_call_id = bounded(invite.call_id)
+        self.record = record
         self.timer: Hashable | None = None
         """The owner's to keep: when it has scheduled a wake-up."""
-        self._ingress: Ingress | None = Ingress(invite, key, source, context)
+        self._ingress = ingress
         self._plan: Plan | None = None
         self._credit: Credit | None = None
         self._hunt: Hunt | None = None
         self._answered: Answered | None = None
+        self._pickup: Pickup | None = None
         self._conversation: Conversation | None = None
         self._tags: list[str] = []
         self._is_counted = False
-        self._has_media = False
+        self.has_media = False
         self._wants_stats = False
         self._is_recorded = self._is_finished = False
         self._record_by = NEVER
+
+    @classmethod
+    def taken_over(
+        cls, context: Context, record: CallRecord, conversation: Conversation, key: str
+    ) -> Self:
+        """An answered call of a process that died."""
+        call = cls.__new__(cls)
+        call._begin(context, record, key, None)
+        call.state = CallState.ANSWERED
+        call._conversation = conversation
+        call._is_counted = True
+        call.has_media = conversation.has_media
+        call._own(conversation.caller.dialog.local_tag.partition("-")[0], CALLER)
+        call._own(conversation.callee.dialog.local_tag, conversation.callee.name)
+        return call
 
     @property
     def deadline(self) -> float:
@@ -197,7 +222,7 @@ class Call:
 
     def _note(self, step: Command) -> None:
         if isinstance(step, _MEDIA):
-            self._has_media = True
+            self.has_media = True
         elif isinstance(step, Request) and isinstance(step.owner, Attempt):
             self._own(step.owner.tag, step.owner.name)
 
@@ -220,8 +245,15 @@ class Call:
             return []
         self.state = CallState.ANSWERING
         self._answered = step
-        self.record.answer(step.attempt.record, min(step.attempt.answered_at, now))
-        return [Persist(self.record.answered(step.attempt.record))]
+        record = self.record
+        record.answer(step.attempt.record, min(step.attempt.answered_at, now))
+        record.sip_code_out = 200
+        ingress, plan, credit = self._ingress, self._plan, self._credit
+        assert ingress is not None
+        self._pickup = pickup = pick_up(
+            self._context, record, ingress, step, plan, credit, has_media=self.has_media
+        )
+        return [Persist(record.answered(step.attempt.record), pickup.snapshot(record, step))]
 
     def _on_lost(self, step: Lost, now: float) -> list[Command]:
         headers = [] if step.response is None else passed_lines(step.response, ("reason",))
@@ -234,48 +266,23 @@ class Call:
         """The answer is on disk, or could not be written."""
         if self.state is not CallState.ANSWERING:
             return []
-        answered, ingress = self._answered, self._ingress
+        answered, pickup = self._answered, self._pickup
         assert answered is not None
-        assert ingress is not None
+        assert pickup is not None
         if not durable:
             return self._take_back(answered, EndReason.SPOOL_UNAVAILABLE, now)
         self.state = CallState.ANSWERED
-        callee = answered.leg
-        tag = ingress.tag(answered.attempt.number, callee.dialog.remote_tag)
-        headers = passed_lines(answered.response, RESPONSE_PASSES)
-        reply = ingress.answer(200, tag, answered.sdp, headers)
-        assert self._plan is not None
-        assert self._credit is not None
-        caller = ingress.leg(tag, callee.attempt)
-        self._conversation = converse(
-            self._context,
-            self.record,
-            caller,
-            answered,
-            self._plan,
-            self._credit,
-            invite_key=self.invite_key,
-        )
-        self.record.sip_code_out = 200
+        self._conversation = pickup.conversation
         # What an established call does not need is not kept: there are tens of thousands.
         self._answered = self._ingress = self._plan = self._credit = self._hunt = None
-        return [Respond(self.invite_key, reply, CALLER)]
+        self._pickup = None
+        return [Respond(self.invite_key, pickup.reply, CALLER)]
 
     def _take_back(
         self, answered: Answered, reason: EndReason, now: float, *, side: str = "server"
     ) -> list[Command]:
         """The vendor answered, but the caller will not hear of it: nobody talked."""
-        context, leg = self._context, answered.leg
-        self.record.answered_at = self.record.answered_attempt = None
-        answered.attempt.record.end_reason = reason
-        answered.attempt.record.ended_at = now
-        context.vendor_limits.give_back(answered.attempt.candidate.vendor_trunk_id)
-        commands: list[Command] = []
-        if answered.is_offer:
-            commands.append(acknowledge(answered.attempt.key, leg, context))
-        if not leg.is_over:
-            bye = leg.request(context, "BYE")
-            commands.append(Request(Owner(), bye, leg.target(context), leg.name))
+        commands = put_down(self._context, self.record, answered, reason, now)
         return [*commands, *self.refuse(reason, now, side=side)]
 
     # --- from the network ---------------------------------------------------------------
@@ -328,16 +335,9 @@ class Call:
 
     def on_request(self, received: Received, key: str, source: Peer, now: float) -> list[Command]:
         """Take a request that names a tag of ours."""
-        conversation = self._conversation
-        if conversation is None:
+        if self._conversation is None:
             return self._on_early_request(received, key, source, now)
-        tag = received.to_tag
-        leg = conversation.caller
-        if tag != leg.dialog.local_tag:
-            leg = conversation.callee
-        if tag != leg.dialog.local_tag or not leg.accepts(received, source):
-            return [Respond(key, response_to(received, 481), leg.name)]
-        return self._talk(conversation.on_request(received, key, leg, now), now)
+        return self._talk(self._conversation.on_request(received, key, source, now), now)
 
     def _on_early_request(
         self, received: Received, key: str, source: Peer, now: float
@@ -389,10 +389,11 @@ class Call:
 
     def on_extended(self, credit: Credit | None, now: float) -> list[Command]:
         """Take rating's answer to ``Extend``; ``None`` when there was none."""
-        if self._conversation is not None:
-            self._conversation.on_extended(credit, now)
-            self.record.reservation_id = self._conversation.reservation_id
-        return []
+        if self._conversation is None:
+            return []
+        self._conversation.on_extended(credit, now)
+        self.record.reservation_id = self._conversation.reservation_id
+        return self._talk((), now)
 
     # --- the end ------------------------------------------------------------------------
 
@@ -404,10 +405,10 @@ class Call:
             return self._talk(self._conversation.on_timer(now), now)
         return [] if self._hunt is None else self._seek(self._hunt.on_timer(now), now)
 
-    def hang_up(self, reason: EndReason, now: float) -> list[Command]:
+    def hang_up(self, reason: EndReason, now: float, *, side: str = "server") -> list[Command]:
         """End the call for a reason of ours: an operator, silence, a shutdown."""
         if self._conversation is not None:
-            return self._talk(self._conversation.end(reason, now), now)
+            return self._talk(self._conversation.end(reason, now, side=side), now)
         if self.state is CallState.ENDING:
             return []
         if self._answered is not None:
@@ -426,6 +427,8 @@ class Call:
             else:
                 self._note(step)
                 commands.append(step)
+        if self._conversation is not None and self._conversation.has_changed():
+            commands.append(Keep(self._conversation.snapshot(self.record)))
         return commands + self._try_finish()
 
     def _on_over(self, over: Over, now: float) -> list[Command]:
@@ -434,7 +437,7 @@ class Call:
             record.q850_in = q850_received(over.bye) or 16
             record.reason_header = bounded(reason_header(over.bye))
         record.end(over.reason, over.at, side=over.side)
-        attempt = _answered_attempt(record)
+        attempt = record.answered_on
         attempt.ended_at, attempt.end_reason = over.at, over.reason
         self._context.vendor_limits.give_back(attempt.candidate.vendor_trunk_id)
         return self._close(now)
@@ -469,9 +472,11 @@ class Call:
             self._context.customer_limits.give_back(record.customer_trunk_id)
         if record.answered_at is None and record.reservation_id:
             commands.append(ReleaseCredit(record.reservation_id))
-        if self._has_media:
+        if self.has_media:
             self._wants_stats = True
             commands.append(ReleaseMedia())
+            if record.answered_at is not None:
+                commands.append(KeepEnd(end_note(record)))
         self._record_by = now + SETTLE_S
         return commands + self._try_record(now)
 
@@ -493,8 +498,3 @@ class Call:
         for tag in self._tags:
             self._context.dialogs.pop(tag, None)
         return [Finished()]
-
-
-def _answered_attempt(record: CallRecord) -> AttemptRecord:
-    assert record.answered_attempt is not None
-    return record.attempts[record.answered_attempt]

@@ -16,8 +16,10 @@ from services.signaling.core.headers import BYE_PASSES, passed_lines, reason_lin
 from services.signaling.core.hunting import Answered
 from services.signaling.core.legs import Leg, options_reply
 from services.signaling.core.record import CallRecord, q850_of_end
+from services.signaling.core.snapshot import CallSnapshot, record_facts
 from services.signaling.core.talk_time import TalkTime
 from services.signaling.core.values import Credit, MediaAnswer, Plan
+from services.signaling.sip.actions import Peer
 from services.signaling.sip.build import response_to
 from services.signaling.sip.message import Request as Received
 from services.signaling.sip.message import Response
@@ -40,8 +42,8 @@ class Conversation:
     """See the module docstring."""
 
     __slots__ = (
-        "_byes", "_context", "_exchanges", "_invite_key", "_is_over", "_talk", "callee", "caller",
-        "reservation_id", "sell_terms",
+        "_byes", "_context", "_exchanges", "_invite_key", "_is_over", "_is_taken_over",
+        "_kept", "_talk", "callee", "caller", "has_media", "reservation_id", "sell_terms",
     )  # fmt: skip
 
     def __init__(
@@ -55,6 +57,8 @@ class Conversation:
         invite_key: str,
         reservation_id: str,
         sell_terms: bytes,
+        has_media: bool = False,
+        is_taken_over: bool = False,
     ) -> None:
         self._context = context
         self.caller = caller
@@ -67,6 +71,11 @@ class Conversation:
         self._byes: list[Owner | None] = []
         """BYEs of ours without answer; ``None`` for one that waits for the caller's ACK."""
         self._is_over = False
+        self.has_media = has_media
+        """Whether media holds a session of this call."""
+        self._is_taken_over = is_taken_over
+        """Whether it is from a process that died."""
+        self._kept = (0, talk.paid_ms)
 
     @property
     def deadline(self) -> float:
@@ -78,15 +87,53 @@ class Conversation:
         """Whether it is over and no BYE of ours waits for anything."""
         return self._is_over and not self._byes
 
+    # --- for a process that takes over --------------------------------------------------
+
+    def has_changed(self) -> bool:
+        """Whether a snapshot now would differ from the last one in what matters."""
+        state = (self._exchanges.agreed, self._talk.paid_ms)
+        if self._is_over or state == self._kept:
+            return False
+        self._kept = state
+        return True
+
+    def snapshot(
+        self, record: CallRecord, *, answered: Answered | None = None, answer: bytes = b""
+    ) -> CallSnapshot:
+        """The call as it is; with the 200 to the caller while that is on its way."""
+        facts, attempts = record_facts(record)
+        return CallSnapshot(
+            facts,
+            attempts,
+            self.caller.snapshot(),
+            self.callee.snapshot(),
+            self._invite_key,
+            self._talk.paid_ms if self._talk.is_paid else None,
+            self._talk.max_call_s,
+            self.has_media,
+            "" if answered is None else answered.attempt.key,
+            False if answered is None else answered.is_offer,
+            answer,
+        )
+
     # --- inputs -------------------------------------------------------------------------
 
-    def on_request(self, received: Received, key: str, leg: Leg, now: float) -> list[Step]:
-        """Take a request that truly came from the other end of ``leg``."""
+    def on_request(self, received: Received, key: str, source: Peer, now: float) -> list[Step]:
+        """Take a request that names a tag of the call."""
+        tag, leg = received.to_tag, self.caller
+        if tag != leg.dialog.local_tag:
+            leg = self.callee
+        if tag != leg.dialog.local_tag or not leg.accepts(received, source):
+            return [Respond(key, response_to(received, 481), leg.name)]
         method = received.method
         if method == "BYE":
             return self._on_bye(received, key, leg, now)
         if self._is_over:
             return [Respond(key, response_to(received, 481), leg.name)]
+        if self._is_taken_over and leg is self.caller and not leg.is_acknowledged:
+            # He goes on, so he has the 200, and has acknowledged it to the process before us.
+            leg.is_acknowledged = True
+            self._exchanges.settle(self._invite_key)
         refusal = leg.dialog.on_request(received)
         if refusal:
             return [Respond(key, response_to(received, refusal), leg.name)]
@@ -112,6 +159,10 @@ class Conversation:
             self.caller.is_acknowledged = True
         if self._is_over:
             return self._late_bye()
+        if self._is_taken_over and key == self._invite_key:
+            # It may have come to the process before us; who is not there is missed by his audio.
+            self._exchanges.settle(key)
+            return []
         return self.end(EndReason.NO_ACK, now)
 
     def on_cancel(self, key: str, now: float) -> list[Step]:
@@ -227,6 +278,7 @@ def converse(
     credit: Credit,
     *,
     invite_key: str,
+    has_media: bool,
 ) -> Conversation:
     """The conversation that an answer begins; the caller has yet to acknowledge his 200."""
     exchanges = Exchanges(context, media_proxy=answered.attempt.candidate.media_proxy)
@@ -248,4 +300,5 @@ def converse(
         invite_key=invite_key,
         reservation_id=credit.reservation_id,
         sell_terms=plan.sell_terms,
+        has_media=has_media,
     )

@@ -97,11 +97,13 @@ class Exchange(Owner):
 class Exchanges:
     """All exchanges of one answered call."""
 
-    __slots__ = ("_context", "_media_proxy", "_others", "offer")
+    __slots__ = ("_context", "_media_proxy", "_others", "agreed", "offer")
 
     def __init__(self, context: Context, *, media_proxy: bool) -> None:
         self._context = context
         self._media_proxy = media_proxy
+        self.agreed = 0
+        """Offers accepted so far: dialogs and session are other than before."""
         self._others: list[Exchange] = []
         self.offer: Exchange | None = None
         """The offer and answer under way."""
@@ -114,6 +116,11 @@ class Exchanges:
         first = Exchange(None, server_key, caller, callee)
         first.key, first.is_late, first.number, first.state = key, is_late, 1, State.ANSWERED
         self.offer = first
+
+    def settle(self, server_key: str) -> None:
+        """Wait no longer for the ACK of the 2xx under ``server_key``."""
+        if self.offer is not None and self.offer.server_key == server_key:
+            self.offer = None
 
     # --- inputs -------------------------------------------------------------------------
 
@@ -306,6 +313,7 @@ class Exchanges:
         )
         exchange.received = exchange.response = None
         exchange.state = State.ANSWERED
+        self.agreed += 1
         if received.method != "INVITE":
             self.offer = None
         return Respond(exchange.server_key, reply, leg.name)

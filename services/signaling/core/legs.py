@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import lru_cache
+from typing import Self
+
+import msgspec
 
 from services.signaling.core.context import ACCEPT, AGENT, ALLOW, Context, is_private
 from services.signaling.sip.actions import Peer
@@ -16,8 +19,26 @@ from services.signaling.sip.uri import SipUri, parse_uri
 CALLER = "A"
 """Name of the ingress leg; egress legs are B1, B2 and so on, by attempt."""
 
+CSEQ_GAP = 1000
+"""More requests than a call sends between two snapshots."""
 _TRANSPORTS = frozenset({"udp", "tcp"})
 _OFFERING = frozenset({"INVITE", "UPDATE"})
+
+
+class LegState(msgspec.Struct, array_like=True, frozen=True):
+    """A leg as plain values."""
+
+    name: str
+    peer: tuple[str, str, int, int]
+    attempt: int
+    is_acknowledged: bool
+    dialog: DialogState
+
+    @property
+    def reachable(self) -> Peer:
+        """The peer, for a process without the connections of the one that took the snapshot."""
+        peer = Peer(*self.peer)
+        return peer._replace(connection=0) if peer.reliable else peer
 
 
 class Leg:
@@ -36,6 +57,25 @@ class Leg:
         """Whether a BYE may be sent: not before the ACK of our 2xx (section 15)."""
         self.is_over = False
         """Whether BYE was sent or received."""
+
+    def snapshot(self) -> LegState:
+        """Everything needed to build it again after a restart."""
+        return LegState(
+            self.name, self.peer, self.attempt, self.is_acknowledged, self.dialog.snapshot()
+        )
+
+    @classmethod
+    def restored(cls, state: LegState) -> Self:
+        """The leg of a process that died.
+
+        Numbers it used since the snapshot are unknown, hence skipped (a gap is allowed, RFC 3261
+        section 12.2.2).
+        """
+        dialog = Dialog(state.dialog)
+        dialog.local_cseq += CSEQ_GAP
+        leg = cls(state.name, dialog, state.reachable, attempt=state.attempt)
+        leg.is_acknowledged = state.is_acknowledged
+        return leg
 
     @property
     def is_caller(self) -> bool:

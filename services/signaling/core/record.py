@@ -98,6 +98,12 @@ class CallRecord:
         self.media_caller: StreamStats | None = None
         self.media_callee: StreamStats | None = None
 
+    @property
+    def answered_on(self) -> AttemptRecord:
+        """The attempt that an answered call was answered on."""
+        assert self.answered_attempt is not None
+        return self.attempts[self.answered_attempt]
+
     def wall(self, instant: float) -> dt.datetime:
         """Wall time of a monotonic instant of this call."""
         return self.invited_wall + dt.timedelta(seconds=instant - self.invited_at)

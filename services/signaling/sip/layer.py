@@ -318,6 +318,46 @@ class TransactionLayer:
             return []
         return self._settle_client(transaction, transaction.on_transport_error())
 
+    def resume_answer(
+        self, key: str, data: bytes, source: Peer, *, answered_at: float, now: float
+    ) -> bool:
+        """Go on with the 2xx to INVITE ``key`` of a process that died, sent by it or not.
+
+        It is repeated until its ACK, and repetitions of its INVITE are absorbed; ``False`` when
+        the time for both is over.
+        """
+        until = answered_at + self._timers.timeout
+        if until <= now:
+            return False
+        reply = parse(data, limits=self._limits)
+        assert isinstance(reply, Response)
+        peer = _reply_peer(reply, source)
+        invite = InviteServerTransaction(key, peer, source, self._timers)
+        invite.resume_accepted(until)
+        invite.to_tag = reply.to_tag
+        invite.merge_key = (reply.call_id, reply.from_tag, reply.cseq.number)
+        self._servers[key] = invite
+        self._initial[invite.merge_key] = key
+        dialog = (reply.call_id, reply.to_tag, reply.cseq.number)
+        answer = UasAnswer(data, key, dialog, peer, self._timers)
+        answer.resume(now, until)
+        self._answers[dialog] = answer
+        self._schedule.file(invite)
+        self._schedule.file(answer)
+        return True
+
+    def resume_invite(
+        self, key: str, to_tag: str, peer: Peer, *, answered_at: float, now: float
+    ) -> None:
+        """Go on with an INVITE of a process that died, which has drawn a 2xx with this tag."""
+        until = answered_at + self._timers.timeout
+        if until <= now:
+            return
+        invite = InviteClientTransaction(b"", key, peer, self._timers)
+        invite.resume_accepted(to_tag, until)
+        self._clients[key] = invite
+        self._schedule.file(invite)
+
     @staticmethod
     def invite_key(branch: str) -> str:
         """The key of our INVITE with this branch: all that an ICMP error brings back of it."""
@@ -420,10 +460,14 @@ def _server_key(request: Request) -> str:
 def _stamp(request: Request, source: Peer) -> Peer:
     """Note the source in the top Via; where responses go (section 18.2.2, RFC 3581)."""
     request.stamp_source(source.host, source.port)
+    return _reply_peer(request, source)
+
+
+def _reply_peer(message: Request | Response, source: Peer) -> Peer:
     if source.reliable:
         return source
     # maddr is not honoured: it would let anyone aim our responses at anybody.
-    via = request.via
+    via = message.via
     if via.asks_rport:
         return source
     port = via.port or 5060

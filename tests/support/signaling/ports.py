@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+
+import msgspec
 
 from services.common.events import CallAnswered, CallEnded, CallRinging, CallStarted, encode
 from services.signaling.core.commands import AnswerMedia, FindRoutes, OfferMedia
+from services.signaling.core.snapshot import CallSnapshot, EndNote
+from services.signaling.core.takeover import LiveCall
 from services.signaling.core.values import Candidate, Credit, MediaAnswer, MediaStats, Plan
 
 
@@ -55,6 +59,10 @@ class FixedCredits:
 class EchoMedia:
     """Passes SDP on unchanged."""
 
+    def __init__(self) -> None:
+        self.is_known = True
+        """Whether it still has the sessions of calls."""
+
     def offer(
         self, call_id: str, ask: OfferMedia, on_answer: Callable[[MediaAnswer | None], None]
     ) -> None:
@@ -69,6 +77,10 @@ class EchoMedia:
 
     def forget(self, call_id: str, attempt: int) -> None:
         del call_id, attempt
+
+    def attach(self, call_id: str, on_known: Callable[[bool | None], None]) -> None:
+        del call_id
+        on_known(self.is_known)
 
     def release(self, call_id: str, on_stats: Callable[[MediaStats | None], None]) -> None:
         del call_id
@@ -96,6 +108,40 @@ class MemoryEvents:
     @property
     def ended(self) -> list[CallEnded]:
         return [event for event in self.events if isinstance(event, CallEnded)]
+
+
+class MemoryJournal:
+    """Encodes as the real one does; :meth:`left` is what a process that dies now leaves."""
+
+    def __init__(self, left: Sequence[LiveCall] = ()) -> None:
+        self.kept: dict[str, bytes] = {}
+        self.ends: dict[str, bytes] = {}
+        self._left = list(left)
+
+    def keep(self, call_id: str, snapshot: CallSnapshot) -> None:
+        self.kept[call_id] = msgspec.msgpack.encode(snapshot)
+
+    def keep_end(self, call_id: str, note: EndNote) -> None:
+        self.ends[call_id] = msgspec.msgpack.encode(note)
+
+    def forget(self, call_id: str) -> None:
+        self.kept.pop(call_id, None)
+        self.ends.pop(call_id, None)
+
+    def take_over(self, now: float) -> list[LiveCall]:
+        del now
+        return self._left
+
+    def left(self) -> list[LiveCall]:
+        return [
+            LiveCall(
+                msgspec.msgpack.decode(snapshot, type=CallSnapshot),
+                msgspec.msgpack.decode(self.ends[call_id], type=EndNote)
+                if call_id in self.ends
+                else None,
+            )
+            for call_id, snapshot in self.kept.items()
+        ]
 
 
 class Observations:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 
@@ -14,8 +14,10 @@ from services.signaling.adapters.tcp import TcpTransport
 from services.signaling.adapters.udp import UdpSocket
 from services.signaling.app.services import Services
 from services.signaling.app.switch import Switch
+from services.signaling.app.takeover import take_over
 from services.signaling.core.context import CAPABILITIES, Context
 from services.signaling.core.ladder import Ladders
+from services.signaling.core.takeover import LiveCall
 from services.signaling.core.trunks import CustomerTrunk, TrunkTable
 from services.signaling.core.values import Candidate
 from services.signaling.server import random_token
@@ -27,6 +29,7 @@ from tests.support.signaling.ports import (
     FixedCredits,
     FixedPlanner,
     MemoryEvents,
+    MemoryJournal,
     Observations,
 )
 
@@ -43,11 +46,15 @@ class LoopbackSwitch:
         ladder_calls: int = 1000,
         trunks: Mapping[str, CustomerTrunk] | None = None,
         timers: TimerValues = RFC3261_TIMERS,
+        left: Sequence[LiveCall] = (),
     ) -> None:
         self.planner = planner
         self.events = events or MemoryEvents()
         self.observations = Observations()
         self.credits = FixedCredits()
+        self.journal = MemoryJournal(left)
+        self.media = EchoMedia()
+        self.services = Services(planner, self.credits, self.media, self.events, self.journal)
         udp: list[UdpSocket] = []
         self.udp = UdpSocket(
             ("127.0.0.1", port),
@@ -76,7 +83,7 @@ class LoopbackSwitch:
             context=self.context,
             layer=self.layer,
             network=Sockets(udp, self.tcp),
-            services=Services(planner, self.credits, EchoMedia(), self.events),
+            services=self.services,
             events=self.events,
             observer=self.observations,
             ladders=Ladders(calls=ladder_calls),
@@ -88,6 +95,7 @@ class LoopbackSwitch:
         self.switch.trunks = TrunkTable(table if trunks is None else trunks)
 
     def start(self) -> None:
+        take_over(self.switch, self.context, self.layer, self.services, monotonic())
         self.udp.start()
 
     def close(self) -> None:

@@ -1,0 +1,69 @@
+"""What a process does with the answered calls that the one before it left behind."""
+
+from __future__ import annotations
+
+from services.common.causes import EndReason
+from services.signaling.app.services import Services
+from services.signaling.app.switch import Switch
+from services.signaling.core.context import Context
+from services.signaling.core.takeover import LiveCall, restore
+from services.signaling.core.values import CallState
+from services.signaling.ports import Media
+from services.signaling.sip.layer import TransactionLayer
+
+
+def take_over(
+    switch: Switch, context: Context, layer: TransactionLayer, services: Services, now: float
+) -> int:
+    """Make them calls of ``switch``, whose sockets can send already; returns how many."""
+    left = services.journal.take_over(now)
+    for live in left:
+        _adopt(live, switch, context, layer, now)
+    attach_all(switch, services.media)
+    return len(left)
+
+
+def attach_all(switch: Switch, media: Media) -> None:
+    """Claim the sessions of all answered calls; where there is none any more, the call ends.
+
+    To be called whenever media can be reached again: until then it does not know whom to tell
+    that a call is silent, or it has lost all calls itself.
+    """
+    for call in list(switch.calls.values()):
+        if call.state is CallState.ANSWERED and call.has_media:
+            _attach(call.record.call_id, switch, media)
+
+
+def _attach(call_id: str, switch: Switch, media: Media) -> None:
+    def on_known(is_known: bool | None) -> None:
+        if is_known is False:
+            switch.hang_up(call_id, EndReason.MEDIA_UNAVAILABLE)
+
+    media.attach(call_id, on_known)
+
+
+def _adopt(
+    live: LiveCall, switch: Switch, context: Context, layer: TransactionLayer, now: float
+) -> None:
+    snapshot = live.snapshot
+    call, commands = restore(context, live, now)
+    answered_at = call.record.answered_at
+    assert answered_at is not None
+    awaits_ack = bool(snapshot.answer) and not snapshot.caller.is_acknowledged
+    if awaits_ack:
+        awaits_ack = layer.resume_answer(
+            snapshot.invite_key,
+            snapshot.answer,
+            snapshot.caller.reachable,
+            answered_at=answered_at,
+            now=now,
+        )
+    if snapshot.vendor_key:
+        tag = snapshot.callee.dialog["remote_tag"]
+        peer = snapshot.callee.reachable
+        layer.resume_invite(snapshot.vendor_key, tag, peer, answered_at=answered_at, now=now)
+    if live.lost_at is not None and snapshot.has_media:
+        # What relayed its audio is gone with everything else that ran on the machine.
+        ended_at = max(answered_at, live.lost_at)
+        commands += call.hang_up(EndReason.MEDIA_UNAVAILABLE, ended_at)
+    switch.adopt(call, commands, is_acknowledged=not awaits_ack)

@@ -1,0 +1,125 @@
+"""Answered calls of a process that died, as live calls of this one."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import NamedTuple
+
+from services.common.causes import EndReason
+from services.signaling.core.call import Call
+from services.signaling.core.commands import Acknowledge, Command, Keep
+from services.signaling.core.context import Context
+from services.signaling.core.conversation import Conversation
+from services.signaling.core.exchanges import Exchanges
+from services.signaling.core.legs import Leg
+from services.signaling.core.record import AttemptRecord, CallRecord
+from services.signaling.core.snapshot import CallSnapshot, EndNote, Facts
+from services.signaling.core.talk_time import TalkTime
+
+_UNKNOWN = dt.datetime.fromtimestamp(0, dt.UTC)
+FRESH_S = 32.0
+"""64*T1: how long a 2xx is repeated, on either side, for want of its ACK."""
+
+
+class LiveCall(NamedTuple):
+    """What is known of one call that was live when its process died."""
+
+    snapshot: CallSnapshot
+    end: EndNote | None = None
+    """Set when it was over, and only its record not written."""
+    shift_s: float = 0.0
+    """To be added to its instants: not 0 when the machine was started anew, and its clock too."""
+    lost_at: float | None = None
+    """When the machine was last known to run, if it was started anew: audio has ended by then."""
+
+
+def shift_s(snapshot: CallSnapshot, now: float, wall: dt.datetime) -> float:
+    """How far a monotonic clock that began anew has moved instants of before, by the wall's."""
+    invited_at, invited_wall = snapshot.record["invited_at"], snapshot.record["invited_wall"]
+    assert isinstance(invited_at, float)
+    assert isinstance(invited_wall, dt.datetime)
+    return now - (wall - invited_wall).total_seconds() - invited_at
+
+
+def restore(context: Context, live: LiveCall, now: float) -> tuple[Call, list[Command]]:
+    """The call, and what it has to do at once.
+
+    A 200 whose ACK may not have come is repeated by the caller of this. Where it had come to the
+    process that died, the party acknowledges again (RFC 3261 section 13.2.2.4).
+    """
+    snapshot = live.snapshot
+    record = _record(context, live)
+    assert record.answered_at is not None
+    caller, callee = Leg.restored(snapshot.caller), Leg.restored(snapshot.callee)
+    exchanges = Exchanges(context, media_proxy=record.answered_on.candidate.media_proxy)
+    is_fresh = now - record.answered_at < FRESH_S and live.end is None
+    commands: list[Command] = []
+    if not caller.is_acknowledged and is_fresh and snapshot.answer:
+        exchanges.begin(
+            snapshot.invite_key, caller, callee, key=snapshot.vendor_key, is_late=snapshot.is_late
+        )
+    else:
+        caller.is_acknowledged = True
+    if is_fresh and snapshot.vendor_key and not snapshot.is_late:
+        ack, target = callee.dialog.ack(1), callee.target(context)
+        tag = callee.dialog.remote_tag
+        commands.append(Acknowledge(snapshot.vendor_key, tag, ack, target, callee.name))
+    conversation = Conversation(
+        context,
+        caller,
+        callee,
+        exchanges,
+        TalkTime(record.answered_at, paid_ms=snapshot.paid_ms, max_call_s=snapshot.max_call_s),
+        invite_key=snapshot.invite_key,
+        reservation_id=record.reservation_id,
+        sell_terms=record.sell_terms,
+        has_media=snapshot.has_media,
+        is_taken_over=True,
+    )
+    call = Call.taken_over(context, record, conversation, snapshot.invite_key)
+    _count(context, record, now)
+    if live.end is None:
+        # With the numbers it skipped: another crash must not use them again.
+        return call, [*commands, Keep(conversation.snapshot(record))]
+    return call, [*commands, *_end(call, live.end, live.shift_s)]
+
+
+def _record(context: Context, live: LiveCall) -> CallRecord:
+    facts = live.snapshot.record
+    record = CallRecord(str(facts["call_id"]), context.node, 0.0, _UNKNOWN)
+    _fill(record, facts, live.shift_s)
+    for state in live.snapshot.attempts:
+        attempt = AttemptRecord(state.candidate, 0.0)
+        _fill(attempt, state.facts, live.shift_s)
+        record.attempts.append(attempt)
+    return record
+
+
+def _fill(record: CallRecord | AttemptRecord, facts: Facts, by_s: float) -> None:
+    for name, value in facts.items():
+        # What another version knew and this one does not is not needed here.
+        if name in type(record).__slots__:
+            is_instant = name.endswith("_at") and isinstance(value, float)
+            setattr(record, name, value + by_s if is_instant else value)  # type: ignore[operator]
+
+
+def _count(context: Context, record: CallRecord, now: float) -> None:
+    """Live calls count against the limits of their trunks, which they passed when they began."""
+    vendor = record.answered_on.candidate.vendor_trunk_id
+    for limits, trunk_id in (
+        (context.customer_limits, record.customer_trunk_id),
+        (context.vendor_limits, vendor),
+    ):
+        limits.take(trunk_id, max_calls=None, max_cps=None, now=now)
+
+
+def _end(call: Call, note: EndNote, by_s: float) -> list[Command]:
+    """Hang up again: who has heard our BYE says that he knows of no call, and that is that."""
+    record, facts = call.record, note.facts
+    ended_at = facts["ended_at"]
+    assert isinstance(ended_at, float)
+    commands = call.hang_up(
+        EndReason(str(facts["end_reason"])), ended_at + by_s, side=str(facts["end_side"])
+    )
+    _fill(record, facts, by_s)
+    return commands
