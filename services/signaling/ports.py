@@ -11,8 +11,9 @@ from typing import Protocol
 
 from services.common.events import CallAnswered, CallEnded, CallRinging, CallStarted
 from services.signaling.core.commands import AnswerMedia, FindRoutes, OfferMedia
+from services.signaling.core.interrupted import Begun, Dialled
 from services.signaling.core.snapshot import CallSnapshot, EndNote
-from services.signaling.core.takeover import LiveCall
+from services.signaling.core.takeover import Left
 from services.signaling.core.values import Credit, MediaAnswer, MediaStats, Plan
 from services.signaling.sip.actions import Peer
 
@@ -92,7 +93,7 @@ class EventLog(Protocol):
 
 
 class Journal(Protocol):
-    """Answered calls, for the process that takes them over when this one dies.
+    """Calls, for the process that takes them over when this one dies.
 
     Nothing here waits or fails: what is kept is on disk no later than an event appended to
     :class:`EventLog` afterwards.
@@ -107,8 +108,14 @@ class Journal(Protocol):
     def forget(self, call_id: str) -> None:
         """Its record is written; calls that were never kept included."""
 
-    def take_over(self, now: float) -> list[LiveCall]:
-        """Calls that the process before this one left, oldest first."""
+    def begin(self, call_id: str, begun: Begun) -> None:
+        """Keep a call that is not answered yet: its caller is owed a refusal and a record."""
+
+    def dial(self, call_id: str, dialled: Dialled) -> None:
+        """Keep beside it which vendor is being tried: his telephone has to stop ringing."""
+
+    def take_over(self, now: float) -> Left:
+        """What the process before this one left behind."""
 
 
 class Observer(Protocol):

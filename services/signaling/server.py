@@ -116,10 +116,16 @@ class SignalingService:
     # --- life ---------------------------------------------------------------------------
 
     async def start(self, tasks: asyncio.TaskGroup) -> None:
-        """See :meth:`services.common.run.Service.start`: sockets open last."""
+        """See :meth:`services.common.run.Service.start`: sockets open last.
+
+        Unless there are calls to take over: they need neither trunks nor Postgres, and new ones
+        are told nothing until the trunks are known, as strangers are.
+        """
         await self._spool.open()
         for work in (self._bus, self._spool, self._routing, self._rating, self._media, self._tcp):
             tasks.create_task(work.run())
+        if self._spool.left_behind:
+            await self._open_sockets()
         self._pool = await open_pool(
             self._settings.postgres_dsn, role=READER, name="signaling", max_size=2
         )
@@ -138,7 +144,8 @@ class SignalingService:
             ),
         )
         await self._grpc.start(tasks)
-        await self._open_sockets()
+        if not self._udp:
+            await self._open_sockets()
 
     async def _open_sockets(self) -> None:
         for number, address in enumerate(self._addresses, start=1):

@@ -190,15 +190,16 @@ class Spool:
         if self._close_at is None:
             self._arm_closing()
 
-    def keep(self, key: str, state: bytes) -> None:
+    def keep(self, key: str, state: bytes, *, is_urgent: bool = True) -> None:
         """Keep ``state`` under ``key`` until :meth:`forget`, in place of what was kept before.
 
-        Never blocks. It is on disk no later than any event appended afterwards.
+        Never blocks. It is on disk no later than any event appended afterwards; without
+        ``is_urgent`` it waits for one.
         """
         self._kept_seq += 1
         frame = encode_kept(self._epoch, self._kept_seq, key.encode("ascii"), state)
         self._keeping[key] = frame, False
-        if self.healthy and not self._is_committing:
+        if is_urgent and self.healthy and not self._is_committing:
             wish = self._loop.time() + UNHURRIED_COMMIT_S
             self._commit_by(max(self._committed_at + COMMIT_SPACING_S, wish))
 

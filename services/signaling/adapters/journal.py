@@ -1,26 +1,29 @@
-"""Answered calls in the spool. Implements :class:`services.signaling.ports.Journal`."""
+"""Calls in the spool. Implements :class:`services.signaling.ports.Journal`."""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
 
 from services.common.logs import get_logger
 from services.common.spool import Spool
+from services.signaling.core.interrupted import Begun, Dialled, InterruptedCall
 from services.signaling.core.snapshot import CallSnapshot, EndNote
-from services.signaling.core.takeover import LiveCall, shift_s
+from services.signaling.core.takeover import Left, LiveCall, shift_s
 
 log = get_logger(__name__)
 
 _END = "+"
 """Added to the id of a call, the key of how it ended."""
+_DIALLED = "-"
+"""The same for whom it was being sent to."""
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
-class Kept(msgspec.Struct, array_like=True, frozen=True):
+class Kept(msgspec.Struct, array_like=True, frozen=True, tag="answered"):
     """One snapshot on disk."""
 
     boot: str
@@ -29,7 +32,8 @@ class Kept(msgspec.Struct, array_like=True, frozen=True):
 
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode_kept = msgspec.msgpack.Decoder(Kept).decode
+_decode_call = msgspec.msgpack.Decoder(Kept | Begun).decode
+_decode_dialled = msgspec.msgpack.Decoder(Dialled).decode
 _decode_end = msgspec.msgpack.Decoder(EndNote).decode
 
 
@@ -57,6 +61,16 @@ class SpooledCalls:
         self._kept.add(call_id)
         self._spool.keep(call_id, _encode(Kept(self._boot, snapshot)))
 
+    def begin(self, call_id: str, begun: Begun) -> None:
+        """See :meth:`services.signaling.ports.Journal.begin`."""
+        self._kept.add(call_id)
+        self._spool.keep(call_id, _encode(begun), is_urgent=False)
+
+    def dial(self, call_id: str, dialled: Dialled) -> None:
+        """See :meth:`services.signaling.ports.Journal.dial`."""
+        self._kept.add(call_id + _DIALLED)
+        self._spool.keep(call_id + _DIALLED, _encode(dialled), is_urgent=False)
+
     def keep_end(self, call_id: str, note: EndNote) -> None:
         """See :meth:`services.signaling.ports.Journal.keep_end`."""
         self._kept.add(call_id + _END)
@@ -65,30 +79,43 @@ class SpooledCalls:
     def forget(self, call_id: str) -> None:
         """See :meth:`services.signaling.ports.Journal.forget`."""
         kept = self._kept
-        for key in (call_id, call_id + _END):
+        for key in (call_id, call_id + _DIALLED, call_id + _END):
             if key in kept:
                 kept.discard(key)
                 self._spool.forget(key)
 
-    def take_over(self, now: float) -> list[LiveCall]:
+    def take_over(self, now: float) -> Left:
         """See :meth:`services.signaling.ports.Journal.take_over`."""
         found, self._spool.left_behind = self._spool.left_behind, {}
         self._kept.update(found)
-        calls: list[LiveCall] = []
-        for key in sorted(key for key in found if not key.endswith(_END)):
+        left = Left([], [])
+        for call_id in sorted({key.rstrip(_DIALLED + _END) for key in found}):
             try:
-                calls.append(self._live(found[key], found.get(key + _END), now))
+                self._read(call_id, found, left, now)
             except msgspec.DecodeError as error:
                 self.unreadable += 1
-                self.forget(key)
+                self.forget(call_id)
                 log.error(  # noqa: TRY400 - another version wrote it
-                    "takeover.unreadable", call_id=key, error=str(error)
+                    "takeover.unreadable", call_id=call_id, error=str(error)
                 )
-        return calls
+        return left
 
-    def _live(self, kept: bytes, end: bytes | None, now: float) -> LiveCall:
-        read = _decode_kept(kept)
-        note = None if end is None else _decode_end(end)
+    def _read(self, call_id: str, found: Mapping[str, bytes], left: Left, now: float) -> None:
+        kept = found.get(call_id)
+        if kept is None:  # what was beside it is all that a failing disk has left
+            self.forget(call_id)
+            return
+        read = _decode_call(kept)
+        if isinstance(read, Begun):
+            dialled = found.get(call_id + _DIALLED)
+            left.interrupted.append(
+                InterruptedCall(read, None if dialled is None else _decode_dialled(dialled))
+            )
+            return
+        end = found.get(call_id + _END)
+        left.answered.append(self._live(read, None if end is None else _decode_end(end), now))
+
+    def _live(self, read: Kept, note: EndNote | None, now: float) -> LiveCall:
         if read.boot == self._boot and read.boot:
             return LiveCall(read.snapshot, note)
         wall = self._utc_now()

@@ -12,9 +12,10 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 
 from services.common.causes import EndReason
-from services.common.events import CallEnded
+from services.common.events import CallEnded, CallStarted
 from services.signaling.app.counters import Counters
 from services.signaling.app.services import Services
+from services.signaling.app.tracing import Tracer
 from services.signaling.app.wakeups import NEVER, Wakeups
 from services.signaling.core.call import Call
 from services.signaling.core.commands import (
@@ -28,7 +29,9 @@ from services.signaling.core.commands import (
     Respond,
 )
 from services.signaling.core.context import ALLOW, Context
-from services.signaling.core.ladder import Ladders, Step
+from services.signaling.core.hunting import Attempt
+from services.signaling.core.interrupted import Begun, Dialled
+from services.signaling.core.ladder import Ladders
 from services.signaling.core.legs import CALLER, dialog_of, options_reply, peer_of
 from services.signaling.core.refusals import Refusals, refused_record
 from services.signaling.core.trunks import TrunkTable
@@ -79,6 +82,7 @@ class Switch:
         self.calls: dict[str, Call] = {}
         """Live calls by id, oldest first."""
         self.ladders = ladders
+        self._tracer = Tracer(ladders, context.dialogs)
         self._context = context
         self._layer = layer
         self._network = network
@@ -94,8 +98,9 @@ class Switch:
         self._owners: dict[str, tuple[Call, Owner, str]] = {}
         self._invites: dict[str, Call] = {}
         self._refusals = Refusals()
-        self._heard: tuple[bytes, Peer] | None = None
-        self._sent_along: list[Send] = []
+        self._data = b""
+        self._invite: tuple[str, bytes, Peer] = ("", b"", Peer("udp", "", 0))
+        """The call begun last, and how."""
         self._wakeups = Wakeups()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = NEVER
@@ -157,6 +162,7 @@ class Switch:
         ):
             counters.unknown_dropped += 1
             return
+        self._data = data
         self._follow(self._layer.on_message(data, source, now), now, data, source)
 
     def _is_in_dialog(self, data: bytes) -> bool:
@@ -191,27 +197,19 @@ class Switch:
         self, actions: list[Action], now: float, data: bytes = b"", source: Peer | None = None
     ) -> None:
         """Carry out what the layer wants; ``data`` is the message it wants it for."""
-        deliverers, sent = self._deliverers, self._sent_along
-        if source is not None and self.ladders.enabled:
-            self._heard = (data, source)
+        tracer = self._tracer
+        if source is not None:
+            tracer.hear(data, source)
         for action in actions:
             if type(action) is Send:
                 self.counters.retransmissions += 1
-                if self._heard is not None:
-                    sent.append(action)
-            deliverers[type(action)](action, now)
-        self._heard = None
-        sent.clear()
+                tracer.sent_by_layer(action, self._owner_of(action), now)
+            self._deliverers[type(action)](action, now)
+        tracer.settle(now)
 
-    def _trace(self, call: Call, leg: str, now: float) -> None:
-        """Note the message at hand, now that it is known whose it is, and its first answers."""
-        heard, self._heard = self._heard, None
-        if heard is None:
-            return
-        call_id, add = call.record.call_id, self.ladders.add
-        add(call_id, Step(now, leg, False, heard[1], heard[0]))
-        for send in self._sent_along:
-            add(call_id, Step(now, leg, True, send.peer, send.data))
+    def _owner_of(self, send: Send) -> tuple[Call, str] | None:
+        owned = self._owners.get(send.key) if send.key else None
+        return None if owned is None else (owned[0], owned[2])
 
     def _on_refused(self, action: Refused, now: float) -> None:
         """An INVITE the layer answered: it never becomes a call, but it has its record."""
@@ -220,7 +218,7 @@ class Switch:
         source = action.source
         trunk = self._context.trunks.identify(source.host, source.port)
         self.counters.invites += 1
-        self._tell(
+        self.tell(
             refused_record(
                 action, self._new_call_id(), self._context.node, trunk, now, self._utc_now()
             )
@@ -244,7 +242,7 @@ class Switch:
     def _on_cancel(self, action: Cancelled, now: float) -> None:
         call = self._invites.get(action.key)
         if call is not None:
-            self._trace(call, CALLER, now)
+            self._tracer.claim(call, CALLER, now)
             self._perform(call, call.on_cancel(action.request, action.key, now))
 
     def _on_request(self, action: DeliverRequest, now: float) -> None:
@@ -260,7 +258,7 @@ class Switch:
         call, leg = found
         if request.method == "INVITE":
             self._invites[key] = call
-        self._trace(call, leg, now)
+        self._tracer.claim(call, leg, now)
         self._perform(call, call.on_request(request, key, source, now))
 
     def _on_new_request(self, action: DeliverRequest, now: float) -> None:
@@ -279,11 +277,12 @@ class Switch:
         invite, key, source = action
         call_id = self._new_call_id()
         call = Call(self._context, call_id, invite, key, source, now, self._utc_now())
+        self._invite = (call_id, self._data, source)
         self.counters.invites += 1
         is_full = len(self.calls) >= self._most_calls
         self.calls[call_id] = call
         self._invites[key] = call
-        self._trace(call, CALLER, now)
+        self._tracer.claim(call, CALLER, now)
         if self._is_draining:
             commands = call.refuse(EndReason.NODE_SHUTDOWN, now)
         elif is_full:
@@ -299,7 +298,7 @@ class Switch:
         owned = self._owners.pop(key, None) if is_final else self._owners.get(key)
         if owned is not None:
             call, owner, leg = owned
-            self._trace(call, leg, now)
+            self._tracer.claim(call, leg, now)
             self._perform(call, call.on_response(owner, response, now))
         elif response.status // 100 == 2 and response.cseq.method == "INVITE":
             self._hang_up_stray(response, key, now)
@@ -320,7 +319,7 @@ class Switch:
         call = self._invites.pop(key, None)
         if call is not None:
             found = self._context.dialogs.get(ack.to_tag.partition("-")[0])
-            self._trace(call, CALLER if found is None else found[1], now)
+            self._tracer.claim(call, CALLER if found is None else found[1], now)
             self._perform(call, call.on_ack(ack, key, now))
 
     def _answer(self, request: Received, key: str, status: int, now: float, *headers: str) -> None:
@@ -397,6 +396,9 @@ class Switch:
         key, actions = self._layer.send_request(command.draft, command.peer, now)
         command.owner.key = key
         self._owners[key] = (call, command.owner, command.leg)
+        if isinstance(command.owner, Attempt):
+            sent = next(action.data for action in actions if type(action) is Send)
+            self._journal.dial(call.record.call_id, Dialled(key, sent, command.peer))
         self._send(actions, call, command.leg, now)
 
     def _acknowledge(self, call: Call, command: Acknowledge) -> None:
@@ -410,9 +412,8 @@ class Switch:
 
     def _send(self, actions: list[Action], call: Call, leg: str, now: float) -> None:
         for action in actions:
-            if type(action) is Send and self.ladders.enabled:
-                step = Step(now, leg, True, action.peer, action.data)
-                self.ladders.add(call.record.call_id, step)
+            if type(action) is Send:
+                self._tracer.sent(call, leg, action, now)
             self._deliverers[type(action)](action, now)
 
     def _put(self, send: Send, _: float) -> None:
@@ -433,11 +434,19 @@ class Switch:
     def _emit(self, _: Call, command: Emit) -> None:
         event = command.event
         if isinstance(event, CallEnded):
-            self._tell(event)
-        else:
-            self._events.append(event)
+            self.tell(event)
+            return
+        if isinstance(event, CallStarted):
+            invite = self._invite if self._invite[0] == event.call_id else ()
+            self._journal.begin(event.call_id, Begun(event, *invite[1:]))
+        self._events.append(event)
 
-    def _tell(self, event: CallEnded) -> None:
+    def _begun(self, event: CallStarted) -> Begun:
+        call_id, invite, source = self._invite
+        return Begun(event, invite, source) if call_id == event.call_id else Begun(event)
+
+    def tell(self, event: CallEnded) -> None:
+        """Put a call on record: nothing about it has to be kept any more."""
         self._events.append(event)
         self._journal.forget(event.call_id)
         self.counters.end(event)
@@ -460,6 +469,10 @@ class Switch:
             return False
         self._resume(call, call.hang_up(reason, self._monotonic()))
         return True
+
+    def follow(self, actions: list[Action]) -> None:
+        """Carry out what the layer wants for a call that is none of ours."""
+        self._follow(actions, self._monotonic())
 
     def adopt(self, call: Call, commands: list[Command], *, is_acknowledged: bool) -> None:
         """Make a call of a process that died one of ours."""

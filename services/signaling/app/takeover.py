@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from services.common.causes import EndReason
+from services.common.clock import utc_now
 from services.signaling.app.services import Services
 from services.signaling.app.switch import Switch
 from services.signaling.core.context import Context
+from services.signaling.core.headers import reason_line
+from services.signaling.core.interrupted import InterruptedCall, given_up
+from services.signaling.core.legs import reachable
 from services.signaling.core.takeover import LiveCall, restore
 from services.signaling.core.values import CallState
 from services.signaling.ports import Media
+from services.signaling.sip.actions import DeliverRequest, Peer
+from services.signaling.sip.build import response_to
 from services.signaling.sip.layer import TransactionLayer
 
 
@@ -17,10 +23,13 @@ def take_over(
 ) -> int:
     """Make them calls of ``switch``, whose sockets can send already; returns how many."""
     left = services.journal.take_over(now)
-    for live in left:
+    for live in left.answered:
         _adopt(live, switch, context, layer, now)
+    for interrupted in left.interrupted:
+        _give_up(interrupted, switch, context, layer, now)
+        services.media.release(interrupted.begun.event.call_id, lambda _: None)
     attach_all(switch, services.media)
-    return len(left)
+    return len(left.answered)
 
 
 def attach_all(switch: Switch, media: Media) -> None:
@@ -46,10 +55,9 @@ def _adopt(
     live: LiveCall, switch: Switch, context: Context, layer: TransactionLayer, now: float
 ) -> None:
     snapshot = live.snapshot
-    call, commands = restore(context, live, now)
+    call, commands, awaits_ack, ack = restore(context, live, now)
     answered_at = call.record.answered_at
     assert answered_at is not None
-    awaits_ack = bool(snapshot.answer) and not snapshot.caller.is_acknowledged
     if awaits_ack:
         awaits_ack = layer.resume_answer(
             snapshot.invite_key,
@@ -58,12 +66,35 @@ def _adopt(
             answered_at=answered_at,
             now=now,
         )
-    if snapshot.vendor_key:
-        tag = snapshot.callee.dialog["remote_tag"]
-        peer = snapshot.callee.reachable
-        layer.resume_invite(snapshot.vendor_key, tag, peer, answered_at=answered_at, now=now)
+    if ack is not None:
+        given = None if snapshot.is_late else (ack.draft, ack.peer)
+        layer.resume_invite(ack.key, ack.to_tag, ack.peer, given, answered_at=answered_at, now=now)
     if live.lost_at is not None and snapshot.has_media:
         # What relayed its audio is gone with everything else that ran on the machine.
         ended_at = max(answered_at, live.lost_at)
         commands += call.hang_up(EndReason.MEDIA_UNAVAILABLE, ended_at)
     switch.adopt(call, commands, is_acknowledged=not awaits_ack)
+
+
+def _give_up(
+    interrupted: InterruptedCall,
+    switch: Switch,
+    context: Context,
+    layer: TransactionLayer,
+    now: float,
+) -> None:
+    """Refuse the caller, who may have another way to go; let the vendor's telephone be silent."""
+    begun, dialled = interrupted
+    event = given_up(context.node, begun, utc_now())
+    if dialled is not None:
+        vendor = Peer(*dialled.peer)
+        layer.resume_ringing(dialled.key, dialled.invite, reachable(vendor))
+        switch.follow(layer.cancel(dialled.key, now, (reason_line(event.q850_out),)))
+    switch.tell(event)
+    if not begun.invite:
+        return
+    for action in layer.on_message(begun.invite, reachable(Peer(*begun.source)), now):
+        if isinstance(action, DeliverRequest):
+            tag = context.new_tag()
+            reply = response_to(action.request, event.sip_code_out, to_tag=tag)
+            switch.follow(layer.respond(action.key, reply, now))

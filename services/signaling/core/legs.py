@@ -25,6 +25,11 @@ _TRANSPORTS = frozenset({"udp", "tcp"})
 _OFFERING = frozenset({"INVITE", "UPDATE"})
 
 
+def reachable(peer: Peer) -> Peer:
+    """A peer of a process that died: its connections died with it."""
+    return peer._replace(connection=0) if peer.reliable else peer
+
+
 class LegState(msgspec.Struct, array_like=True, frozen=True):
     """A leg as plain values."""
 
@@ -36,9 +41,8 @@ class LegState(msgspec.Struct, array_like=True, frozen=True):
 
     @property
     def reachable(self) -> Peer:
-        """The peer, for a process without the connections of the one that took the snapshot."""
-        peer = Peer(*self.peer)
-        return peer._replace(connection=0) if peer.reliable else peer
+        """The peer, as this process reaches it."""
+        return reachable(Peer(*self.peer))
 
 
 class Leg:

@@ -11,6 +11,7 @@ from services.signaling.core.commands import Acknowledge, Command, Keep
 from services.signaling.core.context import Context
 from services.signaling.core.conversation import Conversation
 from services.signaling.core.exchanges import Exchanges
+from services.signaling.core.interrupted import InterruptedCall
 from services.signaling.core.legs import Leg
 from services.signaling.core.record import AttemptRecord, CallRecord
 from services.signaling.core.snapshot import CallSnapshot, EndNote, Facts
@@ -33,6 +34,13 @@ class LiveCall(NamedTuple):
     """When the machine was last known to run, if it was started anew: audio has ended by then."""
 
 
+class Left(NamedTuple):
+    """All that a process left behind, oldest first."""
+
+    answered: list[LiveCall]
+    interrupted: list[InterruptedCall]
+
+
 def shift_s(snapshot: CallSnapshot, now: float, wall: dt.datetime) -> float:
     """How far a monotonic clock that began anew has moved instants of before, by the wall's."""
     invited_at, invited_wall = snapshot.record["invited_at"], snapshot.record["invited_wall"]
@@ -41,29 +49,39 @@ def shift_s(snapshot: CallSnapshot, now: float, wall: dt.datetime) -> float:
     return now - (wall - invited_wall).total_seconds() - invited_at
 
 
-def restore(context: Context, live: LiveCall, now: float) -> tuple[Call, list[Command]]:
-    """The call, and what it has to do at once.
+class Restored(NamedTuple):
+    """A call that goes on."""
 
-    A 200 whose ACK may not have come is repeated by the caller of this. Where it had come to the
-    process that died, the party acknowledges again (RFC 3261 section 13.2.2.4).
-    """
+    call: Call
+    commands: list[Command]
+    """What it has to do at once."""
+    awaits_ack: bool
+    """Whether the 200 to the caller has to be repeated until its ACK. Where that had come to the
+    process that died, he acknowledges again (RFC 3261 section 13.2.2.4)."""
+    ack: Acknowledge | None
+    """For the vendor, should he repeat his 2xx."""
+
+
+def restore(context: Context, live: LiveCall, now: float) -> Restored:
+    """Make a call of what is left of one."""
     snapshot = live.snapshot
     record = _record(context, live)
     assert record.answered_at is not None
     caller, callee = Leg.restored(snapshot.caller), Leg.restored(snapshot.callee)
     exchanges = Exchanges(context, media_proxy=record.answered_on.candidate.media_proxy)
     is_fresh = now - record.answered_at < FRESH_S and live.end is None
-    commands: list[Command] = []
-    if not caller.is_acknowledged and is_fresh and snapshot.answer:
+    awaits_ack = is_fresh and not caller.is_acknowledged and bool(snapshot.answer)
+    if awaits_ack:
         exchanges.begin(
             snapshot.invite_key, caller, callee, key=snapshot.vendor_key, is_late=snapshot.is_late
         )
     else:
         caller.is_acknowledged = True
-    if is_fresh and snapshot.vendor_key and not snapshot.is_late:
-        ack, target = callee.dialog.ack(1), callee.target(context)
+    ack = None
+    if is_fresh and snapshot.vendor_key:
+        draft, target = callee.dialog.ack(1), callee.target(context)
         tag = callee.dialog.remote_tag
-        commands.append(Acknowledge(snapshot.vendor_key, tag, ack, target, callee.name))
+        ack = Acknowledge(snapshot.vendor_key, tag, draft, target, callee.name)
     conversation = Conversation(
         context,
         caller,
@@ -78,10 +96,11 @@ def restore(context: Context, live: LiveCall, now: float) -> tuple[Call, list[Co
     )
     call = Call.taken_over(context, record, conversation, snapshot.invite_key)
     _count(context, record, now)
-    if live.end is None:
-        # With the numbers it skipped: another crash must not use them again.
-        return call, [*commands, Keep(conversation.snapshot(record))]
-    return call, [*commands, *_end(call, live.end, live.shift_s)]
+    # Kept with the numbers it skipped: another crash must not use them again.
+    commands: list[Command] = [Keep(conversation.snapshot(record))]
+    if live.end is not None:
+        commands += _end(call, live.end, live.shift_s)
+    return Restored(call, commands, awaits_ack, ack)
 
 
 def _record(context: Context, live: LiveCall) -> CallRecord:

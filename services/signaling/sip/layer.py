@@ -347,16 +347,39 @@ class TransactionLayer:
         return True
 
     def resume_invite(
-        self, key: str, to_tag: str, peer: Peer, *, answered_at: float, now: float
+        self,
+        key: str,
+        to_tag: str,
+        peer: Peer,
+        ack: tuple[RequestDraft, Peer] | None,
+        *,
+        answered_at: float,
+        now: float,
     ) -> None:
-        """Go on with an INVITE of a process that died, which has drawn a 2xx with this tag."""
+        """Go on with an INVITE of a process that died, which has drawn a 2xx with this tag.
+
+        ``ack`` is sent whenever the 2xx is repeated; ``None`` when none was sent yet.
+        """
         until = answered_at + self._timers.timeout
         if until <= now:
             return
         invite = InviteClientTransaction(b"", key, peer, self._timers)
         invite.resume_accepted(to_tag, until)
+        if ack is not None:
+            draft, target = ack
+            data = draft.wire(self._via_line(target, MAGIC_COOKIE + self._ids()))
+            invite.remember_ack(to_tag, data, target)
         self._clients[key] = invite
         self._schedule.file(invite)
+
+    def resume_ringing(self, key: str, wire: bytes, peer: Peer) -> None:
+        """Go on with an INVITE of a process that died, which has drawn no final response.
+
+        It is to be cancelled: nobody waits for it any more, and no timer of its own ends it.
+        """
+        invite = InviteClientTransaction(wire, key, peer, self._timers)
+        invite.resume_ringing()
+        self._clients[key] = invite
 
     @staticmethod
     def invite_key(branch: str) -> str:

@@ -12,7 +12,7 @@ from services.common.spool import Spool
 from services.signaling.adapters.journal import SpooledCalls, boot_id
 from services.signaling.core.commands import Persist
 from services.signaling.core.snapshot import CallSnapshot, EndNote
-from services.signaling.core.takeover import LiveCall
+from services.signaling.core.takeover import Left, LiveCall
 from tests.integration.common.test_spool import Stream, spooling
 from tests.support.signaling.machine import WALL, Machine, only
 
@@ -40,11 +40,10 @@ async def test_a_call_is_found_until_it_is_forgotten(tmp_path: Path) -> None:
         first.forget("cal_never_kept")
     async with spooling(tmp_path, Stream()) as spool:
         second = journal(spool)
-        assert second.take_over(200.0) == [
-            LiveCall(kept),
-            LiveCall(kept, EndNote({"ended_at": 120.0})),
-        ]
-        assert second.take_over(200.0) == []
+        assert second.take_over(200.0) == Left(
+            [LiveCall(kept), LiveCall(kept, EndNote({"ended_at": 120.0}))], []
+        )
+        assert second.take_over(200.0) == Left([], [])
         second.forget("cal_1")
         second.forget("cal_2")
     async with spooling(tmp_path, Stream()) as spool:
@@ -59,7 +58,7 @@ async def test_after_a_start_of_the_machine_instants_go_by_the_wall_clock(
         journal(spool).keep("cal_1", snapshot())
     async with spooling(tmp_path, Stream()) as spool:
         second = SpooledCalls(spool, boot=boot, utc_now=utc_now)
-        (live,) = second.take_over(7.0)
+        ((live,), _) = second.take_over(7.0)
         since_s = (utc_now() - WALL).total_seconds()
         assert live.shift_s == pytest.approx(7.0 - since_s - 100.0, abs=5)
         assert live.lost_at == pytest.approx(7.0, abs=60)
@@ -72,7 +71,7 @@ async def test_what_cannot_be_read_is_counted_and_dropped(tmp_path: Path) -> Non
         journal(spool).keep("cal_2", snapshot())
     async with spooling(tmp_path, Stream()) as spool:
         second = journal(spool)
-        assert len(second.take_over(200.0)) == 1
+        assert len(second.take_over(200.0).answered) == 1
         assert second.unreadable == 1
         second.forget("cal_2")
     async with spooling(tmp_path, Stream()) as spool:

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 from services.common.causes import EndReason
 from services.signaling.app.takeover import attach_all
+from services.signaling.core.takeover import Left
 from services.signaling.core.trunks import TrunkTable
 from services.signaling.sip.message import Request
 from tests.support.signaling.machine import ANSWER, OFFER
@@ -34,7 +35,7 @@ class Lives:
         switch = LoopbackSwitch(
             FixedPlanner(to_vendor(self.vendor.address)),
             port=port,
-            left=before.journal.left() if before else (),
+            left=before.journal.left() if before else None,
         )
         switch.switch.trunks = TrunkTable(TABLE, vendor_hosts=[VENDOR])
         switch.start()
@@ -84,7 +85,7 @@ async def test_the_vendor_hangs_up_after_the_switch_has_died() -> None:
         await until(lambda: not each.now.switch.calls)
         (record,) = each.now.events.ended
         assert (record.end_reason, record.end_side) == (EndReason.NORMAL, "callee")
-        assert each.now.journal.left() == []
+        assert each.now.journal.left() == Left([], [])
         assert each.now.context.dialogs == {}
 
 
@@ -98,7 +99,6 @@ async def test_a_200_that_was_not_acknowledged_is_sent_again_by_the_next_process
         first = await each.caller.response(200)
         await each.vendor.request("ACK")
         each.die()
-        await each.vendor.request("ACK")
         again = await each.caller.response(200)
         assert (again.to_tag, again.body) == (first.to_tag, first.body)
         each.talk.to_tag = again.to_tag
@@ -168,3 +168,50 @@ async def test_a_call_whose_audio_is_lost_ends() -> None:
             party.send(reply(party, bye, 200), each.talk.switch)
         await until(lambda: not each.now.switch.calls)
         assert each.now.events.ended[0].end_reason == EndReason.MEDIA_UNAVAILABLE
+
+
+@on_uvloop
+async def test_a_call_that_rang_is_refused_on_one_side_and_cancelled_on_the_other() -> None:
+    async with lives() as each:
+        await each.talk.ring()
+        assert each.talk.invite is not None
+        each.die()
+        assert (await each.caller.response(503)).to_tag
+        cancel = await each.vendor.request("CANCEL")
+        assert cancel.via.branch == each.talk.invite.via.branch
+        assert cancel.uri == each.talk.invite.uri
+        each.vendor.send(reply(each.vendor, cancel, 200), each.talk.switch)
+        each.vendor.send(reply(each.vendor, each.talk.invite, 487), each.talk.switch)
+        await each.vendor.request("ACK")
+        (record,) = each.now.events.ended
+        assert (record.end_reason, record.sip_code_out) == (EndReason.NODE_SHUTDOWN, 503)
+        assert (record.caller, record.called) == ("1000", "2000")
+        assert record.customer_trunk_id == "ctr_1"
+        assert record.sip_call_id == each.talk.call_id
+        assert each.now.journal.left() == Left([], [])
+        assert each.now.switch.calls == {}
+
+
+@on_uvloop
+async def test_a_vendor_that_answers_nobody_s_call_any_more_is_hung_up() -> None:
+    async with lives() as each:
+        await each.talk.ring()
+        assert each.talk.invite is not None
+        each.die()
+        await each.caller.response(503)
+        each.vendor.send(reply(each.vendor, each.talk.invite, 200, ANSWER), each.talk.switch)
+        await each.vendor.request("ACK")
+        bye = await each.vendor.request("BYE")
+        each.vendor.send(reply(each.vendor, bye, 200), each.talk.switch)
+        assert len(each.now.events.ended) == 1
+
+
+@on_uvloop
+async def test_a_call_that_failed_leaves_nothing_behind() -> None:
+    async with lives() as each:
+        await each.talk.ring()
+        assert each.talk.invite is not None
+        each.vendor.send(reply(each.vendor, each.talk.invite, 486), each.talk.switch)
+        await each.caller.response(486)
+        await until(lambda: not each.now.switch.calls)
+        assert each.now.journal.left() == Left([], [])

@@ -6,9 +6,9 @@ import copy
 
 import msgspec
 
-from services.signaling.core.commands import Command, Keep, KeepEnd, Persist
+from services.signaling.core.commands import Keep, KeepEnd, Persist
 from services.signaling.core.snapshot import CallSnapshot, EndNote
-from services.signaling.core.takeover import LiveCall, restore
+from services.signaling.core.takeover import LiveCall, Restored, restore
 from tests.support.signaling.machine import Machine, context
 
 
@@ -23,11 +23,11 @@ def left_by(machine: Machine, *, shift_s: float = 0.0) -> LiveCall:
     return LiveCall(snapshot, note, shift_s)
 
 
-def take_over(
-    machine: Machine, now: float, *, shift_s: float = 0.0
-) -> tuple[Machine, list[Command]]:
-    """The machine of the process that comes after, and what its call does first."""
+def take_over(machine: Machine, now: float, *, shift_s: float = 0.0) -> tuple[Machine, Restored]:
+    """The machine of the process that comes after, and what it makes of the call."""
     heir = copy.copy(machine)
     heir.context, heir.history, heir.ended_events = context(), [], []
-    heir.call, commands = restore(heir.context, left_by(machine, shift_s=shift_s), now)
-    return heir, heir.take(commands)
+    restored = restore(heir.context, left_by(machine, shift_s=shift_s), now)
+    heir.call = restored.call
+    heir.take(restored.commands)
+    return heir, restored

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import msgspec
 
 from services.common.events import CallAnswered, CallEnded, CallRinging, CallStarted, encode
 from services.signaling.core.commands import AnswerMedia, FindRoutes, OfferMedia
+from services.signaling.core.interrupted import Begun, Dialled, InterruptedCall
 from services.signaling.core.snapshot import CallSnapshot, EndNote
-from services.signaling.core.takeover import LiveCall
+from services.signaling.core.takeover import Left, LiveCall
 from services.signaling.core.values import Candidate, Credit, MediaAnswer, MediaStats, Plan
 
 
@@ -113,10 +114,12 @@ class MemoryEvents:
 class MemoryJournal:
     """Encodes as the real one does; :meth:`left` is what a process that dies now leaves."""
 
-    def __init__(self, left: Sequence[LiveCall] = ()) -> None:
+    def __init__(self, left: Left | None = None) -> None:
+        self.begun: dict[str, bytes] = {}
+        self.dialled: dict[str, bytes] = {}
         self.kept: dict[str, bytes] = {}
         self.ends: dict[str, bytes] = {}
-        self._left = list(left)
+        self._left = left or Left([], [])
 
     def keep(self, call_id: str, snapshot: CallSnapshot) -> None:
         self.kept[call_id] = msgspec.msgpack.encode(snapshot)
@@ -125,14 +128,35 @@ class MemoryJournal:
         self.ends[call_id] = msgspec.msgpack.encode(note)
 
     def forget(self, call_id: str) -> None:
-        self.kept.pop(call_id, None)
-        self.ends.pop(call_id, None)
+        for each in (self.begun, self.dialled, self.kept, self.ends):
+            each.pop(call_id, None)
 
-    def take_over(self, now: float) -> list[LiveCall]:
+    def begin(self, call_id: str, begun: Begun) -> None:
+        self.begun[call_id] = msgspec.msgpack.encode(begun)
+
+    def dial(self, call_id: str, dialled: Dialled) -> None:
+        self.dialled[call_id] = msgspec.msgpack.encode(dialled)
+
+    def take_over(self, now: float) -> Left:
         del now
         return self._left
 
-    def left(self) -> list[LiveCall]:
+    def left(self) -> Left:
+        return Left(self._answered(), self._interrupted())
+
+    def _interrupted(self) -> list[InterruptedCall]:
+        return [
+            InterruptedCall(
+                msgspec.msgpack.decode(begun, type=Begun),
+                msgspec.msgpack.decode(self.dialled[call_id], type=Dialled)
+                if call_id in self.dialled
+                else None,
+            )
+            for call_id, begun in self.begun.items()
+            if call_id not in self.kept
+        ]
+
+    def _answered(self) -> list[LiveCall]:
         return [
             LiveCall(
                 msgspec.msgpack.decode(snapshot, type=CallSnapshot),

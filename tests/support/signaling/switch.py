@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 
@@ -17,7 +17,7 @@ from services.signaling.app.switch import Switch
 from services.signaling.app.takeover import take_over
 from services.signaling.core.context import CAPABILITIES, Context
 from services.signaling.core.ladder import Ladders
-from services.signaling.core.takeover import LiveCall
+from services.signaling.core.takeover import Left
 from services.signaling.core.trunks import CustomerTrunk, TrunkTable
 from services.signaling.core.values import Candidate
 from services.signaling.server import random_token
@@ -46,7 +46,7 @@ class LoopbackSwitch:
         ladder_calls: int = 1000,
         trunks: Mapping[str, CustomerTrunk] | None = None,
         timers: TimerValues = RFC3261_TIMERS,
-        left: Sequence[LiveCall] = (),
+        left: Left | None = None,
     ) -> None:
         self.planner = planner
         self.events = events or MemoryEvents()

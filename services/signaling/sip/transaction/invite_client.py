@@ -114,6 +114,10 @@ class InviteClientTransaction:
         self._terminate()
         return [Fail(self.key, 503)] if is_failure else []
 
+    def resume_ringing(self) -> None:
+        """Be what the transaction of a process that died was: no final response has come."""
+        self.state = PROCEEDING
+
     def resume_accepted(self, to_tag: str, until: float) -> None:
         """Be what the transaction of a process that died was: a 2xx with this tag has come."""
         self.state = ACCEPTED

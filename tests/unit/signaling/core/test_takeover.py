@@ -153,8 +153,10 @@ def test_a_200_that_may_not_have_arrived_is_acknowledged_now_and_the_vendor_agai
     machine = Machine()
     machine.answer(105.0, ack=False)
     assert b"SIP/2.0 200 OK" in left_by(machine).snapshot.answer
-    heir, first = take_over(machine, 106.0)
-    assert only(first, Acknowledge).key == left_by(machine).snapshot.vendor_key == "key1"
+    heir, restored = take_over(machine, 106.0)
+    assert restored.awaits_ack
+    assert restored.ack is not None
+    assert restored.ack.key == left_by(machine).snapshot.vendor_key == "key1"
     assert heir.ack(106.2) == []
     steps = heir.take(heir.call.hang_up(EndReason.ADMIN_DISCONNECT, 107.0))
     assert kinds(steps) == ["A BYE", "B1 BYE", "CallEnded"]
@@ -174,8 +176,8 @@ def test_the_answer_to_a_late_offer_goes_into_the_ack_of_the_next_process() -> N
     invite = machine.dial()
     machine.say(invite, 200, 105.0, body=OFFER)
     machine.durable(105.0)
-    heir, first = take_over(machine, 106.0)
-    assert kinds(first) == []
+    heir, restored = take_over(machine, 106.0)
+    assert restored.awaits_ack
     acknowledged = only(heir.ack(107.0, body=ANSWER), Acknowledge)
     assert (acknowledged.key, acknowledged.draft.body) == ("key1", ANSWER)
 
@@ -191,8 +193,8 @@ def test_a_caller_who_goes_on_has_acknowledged() -> None:
 def test_after_the_time_for_an_ack_nothing_is_repeated() -> None:
     machine = Machine()
     machine.answer(105.0, ack=False)
-    heir, first = take_over(machine, 140.0)
-    assert kinds(first) == []
+    heir, restored = take_over(machine, 140.0)
+    assert (restored.awaits_ack, restored.ack) == (False, None)
     assert kinds(heir.take(heir.call.hang_up(EndReason.ADMIN_DISCONNECT, 141.0)))[0] == "A BYE"
 
 
@@ -217,8 +219,8 @@ def test_a_call_that_was_over_but_for_its_record_is_not_lived_on() -> None:
     invite = dial_through_media(machine)
     steps = machine.callee_sends(invite, "BYE", 125.0, headers=["Reason: Q.850;cause=31"])
     assert kinds(steps) == ["B1 200", "A BYE", "ReleaseMedia"]
-    heir, first = take_over(machine, 126.0)
-    assert kinds(first) == ["A BYE", "B1 BYE", "ReleaseMedia"]
+    heir, restored = take_over(machine, 126.0)
+    assert kinds(restored.commands) == ["A BYE", "B1 BYE", "ReleaseMedia"]
     assert kinds(heir.take(heir.call.on_media_stats(MediaStats(), 126.1))) == ["CallEnded"]
     record = heir.record
     assert (record.talk_ms, record.end_side, record.q850_in) == (20_000, "callee", 31)

@@ -67,7 +67,7 @@ def test_what_is_too_old_is_left_alone() -> None:
     subject = server()
     key, data = answered()
     assert not subject.resume_answer(key, data, ALICE, answered_at=5.0, now=37.0)
-    subject.resume_invite("z9hG4bKold INVITE", "them", BOB, answered_at=5.0, now=37.0)
+    subject.resume_invite("z9hG4bKold INVITE", "them", BOB, None, answered_at=5.0, now=37.0)
     assert (subject.deadline, subject.transaction_count) == (None, 0)
 
 
@@ -78,13 +78,11 @@ def test_the_answer_goes_where_its_request_wanted_it() -> None:
         assert subject.on_timer(10.0) == [Send(data, source)]
 
 
-def test_a_vendor_that_repeats_his_answer_gets_the_ack_again() -> None:
-    first = layer()
-    key, actions = first.send_request(invite_draft(), BOB, 0.0)
+def test_a_vendor_whose_ack_is_still_to_come_waits_for_it() -> None:
+    key, actions = layer().send_request(invite_draft(), BOB, 0.0)
     ok = answer_to(actions, 200, tag="them")
-    fork = answer_to(actions, 200, tag="fork")
     second = layer()
-    second.resume_invite(key, "them", BOB, answered_at=5.0, now=10.0)
+    second.resume_invite(key, "them", BOB, None, answered_at=5.0, now=10.0)
     assert second.on_message(ok, BOB, 10.1) == []
     draft = invite_draft()
     draft.method = "ACK"
@@ -93,6 +91,21 @@ def test_a_vendor_that_repeats_his_answer_gets_the_ack_again() -> None:
     assert [each.data for each in again if isinstance(each, Send)] == [
         each.data for each in sent if isinstance(each, Send)
     ]
+
+
+def test_a_vendor_that_repeats_his_answer_gets_the_ack_again() -> None:
+    first = layer()
+    key, actions = first.send_request(invite_draft(), BOB, 0.0)
+    ok = answer_to(actions, 200, tag="them")
+    fork = answer_to(actions, 200, tag="fork")
+    draft = invite_draft()
+    draft.method = "ACK"
+    second = layer()
+    second.resume_invite(key, "them", BOB, (draft, BOB), answered_at=5.0, now=10.0)
+    for now in (10.1, 10.2):
+        (again,) = second.on_message(ok, BOB, now)
+        assert isinstance(again, Send)
+        assert again.data.startswith(b"ACK sip")
     (stray,) = second.on_message(fork, BOB, 10.3)
     assert not isinstance(stray, Send)
     assert isinstance(stray.response, Response)  # type: ignore[union-attr]  # delivered

@@ -1,0 +1,95 @@
+"""Notes every message of a call as it passes: in the ladders, and for who follows it live."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from services.signaling.core.call import Call
+from services.signaling.core.ladder import Ladders, Step
+from services.signaling.sip.actions import Peer, Send
+from services.signaling.sip.errors import MalformedMessage
+from services.signaling.sip.message import Request, parse
+
+
+class Tracer:
+    """Sits where messages come and go. While nobody looks, every method is one test.
+
+    Whose a received message is shows only after the layer has taken it: it is held until then,
+    with what the layer itself sent because of it.
+    """
+
+    def __init__(self, ladders: Ladders, dialogs: Mapping[str, tuple[Call, str]]) -> None:
+        self.ladders = ladders
+        self._dialogs = dialogs
+        self._heard: tuple[bytes, Peer] | None = None
+        self._along: list[Send] = []
+
+    @property
+    def enabled(self) -> bool:
+        """Whether anything is noted."""
+        return self.ladders.enabled
+
+    def hear(self, data: bytes, source: Peer) -> None:
+        """A message has come."""
+        if self.enabled:
+            self._heard = (data, source)
+
+    def claim(self, call: Call, leg: str, now: float) -> None:
+        """The message at hand is of ``call``; so are the answers it has drawn already."""
+        heard, self._heard = self._heard, None
+        if heard is None:
+            return
+        self._note(call, Step(now, leg, False, heard[1], heard[0]))
+        for send in self._along:
+            self._note(call, Step(now, leg, True, send.peer, send.data))
+        self._along.clear()
+
+    def sent(self, call: Call, leg: str, send: Send, now: float) -> None:
+        """A message of ``call`` goes out."""
+        if self.enabled:
+            self._note(call, Step(now, leg, True, send.peer, send.data))
+
+    def sent_by_layer(self, send: Send, owner: tuple[Call, str] | None, now: float) -> None:
+        """The layer sends by itself: at once for the message at hand, or again."""
+        if not self.enabled:
+            return
+        if owner is not None:
+            self._note(owner[0], Step(now, owner[1], True, send.peer, send.data))
+        elif self._heard is not None:
+            self._along.append(send)
+        else:
+            self._attribute(send.data, send.peer, True, now)
+
+    def settle(self, now: float) -> None:
+        """The message at hand is done with; if nobody claimed it, it was a repetition."""
+        heard, self._heard = self._heard, None
+        if heard is not None and self._along:
+            for send in self._along:
+                self._attribute(send.data, send.peer, True, now, before=heard)
+        self._along.clear()
+
+    def _attribute(
+        self,
+        data: bytes,
+        peer: Peer,
+        is_sent: bool,
+        now: float,
+        before: tuple[bytes, Peer] | None = None,
+    ) -> None:
+        """Find the call of a message by our tag in it."""
+        try:
+            message = parse(data)
+            # In a request of ours the tag is in From; in a response of ours, in To.
+            tag = message.from_tag if isinstance(message, Request) else message.to_tag
+        except MalformedMessage:
+            return
+        found = self._dialogs.get(tag) or self._dialogs.get(tag.partition("-")[0])
+        if found is None:
+            return
+        call, leg = found
+        if before is not None:
+            self._note(call, Step(now, leg, False, before[1], before[0]))
+        self._note(call, Step(now, leg, is_sent, peer, data))
+
+    def _note(self, call: Call, step: Step) -> None:
+        self.ladders.add(call.record.call_id, step)
