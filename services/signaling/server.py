@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import socket
 from functools import partial
 
@@ -97,6 +98,7 @@ class SignalingService:
             advertised=advertised,
             new_tag=random_token,
             new_call_id=lambda: os.urandom(12).hex(),
+            chance=random.SystemRandom().random,
             addresses=self._names.addresses,
         )
         return Switch(
@@ -116,16 +118,10 @@ class SignalingService:
     # --- life ---------------------------------------------------------------------------
 
     async def start(self, tasks: asyncio.TaskGroup) -> None:
-        """See :meth:`services.common.run.Service.start`: sockets open last.
-
-        Unless there are calls to take over: they need neither trunks nor Postgres, and new ones
-        are told nothing until the trunks are known, as strangers are.
-        """
+        """See :meth:`services.common.run.Service.start`: sockets open last."""
         await self._spool.open()
         for work in (self._bus, self._spool, self._routing, self._rating, self._media, self._tcp):
             tasks.create_task(work.run())
-        if self._spool.left_behind:
-            await self._open_sockets()
         self._pool = await open_pool(
             self._settings.postgres_dsn, role=READER, name="signaling", max_size=2
         )
@@ -144,8 +140,7 @@ class SignalingService:
             ),
         )
         await self._grpc.start(tasks)
-        if not self._udp:
-            await self._open_sockets()
+        await self._open_sockets()
 
     async def _open_sockets(self) -> None:
         for number, address in enumerate(self._addresses, start=1):

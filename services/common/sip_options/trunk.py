@@ -7,18 +7,45 @@ from typing import Any, TypeVar
 import msgspec
 
 from services.common.errors import Invalid
+from services.common.sip_options.codes import CustomerCodes, VendorCodes
+from services.common.sip_options.early_media import EarlyMedia
 from services.common.sip_options.group import Group
-from services.common.sip_options.timeouts import VendorTimeouts
+from services.common.sip_options.headers import Headers
+from services.common.sip_options.identity import CustomerIdentity, VendorIdentity
+from services.common.sip_options.numbers import Numbers
+from services.common.sip_options.reliable import Reliable
+from services.common.sip_options.session_timer import SessionTimer
+from services.common.sip_options.timeouts import CustomerTimeouts, VendorTimeouts
+from services.common.sip_options.transfer import Transfer
 
 
 class CustomerSip(Group, frozen=True):
     """How a customer is spoken to."""
 
+    reliable: Reliable = Reliable()
+    session_timer: SessionTimer = SessionTimer()
+    transfer: Transfer = Transfer()
+    numbers: Numbers = Numbers()
+    identity: CustomerIdentity = CustomerIdentity()
+    headers: Headers = Headers()
+    codes: CustomerCodes = CustomerCodes()
+    early_media: EarlyMedia = EarlyMedia()
+    timeouts: CustomerTimeouts = CustomerTimeouts()
+
+    def __post_init__(self) -> None:
+        if self.numbers.caller_from in ("pai", "rpid") and not self.identity.trusted:
+            raise ValueError("numbers.caller_from: needs identity.trusted")
+
 
 class VendorSip(Group, frozen=True):
     """How a vendor is spoken to."""
 
+    identity: VendorIdentity = VendorIdentity()
+    headers: Headers = Headers()
+    codes: VendorCodes = VendorCodes()
     timeouts: VendorTimeouts = VendorTimeouts()
+    reliable: Reliable = Reliable()
+    session_timer: SessionTimer = SessionTimer()
 
 
 DEFAULT_CUSTOMER = CustomerSip()

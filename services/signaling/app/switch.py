@@ -44,6 +44,7 @@ from services.signaling.sip.actions import (
     DeliverResponse,
     Fail,
     NoAck,
+    NoPrack,
     Peer,
     Refused,
     Send,
@@ -116,6 +117,7 @@ class Switch:
             Cancelled: self._on_cancel,
             Fail: self._on_fail,
             NoAck: self._on_no_ack,
+            NoPrack: self._on_no_prack,
             Terminated: self._on_terminated,
         }
         self._performers: dict[type, Callable[..., None]] = {
@@ -163,7 +165,7 @@ class Switch:
             counters.unknown_dropped += 1
             return
         self._data = data
-        self._follow(self._layer.on_message(data, source, now), now, data, source)
+        self.follow(self._layer.on_message(data, source, now), now, data, source)
 
     def _is_in_dialog(self, data: bytes) -> bool:
         """Whether a stranger's message names a dialog of ours: its call may come by a detour."""
@@ -177,7 +179,7 @@ class Switch:
         """A request could not be delivered."""
         now = self._monotonic()
         self.counters.send_failures += 1
-        self._follow(self._layer.on_transport_error(key), now)
+        self.follow(self._layer.on_transport_error(key), now)
         self._arm()
 
     def on_refused(self, branch: str) -> None:
@@ -190,10 +192,10 @@ class Switch:
 
     def on_peer_lost(self, peer: Peer) -> None:
         """A connection is gone."""
-        self._follow(self._layer.on_peer_lost(peer), self._monotonic())
+        self.follow(self._layer.on_peer_lost(peer), self._monotonic())
         self._arm()
 
-    def _follow(
+    def follow(
         self, actions: list[Action], now: float, data: bytes = b"", source: Peer | None = None
     ) -> None:
         """Carry out what the layer wants; ``data`` is the message it wants it for."""
@@ -203,13 +205,9 @@ class Switch:
         for action in actions:
             if type(action) is Send:
                 self.counters.retransmissions += 1
-                tracer.sent_by_layer(action, self._owner_of(action), now)
+                tracer.sent_by_layer(action, self._owners.get(action.key), now)
             self._deliverers[type(action)](action, now)
         tracer.settle(now)
-
-    def _owner_of(self, send: Send) -> tuple[Call, str] | None:
-        owned = self._owners.get(send.key) if send.key else None
-        return None if owned is None else (owned[0], owned[2])
 
     def _on_refused(self, action: Refused, now: float) -> None:
         """An INVITE the layer answered: it never becomes a call, but it has its record."""
@@ -233,6 +231,11 @@ class Switch:
         call = self._invites.pop(action.key, None)
         if call is not None:
             self._perform(call, call.on_no_ack(action.key, now))
+
+    def _on_no_prack(self, action: NoPrack, now: float) -> None:
+        call = self._invites.get(action.key)
+        if call is not None:
+            self._perform(call, call.hang_up(EndReason.NO_PRACK, now))
 
     def _on_terminated(self, action: Terminated, _: float) -> None:
         # Not _invites: an INVITE whose 2xx nobody acknowledged ends in the same instant, and
@@ -267,8 +270,8 @@ class Switch:
             self._on_invite(action, now)
         elif request.method == "OPTIONS":
             reply = options_reply(request, self._context.new_tag())
-            self._follow(self._layer.respond(key, reply, now), now)
-        elif request.method in {"INFO", "MESSAGE"}:
+            self.follow(self._layer.respond(key, reply, now), now)
+        elif request.method in {"INFO", "MESSAGE", "REFER"}:
             self._answer(request, key, 405, now, ALLOW)
         else:
             self._answer(request, key, 481, now)
@@ -310,9 +313,9 @@ class Switch:
         if target is None:
             return
         ack = dialog.ack(response.cseq.number)
-        self._follow(self._layer.send_ack(key, dialog.remote_tag, ack, target), now)
+        self.follow(self._layer.send_ack(key, dialog.remote_tag, ack, target), now)
         _, actions = self._layer.send_request(dialog.request("BYE"), target, now)
-        self._follow(actions, now)
+        self.follow(actions, now)
 
     def _on_ack(self, action: DeliverAck, now: float) -> None:
         ack, key = action
@@ -324,7 +327,7 @@ class Switch:
 
     def _answer(self, request: Received, key: str, status: int, now: float, *headers: str) -> None:
         reply = response_to(request, status, to_tag=self._context.new_tag(), headers=headers)
-        self._follow(self._layer.respond(key, reply, now), now)
+        self.follow(self._layer.respond(key, reply, now), now)
 
     # --- time ---------------------------------------------------------------------------
 
@@ -350,7 +353,7 @@ class Switch:
         self._timer, self._timer_at = None, NEVER
         self._woken_at = now = self._monotonic()
         try:
-            self._follow(self._layer.on_timer(now), now)
+            self.follow(self._layer.on_timer(now), now)
             for call in self._wakeups.due(now):
                 self._perform(call, call.on_timer(now))
         except Exception as error:  # noqa: BLE001 - a timer that dies would stop all calls
@@ -469,10 +472,6 @@ class Switch:
             return False
         self._resume(call, call.hang_up(reason, self._monotonic()))
         return True
-
-    def follow(self, actions: list[Action]) -> None:
-        """Carry out what the layer wants for a call that is none of ours."""
-        self._follow(actions, self._monotonic())
 
     def adopt(self, call: Call, commands: list[Command], *, is_acknowledged: bool) -> None:
         """Make a call of a process that died one of ours."""

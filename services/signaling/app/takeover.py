@@ -16,6 +16,7 @@ from services.signaling.ports import Media
 from services.signaling.sip.actions import DeliverRequest, Peer
 from services.signaling.sip.build import response_to
 from services.signaling.sip.layer import TransactionLayer
+from services.signaling.sip.resume import resume_answer, resume_invite, resume_ringing
 
 
 def take_over(
@@ -59,7 +60,8 @@ def _adopt(
     answered_at = call.record.answered_at
     assert answered_at is not None
     if awaits_ack:
-        awaits_ack = layer.resume_answer(
+        awaits_ack = resume_answer(
+            layer,
             snapshot.invite_key,
             snapshot.answer,
             snapshot.caller.reachable,
@@ -67,8 +69,11 @@ def _adopt(
             now=now,
         )
     if ack is not None:
-        given = None if snapshot.is_late else (ack.draft, ack.peer)
-        layer.resume_invite(ack.key, ack.to_tag, ack.peer, given, answered_at=answered_at, now=now)
+        is_late = snapshot.vendor is not None and snapshot.vendor.is_late
+        given = None if is_late else (ack.draft, ack.peer)
+        resume_invite(
+            layer, ack.key, ack.to_tag, ack.peer, given, answered_at=answered_at, now=now
+        )
     if live.lost_at is not None and snapshot.has_media:
         # What relayed its audio is gone with everything else that ran on the machine.
         ended_at = max(answered_at, live.lost_at)
@@ -88,8 +93,8 @@ def _give_up(
     event = given_up(context.node, begun, utc_now())
     if dialled is not None:
         vendor = Peer(*dialled.peer)
-        layer.resume_ringing(dialled.key, dialled.invite, reachable(vendor))
-        switch.follow(layer.cancel(dialled.key, now, (reason_line(event.q850_out),)))
+        resume_ringing(layer, dialled.key, dialled.invite, reachable(vendor))
+        switch.follow(layer.cancel(dialled.key, now, (reason_line(event.q850_out),)), now)
     switch.tell(event)
     if not begun.invite:
         return
@@ -97,4 +102,4 @@ def _give_up(
         if isinstance(action, DeliverRequest):
             tag = context.new_tag()
             reply = response_to(action.request, event.sip_code_out, to_tag=tag)
-            switch.follow(layer.respond(action.key, reply, now))
+            switch.follow(layer.respond(action.key, reply, now), now)

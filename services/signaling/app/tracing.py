@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from services.signaling.core.call import Call
+from services.signaling.core.commands import Owner
 from services.signaling.core.ladder import Ladders, Step
 from services.signaling.sip.actions import Peer, Send
 from services.signaling.sip.errors import MalformedMessage
@@ -49,12 +50,12 @@ class Tracer:
         if self.enabled:
             self._note(call, Step(now, leg, True, send.peer, send.data))
 
-    def sent_by_layer(self, send: Send, owner: tuple[Call, str] | None, now: float) -> None:
+    def sent_by_layer(self, send: Send, owned: tuple[Call, Owner, str] | None, now: float) -> None:
         """The layer sends by itself: at once for the message at hand, or again."""
         if not self.enabled:
             return
-        if owner is not None:
-            self._note(owner[0], Step(now, owner[1], True, send.peer, send.data))
+        if owned is not None:
+            self._note(owned[0], Step(now, owned[2], True, send.peer, send.data))
         elif self._heard is not None:
             self._along.append(send)
         else:

@@ -13,8 +13,10 @@ import datetime as dt
 from collections.abc import Hashable, Sequence
 from typing import Self
 
-from services.common.causes import SIP_OF_REASON, EndReason, q850_of_sip
-from services.signaling.core.admission import admit, early_leg, early_reply, offer_of
+from services.common.causes import EndReason
+from services.signaling.core.admission import admit, dialled, early_leg, early_reply, offer_of
+from services.signaling.core.answers import hang_up_answer
+from services.signaling.core.code_policy import refusal
 from services.signaling.core.commands import (
     AnswerMedia,
     Authorize,
@@ -35,29 +37,21 @@ from services.signaling.core.commands import (
 from services.signaling.core.context import Context
 from services.signaling.core.conversation import Conversation, Over
 from services.signaling.core.conversation import Step as TalkStep
-from services.signaling.core.headers import (
-    BYE_PASSES,
-    RESPONSE_PASSES,
-    numbers,
-    passed_lines,
-    q850_received,
-    reason_header,
-    reason_line,
-)
+from services.signaling.core.headers import numbers, q850_received, reason_header
 from services.signaling.core.hunting import (
     Answered,
     Attempt,
     Hunt,
     Lost,
     Progress,
-    hang_up_answer,
     known_reason,
 )
 from services.signaling.core.hunting import Step as HuntStep
 from services.signaling.core.legs import CALLER, Ingress
-from services.signaling.core.pickup import Pickup, pick_up, put_down
+from services.signaling.core.pickup import Pickup, pick_up
 from services.signaling.core.record import CallRecord, bounded, peer_text
 from services.signaling.core.snapshot import end_note
+from services.signaling.core.trunk_policy import USUAL_VENDOR
 from services.signaling.core.trunks import CustomerTrunk
 from services.signaling.core.values import CallState, Credit, MediaAnswer, MediaStats, Plan
 from services.signaling.sip.actions import Peer
@@ -78,8 +72,8 @@ class Call:
     """See the module docstring."""
 
     __slots__ = (
-        "_answered", "_context", "_conversation", "_credit", "_hunt", "_ingress", "_is_counted",
-        "_is_finished", "_is_recorded", "_pickup", "_plan", "_record_by", "_tags", "_wants_stats",
+        "_context", "_conversation", "_credit", "_hunt", "_ingress", "_is_counted", "_is_finished",
+        "_is_recorded", "_pickup", "_plan", "_record_by", "_tags", "_wants_stats",
         "has_media", "invite_key", "record", "state", "timer",
     )  # fmt: skip
 
@@ -94,13 +88,11 @@ class Call:
         wall: dt.datetime,
     ) -> None:
         record = CallRecord(call_id, context.node, now, wall)
-        record.source = peer_text(source)
-        record.sip_call_id = bounded(invite.call_id)
-        self._begin(context, record, key, Ingress(invite, key, source, context))
+        record.source, record.sip_call_id = peer_text(source), bounded(invite.call_id)
+        self._begin(context, record, key)
+        self._ingress: Ingress | None = Ingress(invite, key, source, context)
 
-    def _begin(
-        self, context: Context, record: CallRecord, key: str, ingress: Ingress | None
-    ) -> None:
+    def _begin(self, context: Context, record: CallRecord, key: str) -> None:
         self._context = context
         self.state = CallState.ROUTING
         self.invite_key = key
@@ -108,17 +100,14 @@ class Call:
         self.record = record
         self.timer: Hashable | None = None
         """The owner's to keep: when it has scheduled a wake-up."""
-        self._ingress = ingress
+        self._ingress = None
         self._plan: Plan | None = None
         self._credit: Credit | None = None
         self._hunt: Hunt | None = None
-        self._answered: Answered | None = None
         self._pickup: Pickup | None = None
         self._conversation: Conversation | None = None
         self._tags: list[str] = []
-        self._is_counted = False
-        self.has_media = False
-        self._wants_stats = False
+        self._is_counted = self.has_media = self._wants_stats = False
         self._is_recorded = self._is_finished = False
         self._record_by = NEVER
 
@@ -128,7 +117,7 @@ class Call:
     ) -> Self:
         """An answered call of a process that died."""
         call = cls.__new__(cls)
-        call._begin(context, record, key, None)
+        call._begin(context, record, key)
         call.state = CallState.ANSWERED
         call._conversation = conversation
         call._is_counted = True
@@ -157,13 +146,19 @@ class Call:
         if trunk is None:
             return self.refuse(EndReason.UNKNOWN_CUSTOMER, now)
         record.customer_trunk_id, record.account_id = trunk.id, trunk.account_id
+        self._ingress.belongs_to(trunk.policy)
+        unmet = self._ingress.meet(trunk.sip)
+        if unmet is not None:
+            status, headers = unmet
+            return self.refuse(EndReason.UNSUPPORTED, now, status=status, headers=headers)
         refused = admit(self._context, trunk, invite, now)
         if refused is not None:
             return self.refuse(refused, now)
         self._is_counted = True
         self._own(self._ingress.base_tag, CALLER)
         busy = self._context.vendor_limits.full
-        return [Emit(record.started()), FindRoutes(trunk.id, record.caller, record.called, busy)]
+        question = FindRoutes(trunk.id, *dialled(record, trunk.policy, invite), busy)
+        return [Emit(record.started()), question]
 
     def _own(self, tag: str, leg: str) -> None:
         self._tags.append(tag)
@@ -214,7 +209,8 @@ class Call:
             elif isinstance(step, Answered):
                 commands += self._on_answered(step, now)
             elif isinstance(step, Lost):
-                commands += self._on_lost(step, now)
+                side = "server" if step.response is None else "callee"
+                commands += self.refuse(step.reason, now, status=step.status, lost=step, side=side)
             else:
                 self._note(step)
                 commands.append(step)
@@ -231,10 +227,15 @@ class Call:
             return []
         self.state = CallState.RINGING
         response, record = step.response, self.record
-        tag = self._ingress.tag(step.attempt.number, response.to_tag)
-        headers = passed_lines(response, RESPONSE_PASSES)
-        reply = self._ingress.answer(response.status, tag, step.sdp, headers)
-        commands: list[Command] = [Respond(self.invite_key, reply, CALLER)]
+        ingress, number = self._ingress, step.attempt.number
+        commands: list[Command] = []
+        ringing = ingress.ringing(number, response, step.sdp)
+        if ringing is not None:
+            tag = ingress.tag(number, response.to_tag)
+            headers = ingress.passed(response, step.attempt.policy)
+            reply = ingress.provisional(ringing.status, tag, ringing.sdp, headers)
+            if reply is not None:
+                commands.append(Respond(self.invite_key, reply, CALLER))
         if record.ringing_at is None and (response.status == 180 or step.sdp):
             record.ringing_at = now
             commands.append(Emit(record.ringing(step.attempt.record, response.status, now)))
@@ -244,21 +245,11 @@ class Call:
         if self.state not in _CAN_PROGRESS:
             return []
         self.state = CallState.ANSWERING
-        self._answered = step
-        record = self.record
-        record.answer(step.attempt.record, min(step.attempt.answered_at, now))
-        record.sip_code_out = 200
-        ingress, plan, credit = self._ingress, self._plan, self._credit
-        assert ingress is not None
+        record, ingress, plan = self.record, self._ingress, self._plan
         self._pickup = pickup = pick_up(
-            self._context, record, ingress, step, plan, credit, has_media=self.has_media
+            self._context, record, ingress, step, plan, self._credit, now, has_media=self.has_media
         )
-        return [Persist(record.answered(step.attempt.record), pickup.snapshot(record, step))]
-
-    def _on_lost(self, step: Lost, now: float) -> list[Command]:
-        headers = [] if step.response is None else passed_lines(step.response, ("reason",))
-        side = "server" if step.response is None else "callee"
-        return self.refuse(step.reason, now, status=step.status, headers=headers, side=side)
+        return [Persist(record.answered(step.attempt.record), pickup.snapshot(record))]
 
     # --- the answer ---------------------------------------------------------------------
 
@@ -266,23 +257,24 @@ class Call:
         """The answer is on disk, or could not be written."""
         if self.state is not CallState.ANSWERING:
             return []
-        answered, pickup = self._answered, self._pickup
-        assert answered is not None
+        pickup = self._pickup
         assert pickup is not None
         if not durable:
-            return self._take_back(answered, EndReason.SPOOL_UNAVAILABLE, now)
+            return self._take_back(pickup, EndReason.SPOOL_UNAVAILABLE, now)
+        if pickup.ingress.holds_answer():
+            return []
         self.state = CallState.ANSWERED
         self._conversation = pickup.conversation
         # What an established call does not need is not kept: there are tens of thousands.
-        self._answered = self._ingress = self._plan = self._credit = self._hunt = None
-        self._pickup = None
+        self._pickup = self._ingress = self._plan = self._credit = self._hunt = None
         return [Respond(self.invite_key, pickup.reply, CALLER)]
 
     def _take_back(
-        self, answered: Answered, reason: EndReason, now: float, *, side: str = "server"
+        self, pickup: Pickup, reason: EndReason, now: float, *, side: str = "server"
     ) -> list[Command]:
         """The vendor answered, but the caller will not hear of it: nobody talked."""
-        commands = put_down(self._context, self.record, answered, reason, now)
+        self._pickup = None
+        commands = pickup.put_down(self._context, self.record, reason, now)
         return [*commands, *self.refuse(reason, now, side=side)]
 
     # --- from the network ---------------------------------------------------------------
@@ -322,15 +314,13 @@ class Call:
     def _give_up(self, received: Received, now: float) -> list[Command]:
         if self._ingress is None or self.state is CallState.ENDING:
             return []
-        headers = tuple(passed_lines(received, BYE_PASSES))
         commands: list[Command] = []
-        if self._hunt is not None and self._answered is None:
-            commands += self._seek(self._hunt.stop(EndReason.CANCELLED, now, headers), now)
+        if self._hunt is not None and self._pickup is None:
+            commands += self._seek(self._hunt.stop(EndReason.CANCELLED, now, received), now)
         self.record.reason_header = bounded(reason_header(received))
         self.record.q850_in = q850_received(received) or 16
-        if self._answered is not None:
-            answered = self._answered
-            return self._take_back(answered, EndReason.CANCELLED, now, side="caller")
+        if self._pickup is not None:
+            return self._take_back(self._pickup, EndReason.CANCELLED, now, side="caller")
         return commands + self.refuse(EndReason.CANCELLED, now, side="caller")
 
     def on_request(self, received: Received, key: str, source: Peer, now: float) -> list[Command]:
@@ -343,18 +333,29 @@ class Call:
         self, received: Received, key: str, source: Peer, now: float
     ) -> list[Command]:
         """Before the answer there is little to ask inside a dialog."""
-        name = early_leg(received, source, self._ingress, self._hunt, self._answered)
+        answered = None if self._pickup is None else self._pickup.answered
+        name = early_leg(received, source, self._ingress, self._hunt, answered)
         if not name:
             return [Respond(key, response_to(received, 481), CALLER)]
         if received.method != "BYE":
-            return [Respond(key, early_reply(received), name)]
+            reply = early_reply(received, name, self._context, source.transport)
+            commands: list[Command] = [Respond(key, reply, name)]
+            is_prack = received.method == "PRACK" and name == CALLER
+            return commands + self._on_prack(received, now) if is_prack else commands
         done: list[Command] = [Respond(key, response_to(received, 200), name)]
         if name == CALLER:
             return done + self._give_up(received, now)  # section 15: may end an early dialog
-        if self._answered is None:
+        if self._pickup is None:
             return done
-        self._answered.leg.is_over = True
-        return done + self._take_back(self._answered, EndReason.NO_ANSWER, now, side="callee")
+        self._pickup.answered.leg.is_over = True
+        return done + self._take_back(self._pickup, EndReason.NO_ANSWER, now, side="callee")
+
+    def _on_prack(self, received: Received, now: float) -> list[Command]:
+        assert self._ingress is not None
+        due = self._ingress.on_prack(received)
+        if due is not None:
+            return [Respond(self.invite_key, due, CALLER)]
+        return self.on_durable(now, durable=True) if self._ingress.is_answer_due else []
 
     def on_ack(self, received: Received, key: str, now: float) -> list[Command]:
         """Take the ACK of a 2xx of ours."""
@@ -384,7 +385,7 @@ class Call:
             return []
         self._wants_stats = False
         if stats is not None:
-            self.record.media_caller, self.record.media_callee = stats.caller, stats.callee
+            self.record.hear(stats.caller, stats.callee)
         return self._try_record(now)
 
     def on_extended(self, credit: Credit | None, now: float) -> list[Command]:
@@ -411,12 +412,10 @@ class Call:
             return self._talk(self._conversation.end(reason, now, side=side), now)
         if self.state is CallState.ENDING:
             return []
-        if self._answered is not None:
-            return self._take_back(self._answered, reason, now)
-        commands: list[Command] = []
-        if self._hunt is not None:
-            commands += self._seek(self._hunt.stop(reason, now), now)
-        return commands + self.refuse(reason, now)
+        if self._pickup is not None:
+            return self._take_back(self._pickup, reason, now)
+        stopped = [] if self._hunt is None else self._seek(self._hunt.stop(reason, now), now)
+        return stopped + self.refuse(reason, now)
 
     def _talk(self, steps: Sequence[TalkStep], now: float) -> list[Command]:
         """Carry out what the conversation wants, in its order."""
@@ -437,9 +436,8 @@ class Call:
             record.q850_in = q850_received(over.bye) or 16
             record.reason_header = bounded(reason_header(over.bye))
         record.end(over.reason, over.at, side=over.side)
-        attempt = record.answered_on
-        attempt.ended_at, attempt.end_reason = over.at, over.reason
-        self._context.vendor_limits.give_back(attempt.candidate.vendor_trunk_id)
+        record.doubt(over.silent, over.noticed_at)
+        self._context.vendor_limits.give_back(record.answered_on.candidate.vendor_trunk_id)
         return self._close(now)
 
     def refuse(
@@ -448,18 +446,19 @@ class Call:
         now: float,
         *,
         status: int = 0,
+        lost: Lost | None = None,
         headers: Sequence[str] = (),
         side: str = "server",
     ) -> list[Command]:
         """Give the INVITE a final response that is no success, at any time before the answer."""
-        assert self._ingress is not None
-        record = self.record
-        status = status or SIP_OF_REASON.get(reason, 503)
+        ingress, record = self._ingress, self.record
+        assert ingress is not None
         record.end(reason, now, side=side)
-        record.sip_code_out = status
-        record.q850_out = 16 if reason is EndReason.CANCELLED else q850_of_sip(status)
-        lines = headers or (reason_line(record.q850_out),)
-        reply = self._ingress.refusal(status, lines)
+        response, taken_for, source = (None, 0, USUAL_VENDOR) if lost is None else lost[2:]
+        told = refusal(ingress.policy.codes, reason, status, response, taken_for)
+        record.sip_code_out, record.q850_out = told.status, told.cause
+        lines = [*told.reasons, *headers, *ingress.passed_in_refusal(response, source)]
+        reply = ingress.refusal(told.status, lines)
         return [Respond(self.invite_key, reply, CALLER), *self._close(now)]
 
     def _close(self, now: float) -> list[Command]:
@@ -490,9 +489,8 @@ class Call:
         return [Emit(self.record.ended()), *self._try_finish()]
 
     def _try_finish(self) -> list[Command]:
-        if self._is_finished or not self._is_recorded:
-            return []
-        if self._conversation is not None and not self._conversation.is_settled:
+        is_talking = self._conversation is not None and not self._conversation.is_settled
+        if self._is_finished or not self._is_recorded or is_talking:
             return []
         self._is_finished = True
         for tag in self._tags:

@@ -17,9 +17,12 @@ if TYPE_CHECKING:
     from services.signaling.core.call import Call
 
 CAPABILITIES: Final = Capabilities(
-    methods=("INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "INFO", "UPDATE", "MESSAGE")
+    methods=("INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "INFO", "UPDATE", "MESSAGE", "PRACK"),
+    extensions=frozenset({"100rel", "timer"}),
+    unadvertised=frozenset({"REFER"}),
 )
-"""PRACK is missing on purpose: reliable provisional responses end at each leg unasked for."""
+"""What some trunk may use. What one does not is refused by
+:func:`services.signaling.core.extensions.refusal` and its like, for it alone."""
 
 ALLOW: Final = CAPABILITIES.allow_line
 ACCEPT: Final = CAPABILITIES.accept_line
@@ -32,8 +35,8 @@ class Context:
     """Shared by every call; plain data and injected functions, no I/O of its own."""
 
     __slots__ = (
-        "_addresses", "advertised", "customer_limits", "dialogs", "new_call_id", "new_tag", "node",
-        "tokens", "trunks", "vendor_limits",
+        "_addresses", "advertised", "chance", "customer_limits", "dialogs", "new_call_id",
+        "new_tag", "node", "tokens", "trunks", "vendor_limits",
     )  # fmt: skip
 
     def __init__(
@@ -43,6 +46,7 @@ class Context:
         advertised: str,
         new_tag: Callable[[], str],
         new_call_id: Callable[[], str],
+        chance: Callable[[], float],
         addresses: Mapping[str, str] | None = None,
     ) -> None:
         self.node = node
@@ -52,6 +56,8 @@ class Context:
         """Fresh unguessable tokens without ``-``, which separates forks of one call."""
         self.new_call_id = new_call_id
         """Fresh SIP Call-ID values for egress legs."""
+        self.chance = chance
+        """Random numbers from 0 up to 1, for waits and first sequence numbers."""
         self.trunks = TrunkTable({})
         """Replaced whenever the configuration changes."""
         self.customer_limits = TrunkLimits()

@@ -8,17 +8,21 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from services.common.causes import EndReason
+from services.signaling.core.admission import prack_reply
 from services.signaling.core.commands import Command, Extend, Owner, Request, Respond
 from services.signaling.core.context import Context
 from services.signaling.core.exchanges import Broken, Exchange, Exchanges
 from services.signaling.core.exchanges import Step as ExchangeStep
-from services.signaling.core.headers import BYE_PASSES, passed_lines, reason_line
+from services.signaling.core.extensions import required_in_dialog
+from services.signaling.core.headers import q850_received
 from services.signaling.core.hunting import Answered
-from services.signaling.core.legs import Leg, options_reply
+from services.signaling.core.legs import Ingress, Leg, closing_lines, options_reply
 from services.signaling.core.record import CallRecord, q850_of_end
-from services.signaling.core.snapshot import CallSnapshot, record_facts
+from services.signaling.core.snapshot import CallSnapshot, dialled_by, record_facts
 from services.signaling.core.talk_time import TalkTime
 from services.signaling.core.values import Credit, MediaAnswer, Plan
+from services.signaling.core.vigil import GONE, Ask, Lifeless, Vigil, is_refresh, keep_vigil
+from services.signaling.core.vigil import Step as VigilStep
 from services.signaling.sip.actions import Peer
 from services.signaling.sip.build import response_to
 from services.signaling.sip.message import Request as Received
@@ -33,6 +37,10 @@ class Over(NamedTuple):
     """``caller``, ``callee`` or ``server``."""
     at: float
     bye: Received | None = None
+    silent: str = ""
+    """``caller`` or ``callee`` when that one was not heard any more, as was noticed at
+    :attr:`noticed_at`."""
+    noticed_at: float = 0.0
 
 
 Step = Command | Over
@@ -42,8 +50,8 @@ class Conversation:
     """See the module docstring."""
 
     __slots__ = (
-        "_byes", "_context", "_exchanges", "_invite_key", "_is_over", "_is_taken_over",
-        "_kept", "_talk", "callee", "caller", "has_media", "reservation_id", "sell_terms",
+        "_byes", "_context", "_exchanges", "_invite_key", "_is_over", "_is_taken_over", "_kept",
+        "_talk", "_vigil", "callee", "caller", "has_media", "reservation_id", "sell_terms",
     )  # fmt: skip
 
     def __init__(
@@ -57,6 +65,7 @@ class Conversation:
         invite_key: str,
         reservation_id: str,
         sell_terms: bytes,
+        vigil: Vigil | None = None,
         has_media: bool = False,
         is_taken_over: bool = False,
     ) -> None:
@@ -67,6 +76,8 @@ class Conversation:
         self.sell_terms = sell_terms
         self._exchanges = exchanges
         self._talk = talk
+        self._vigil = vigil
+        """Set when a leg's life has to be proven."""
         self._invite_key = invite_key
         self._byes: list[Owner | None] = []
         """BYEs of ours without answer; ``None`` for one that waits for the caller's ACK."""
@@ -80,7 +91,11 @@ class Conversation:
     @property
     def deadline(self) -> float:
         """When :meth:`on_timer` is next due."""
-        return float("inf") if self._is_over else self._talk.deadline
+        if self._is_over:
+            return float("inf")
+        if self._vigil is not None:
+            return min(self._vigil.deadline, self._talk.deadline)
+        return self._talk.deadline
 
     @property
     def is_settled(self) -> bool:
@@ -111,20 +126,19 @@ class Conversation:
             self._talk.paid_ms if self._talk.is_paid else None,
             self._talk.max_call_s,
             self.has_media,
-            "" if answered is None else answered.attempt.key,
-            False if answered is None else answered.is_offer,
             answer,
+            None if answered is None else dialled_by(answered),
         )
 
     # --- inputs -------------------------------------------------------------------------
 
     def on_request(self, received: Received, key: str, source: Peer, now: float) -> list[Step]:
-        """Take a request that names a tag of the call."""
-        tag, leg = received.to_tag, self.caller
-        if tag != leg.dialog.local_tag:
-            leg = self.callee
-        if tag != leg.dialog.local_tag or not leg.accepts(received, source):
+        """Take a request that names a tag of ours."""
+        is_caller = received.to_tag == self.caller.dialog.local_tag
+        leg = self.caller if is_caller else self.callee
+        if received.to_tag != leg.dialog.local_tag or not leg.accepts(received, source):
             return [Respond(key, response_to(received, 481), leg.name)]
+        leg.heard_at = now
         method = received.method
         if method == "BYE":
             return self._on_bye(received, key, leg, now)
@@ -137,10 +151,30 @@ class Conversation:
         refusal = leg.dialog.on_request(received)
         if refusal:
             return [Respond(key, response_to(received, refusal), leg.name)]
-        if method == "OPTIONS":
-            return [Respond(key, options_reply(received, ""), leg.name)]
+        own = self._on_own_request(received, key, leg, now)
+        if own is not None:
+            return own
         other = self.callee if leg is self.caller else self.caller
         return self._follow(self._exchanges.on_request(received, key, leg, other), now)
+
+    def _on_own_request(
+        self, received: Received, key: str, leg: Leg, now: float
+    ) -> list[Step] | None:
+        """Answer what ends at this leg; ``None`` for what goes on to the other."""
+        method = received.method
+        if method == "OPTIONS":
+            return [Respond(key, options_reply(received, ""), leg.name)]
+        if method == "PRACK":
+            return [Respond(key, prack_reply(received), leg.name)]
+        if received.has("require"):
+            refused = required_in_dialog(received, leg.watch)
+            if refused is not None:
+                reply = response_to(received, refused.status, headers=refused.headers)
+                return [Respond(key, reply, leg.name)]
+        if self._vigil is None:
+            return None
+        steps = self._vigil.on_request(received, key, leg, now)
+        return None if steps is None else self._despair(steps, now)
 
     def on_ack(self, received: Received, key: str, now: float) -> list[Step]:
         """Take the ACK of a 2xx of ours."""
@@ -172,7 +206,14 @@ class Conversation:
     def on_response(self, owner: Owner, response: Response, now: float) -> list[Step]:
         """Take a response to a request of ours."""
         if isinstance(owner, Exchange):
+            leg = owner.to_leg
+            leg.heard_at = now
+            if leg.watch is not None and is_refresh(response):
+                leg.watch.on_accepted(response, now)
             return self._follow(self._exchanges.on_response(owner, response), now)
+        if isinstance(owner, Ask) and self._vigil is not None:
+            owner.leg.heard_at = now if response.status not in GONE else owner.leg.heard_at
+            return self._despair(self._vigil.on_response(owner, response, now), now)
         if response.status >= 200 and owner in self._byes:
             self._byes.remove(owner)
         return []
@@ -181,6 +222,8 @@ class Conversation:
         """No response will come."""
         if isinstance(owner, Exchange):
             return self._follow(self._exchanges.on_failure(owner, status), now)
+        if isinstance(owner, Ask) and self._vigil is not None:
+            return self._despair(self._vigil.on_failure(owner, status, now), now)
         if owner in self._byes:
             self._byes.remove(owner)
         return []
@@ -198,9 +241,13 @@ class Conversation:
         self._talk.on_extended(None if credit is None else credit.paid_ms, now)
 
     def on_timer(self, now: float) -> list[Step]:
-        """Ask for more talk time, or end the call when there is none."""
+        """Ask for more talk time and signs of life, or end the call when there are none."""
         if self._is_over:
             return []
+        if self._vigil is not None and self._vigil.deadline <= now:
+            steps = self._despair(self._vigil.on_timer(now), now)
+            if steps or self._is_over:
+                return steps
         due = self._talk.on_timer(now)
         if isinstance(due, EndReason):
             return self.end(due, now)
@@ -212,8 +259,25 @@ class Conversation:
         """Hang up both sides."""
         if self._is_over:
             return []
-        steps = self._close((reason_line(q850_of_end(reason)),))
+        steps = self._close(q850_of_end(reason))
         return [*steps, Over(reason, side, self._talk.end(now))]
+
+    def _despair(self, steps: list[VigilStep], now: float) -> list[Step]:
+        """Give a call up whose party is silent: it ended when that one was last heard."""
+        followed: list[Step] = []
+        for step in steps:
+            if not isinstance(step, Lifeless):
+                followed.append(step)
+            elif not self._is_over:
+                noticed_at = self._talk.end(now)
+                side = "caller" if step.leg is self.caller else "callee"
+                silent = side if step.reason is EndReason.SESSION_TIMEOUT else ""
+                followed += self._close(q850_of_end(step.reason))
+                ended_at = min(step.at, noticed_at)
+                followed.append(
+                    Over(step.reason, "server", ended_at, silent=silent, noticed_at=noticed_at)
+                )
+        return followed
 
     # --- the end ------------------------------------------------------------------------
 
@@ -226,16 +290,21 @@ class Conversation:
         if self._is_over:
             return steps
         side = "caller" if leg is self.caller else "callee"
-        steps += self._close(tuple(passed_lines(received, BYE_PASSES)))
+        steps += self._close(q850_received(received) or 16, received, leg)
         return [*steps, Over(EndReason.NORMAL, side, self._talk.end(now), received)]
 
-    def _close(self, headers: tuple[str, ...]) -> list[Step]:
+    def _close(
+        self, cause: int, received: Received | None = None, source: Leg | None = None
+    ) -> list[Step]:
         self._is_over = True
         steps: list[Step] = list(self._exchanges.close())
         for leg in (self.caller, self.callee):
             if leg.is_over:
                 continue
             if leg.is_acknowledged:
+                headers = closing_lines(
+                    leg.policy, None if source is None else source.policy, received, cause
+                )
                 steps.append(self._bye(leg, headers))
             else:
                 # "MUST NOT send a BYE on a confirmed dialog until it has received an ACK"
@@ -246,9 +315,9 @@ class Conversation:
         if None not in self._byes:
             return []
         self._byes.remove(None)
-        return [] if self.caller.is_over else [self._bye(self.caller, ())]
+        return [] if self.caller.is_over else [self._bye(self.caller, [])]
 
-    def _bye(self, leg: Leg, headers: tuple[str, ...]) -> Step:
+    def _bye(self, leg: Leg, headers: list[str]) -> Step:
         leg.is_over = True
         owner = Owner()
         self._byes.append(owner)
@@ -272,18 +341,26 @@ class Conversation:
 def converse(
     context: Context,
     record: CallRecord,
+    ingress: Ingress,
     caller: Leg,
     answered: Answered,
     plan: Plan,
     credit: Credit,
+    now: float,
     *,
-    invite_key: str,
     has_media: bool,
 ) -> Conversation:
     """The conversation that an answer begins; the caller has yet to acknowledge his 200."""
-    exchanges = Exchanges(context, media_proxy=answered.attempt.candidate.media_proxy)
+    attempt = answered.attempt
+    assert attempt.draft is not None
+    exchanges = Exchanges(context, media_proxy=attempt.candidate.media_proxy)
     exchanges.begin(
-        invite_key, caller, answered.leg, key=answered.attempt.key, is_late=answered.is_offer
+        ingress.key,
+        caller,
+        answered.leg,
+        key=attempt.key,
+        number=attempt.draft.cseq,
+        is_late=answered.is_offer,
     )
     assert record.answered_at is not None
     talk = TalkTime(
@@ -291,14 +368,16 @@ def converse(
         paid_ms=credit.paid_ms if credit.reservation_id else None,
         max_call_s=plan.max_call_s,
     )
+    caller.heard_at = answered.leg.heard_at = now
     return Conversation(
         context,
         caller,
         answered.leg,
         exchanges,
         talk,
-        invite_key=invite_key,
+        invite_key=ingress.key,
         reservation_id=credit.reservation_id,
         sell_terms=plan.sell_terms,
+        vigil=keep_vigil(context, exchanges, ingress, caller, answered, now),
         has_media=has_media,
     )

@@ -22,6 +22,7 @@ from services.signaling.core.commands import (
     Respond,
 )
 from services.signaling.core.context import ALLOW, Context
+from services.signaling.core.header_policy import passing
 from services.signaling.core.headers import (
     IN_DIALOG_PASSES,
     RESPONSE_PASSES,
@@ -31,8 +32,8 @@ from services.signaling.core.headers import (
 from services.signaling.core.legs import Leg, session
 from services.signaling.core.values import MediaAnswer
 from services.signaling.sip.build import Reply, response_to
+from services.signaling.sip.message import Message, Response
 from services.signaling.sip.message import Request as Received
-from services.signaling.sip.message import Response
 
 MOST_AT_ONCE = 16
 """Requests without session passed on and not answered yet, per call."""
@@ -73,8 +74,8 @@ class Exchange(Owner):
     """One request on its way."""
 
     __slots__ = (
-        "from_leg", "is_late", "number", "received", "response", "server_key", "state", "to_leg",
-        "token",
+        "from_leg", "is_late", "number", "received", "response", "sent", "server_key", "state",
+        "to_leg", "token",
     )  # fmt: skip
 
     def __init__(
@@ -91,6 +92,8 @@ class Exchange(Owner):
         self.number = 0
         """CSeq of the copy, for its ACK."""
         self.token = 0
+        self.sent = b""
+        """SDP of the copy."""
         self.response: Response | None = None
 
 
@@ -108,18 +111,31 @@ class Exchanges:
         self.offer: Exchange | None = None
         """The offer and answer under way."""
 
-    def begin(self, server_key: str, caller: Leg, callee: Leg, *, key: str, is_late: bool) -> None:
+    def begin(
+        self, server_key: str, caller: Leg, callee: Leg, *, key: str, number: int, is_late: bool
+    ) -> None:
         """The call was answered with a 200 that waits for its ACK.
 
-        With ``is_late`` that ACK brings the answer, for the callee's 2xx under ``key``.
+        With ``is_late`` that ACK brings the answer, for the callee's 2xx to our INVITE ``key``,
+        whose CSeq is ``number``.
         """
         first = Exchange(None, server_key, caller, callee)
-        first.key, first.is_late, first.number, first.state = key, is_late, 1, State.ANSWERED
+        first.key, first.is_late, first.number, first.state = key, is_late, number, State.ANSWERED
         self.offer = first
 
     def settle(self, server_key: str) -> None:
         """Wait no longer for the ACK of the 2xx under ``server_key``."""
         if self.offer is not None and self.offer.server_key == server_key:
+            self.offer = None
+
+    def reserve(self, leg: Leg) -> None:
+        """A re-INVITE of ours is under way on ``leg``: offers meet 491 meanwhile."""
+        self.offer = Exchange(None, "", leg, leg)
+        self.offer.state = State.ANSWERED
+
+    def release(self) -> None:
+        """That re-INVITE has its final response."""
+        if self.offer is not None and self.offer.from_leg is self.offer.to_leg:
             self.offer = None
 
     # --- inputs -------------------------------------------------------------------------
@@ -239,6 +255,9 @@ class Exchanges:
                 State.ANSWERING,
             }:
                 commands.append(self._acknowledge(exchange, b""))
+            if exchange.state is State.SENT:
+                # A re-INVITE that rings for ever would otherwise outlive its call.
+                commands.append(Cancel(exchange.key, exchange.to_leg.name))
             if exchange.state not in {State.ANSWERED, State.CLOSING}:
                 self._others.append(exchange)
         commands += [
@@ -274,17 +293,19 @@ class Exchanges:
         draft = leg.request(
             self._context,
             received.method,
-            headers=passed_lines(received, IN_DIALOG_PASSES),
+            headers=_passed(received, IN_DIALOG_PASSES, leg, exchange.from_leg),
             body=body,
             content_type=body_type(received),
             max_forwards=70 if hops is None else min(hops, 70) - 1,
         )
         exchange.number = draft.cseq
+        exchange.sent = body
         return Request(exchange, draft, leg.target(self._context), leg.name)
 
     def _on_accepted(self, exchange: Exchange, response: Response) -> list[Step]:
         sdp = session(response)
         exchange.response = response
+        exchange.to_leg.keep_session(exchange.sent)
         steps: list[Step] = []
         assert exchange.received is not None
         if exchange.received.method == "INVITE":
@@ -301,16 +322,13 @@ class Exchanges:
         received, response, leg = exchange.received, exchange.response, exchange.from_leg
         assert received is not None
         assert response is not None
-        reply = response_to(
-            received,
-            response.status,
-            headers=[
-                *passed_lines(response, RESPONSE_PASSES),
-                self._context.contact(leg.peer.transport),
-                ALLOW,
-            ],
-            body=sdp,
-        )
+        lines = _passed(response, RESPONSE_PASSES, leg, exchange.to_leg)
+        lines += (self._context.contact(leg.peer.transport), ALLOW)
+        if leg.watch is not None:
+            lines += leg.watch.granted_lines(received, leg.heard_at)
+        tag = leg.dialog.local_tag  # which an INVITE that takes the leg over does not have yet
+        reply = response_to(received, response.status, to_tag=tag, headers=lines, body=sdp)
+        leg.keep_session(sdp)
         exchange.received = exchange.response = None
         exchange.state = State.ANSWERED
         self.agreed += 1
@@ -325,7 +343,7 @@ class Exchanges:
         passed = 488 if status in {401, 407} or status < 400 else status
         received, leg = exchange.received, exchange.from_leg
         assert received is not None
-        headers = passed_lines(response, RESPONSE_PASSES)
+        headers = _passed(response, RESPONSE_PASSES, leg, exchange.to_leg)
         reply = response_to(received, passed, headers=headers)
         steps: list[Step] = [Respond(exchange.server_key, reply, leg.name)]
         if status in _GONE:
@@ -349,7 +367,7 @@ class Exchanges:
         reply = response_to(
             exchange.received,
             response.status,
-            headers=passed_lines(response, RESPONSE_PASSES),
+            headers=_passed(response, RESPONSE_PASSES, exchange.from_leg, exchange.to_leg),
             body=response.body,
             content_type=body_type(response),
         )
@@ -360,6 +378,7 @@ class Exchanges:
 
     def _acknowledge(self, exchange: Exchange, sdp: bytes) -> Acknowledge:
         leg = exchange.to_leg
+        leg.keep_session(sdp)
         draft = leg.dialog.ack(exchange.number, body=sdp)
         target = leg.target(self._context)
         return Acknowledge(exchange.key, leg.dialog.remote_tag, draft, target, leg.name)
@@ -373,6 +392,13 @@ class Exchanges:
         return AnswerMedia(
             exchange.token, leg.is_caller, sdp, leg.peer.host, leg.attempt, provisional=False
         )
+
+
+def _passed(message: Message, usual: tuple[str, ...], to: Leg, source: Leg) -> list[str]:
+    """The lines that pass from one leg to the other."""
+    if to.policy.headers is None and source.policy.headers is None:
+        return passed_lines(message, usual)
+    return passing(message, usual, to.policy.headers, source.policy.headers)
 
 
 def _why(answer: MediaAnswer | None) -> EndReason:

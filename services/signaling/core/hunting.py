@@ -12,16 +12,16 @@ from collections.abc import Sequence
 from enum import Enum, auto
 from typing import NamedTuple
 
-from services.common.causes import (
-    SIP_OF_REASON,
-    STOP_HUNTING,
-    EndReason,
-    q850_of_sip,
-    reason_of_status,
-)
+from services.common.causes import SIP_OF_REASON, STOP_HUNTING, EndReason, reason_of_status
 from services.common.sip_options.trunk import DEFAULT_VENDOR, VendorSip
+from services.signaling.core.answers import (
+    ReliableDialogs,
+    acknowledge,
+    answered_leg,
+    hang_up_answer,
+)
+from services.signaling.core.code_policy import verdict
 from services.signaling.core.commands import (
-    Acknowledge,
     AnswerMedia,
     Cancel,
     Command,
@@ -31,28 +31,23 @@ from services.signaling.core.commands import (
     Request,
 )
 from services.signaling.core.context import AGENT, ALLOW, Context
-from services.signaling.core.headers import address, q850_received, reason_header
-from services.signaling.core.legs import Leg, session
+from services.signaling.core.early_media import binds
+from services.signaling.core.extensions import asked_for, asks_again
+from services.signaling.core.headers import address, reason_header
+from services.signaling.core.legs import Leg, closing_lines, session
 from services.signaling.core.limits import Limit
-from services.signaling.core.record import AttemptRecord, CallRecord, bounded
+from services.signaling.core.outgoing import Offer, bracketed, outgoing, request_uri
+from services.signaling.core.record import AttemptRecord, CallRecord, bounded, q850_of_end
+from services.signaling.core.trunk_policy import USUAL_VENDOR, VendorPolicy
 from services.signaling.core.values import Candidate, MediaAnswer
 from services.signaling.sip.actions import Peer
 from services.signaling.sip.build import RequestDraft, request
-from services.signaling.sip.dialog import Dialog
+from services.signaling.sip.message import Request as Received
 from services.signaling.sip.message import Response
+from services.signaling.sip.reliable import is_reliable
+from services.signaling.sip.session_timer import min_se
 
 NEVER = float("inf")
-
-
-class Offer(NamedTuple):
-    """What every egress INVITE of a call has in common."""
-
-    sdp: bytes
-    """``b""`` for a late offer: the callee's 200 brings it."""
-    source_host: str
-    headers: tuple[str, ...] = ()
-    """Lines that pass from the caller's INVITE."""
-    max_forwards: int = 70
 
 
 class State(Enum):
@@ -71,8 +66,9 @@ class Attempt(Owner):
     """One egress INVITE."""
 
     __slots__ = (
-        "answered_at", "candidate", "deadline", "draft", "early", "is_alive", "name", "number",
-        "peer", "record", "responses", "sip", "started_at", "state", "tag", "token",
+        "answered_at", "candidate", "deadline", "dialogs", "draft", "early", "is_alive",
+        "min_se_s", "name", "number", "peer", "policy", "record", "responses", "sip",
+        "started_at", "state", "tag", "token",
     )  # fmt: skip
 
     def __init__(
@@ -82,6 +78,7 @@ class Attempt(Owner):
         record: AttemptRecord,
         peer: Peer,
         sip: VendorSip = DEFAULT_VENDOR,
+        policy: VendorPolicy = USUAL_VENDOR,
     ) -> None:
         super().__init__()
         self.number = number
@@ -92,6 +89,8 @@ class Attempt(Owner):
         self.peer = peer
         self.sip = sip
         """How this vendor is spoken to."""
+        self.policy = policy
+        """The same, compiled."""
         self.state = State.OFFERING
         self.is_alive = False
         """Whether the vendor has said enough: from then on only ringing is timed."""
@@ -106,6 +105,10 @@ class Attempt(Owner):
         """Not looked at yet: their order must survive the rewriting."""
         self.early: dict[str, bytes] = {}
         """SDP of provisional responses, by To tag: some vendors leave it out of the 200."""
+        self.dialogs: ReliableDialogs | None = None
+        """Set when the vendor may respond reliably."""
+        self.min_se_s = 0
+        """The session interval a 422 insisted on."""
 
 
 class Progress(NamedTuple):
@@ -136,6 +139,10 @@ class Lost(NamedTuple):
     status: int
     """For the caller."""
     response: Response | None = None
+    taken_for: int = 0
+    """What the vendor's refusal counts as; 0 when he had not the last word."""
+    source: VendorPolicy = USUAL_VENDOR
+    """His policy."""
 
 
 Step = Command | Progress | Answered | Lost
@@ -153,11 +160,13 @@ class Hunt:
         self._left = deque(candidates)
         self._abandoned: set[Attempt] = set()
         self.current: Attempt | None = None
+        setup_s = offer.customer.setup_s
+        self._until = record.invited_at + setup_s if setup_s else NEVER
 
     @property
     def deadline(self) -> float:
         """When :meth:`on_timer` is next due."""
-        return NEVER if self.current is None else self.current.deadline
+        return NEVER if self.current is None else min(self.current.deadline, self._until)
 
     @property
     def is_settled(self) -> bool:
@@ -190,10 +199,7 @@ class Hunt:
             if status >= 300:
                 return self._on_refused(attempt, response, now)
             self._note_life(attempt, status, now)
-            if status > 100:
-                attempt.responses.append(response)
-                return self._drain(attempt) if not attempt.token else []
-            return []
+            return self._on_life(attempt, response) if status > 100 else []
         if 200 <= status < 300:
             self._abandoned.discard(attempt)
             return [*hang_up_answer(self._context, attempt, response)]
@@ -204,6 +210,16 @@ class Hunt:
             if attempt.record is self._record.attempts[-1]:
                 self._record.sip_code_in = status
         return []
+
+    def _on_life(self, attempt: Attempt, response: Response) -> list[Step]:
+        steps: list[Step] = []
+        if attempt.dialogs is not None and is_reliable(response):
+            prack = attempt.dialogs.acknowledge(self._context, attempt, response)
+            if prack is None:
+                return []
+            steps.append(prack)
+        attempt.responses.append(response)
+        return steps if attempt.token else [*steps, *self._drain(attempt)]
 
     def on_failure(self, attempt: Attempt, status: int, now: float) -> list[Step]:
         """No response will come: 408 for silence, 503 when it could not be sent."""
@@ -220,18 +236,22 @@ class Hunt:
     def on_timer(self, now: float) -> list[Step]:
         """Give up on a vendor that says nothing, or that rings for too long."""
         attempt = self.current
-        if attempt is None or now < attempt.deadline:
+        if attempt is None or now < self.deadline:
             return []
+        if now >= self._until:
+            status = SIP_OF_REASON[EndReason.SETUP_TIMEOUT]
+            given_up = self.stop(EndReason.SETUP_TIMEOUT, now)
+            return [*given_up, Lost(EndReason.SETUP_TIMEOUT, status)]
         reason = EndReason.RINGING_TIMEOUT if attempt.is_alive else EndReason.VENDOR_TIMEOUT
         return [*self._abandon(attempt, reason, now), *self._advance(reason, now)]
 
-    def stop(self, reason: EndReason, now: float, headers: tuple[str, ...] = ()) -> list[Step]:
-        """The caller cancelled, or the call ends for a reason of ours."""
+    def stop(self, reason: EndReason, now: float, received: Received | None = None) -> list[Step]:
+        """The caller cancelled with ``received``, or the call ends for a reason of ours."""
         self._left.clear()
         attempt = self.current
         if attempt is None:
             return []
-        return self._abandon(attempt, reason, now, headers)
+        return self._abandon(attempt, reason, now, received)
 
     # --- one attempt after the other ----------------------------------------------------
 
@@ -247,8 +267,15 @@ class Hunt:
                 # A vendor that was asked says more about the call than one that was not.
                 reason = skipped if reason is EndReason.NO_ROUTE else reason
                 continue
-            sip = self._context.trunks.vendor(candidate.vendor_trunk_id)
-            attempt = Attempt(len(self._record.attempts), candidate, record, skipped, sip)
+            trunks, vendor = self._context.trunks, candidate.vendor_trunk_id
+            attempt = Attempt(
+                len(self._record.attempts),
+                candidate,
+                record,
+                skipped,
+                trunks.vendor(vendor),
+                trunks.vendor_policy(vendor),
+            )
             self.current = attempt
             if not (candidate.media_proxy and self._offer.sdp):
                 return self._dial(attempt, self._offer.sdp, now)
@@ -272,18 +299,31 @@ class Hunt:
 
     def _dial(self, attempt: Attempt, sdp: bytes, now: float) -> list[Step]:
         context, candidate, offer = self._context, attempt.candidate, self._offer
-        attempt.tag = context.new_tag()
+        before = attempt.draft
+        if before is None:
+            attempt.tag = context.new_tag()
+        if attempt.sip.reliable.mode != "off" and sdp:
+            attempt.dialogs = ReliableDialogs()
+        if attempt.policy.is_usual and not offer.is_special:
+            uri, headers = request_uri(candidate), offer.headers
+            from_ = address(candidate.caller, context.advertised)
+            to = address(candidate.called, bracketed(candidate.host))
+        else:
+            uri, from_, to, headers = outgoing(
+                candidate, attempt.policy, offer, context.advertised
+            )
+        asked = asked_for(attempt.sip, has_offer=bool(sdp), min_se_s=attempt.min_se_s)
         draft = request(
             "INVITE",
-            _request_uri(candidate),
-            from_=f"{address(candidate.caller, context.advertised)};tag={attempt.tag}",
-            to=address(candidate.called, _bracketed(candidate.host)),
-            call_id=context.new_call_id(),
-            cseq=1,
+            uri,
+            from_=f"{from_};tag={attempt.tag}",
+            to=to,
+            call_id=context.new_call_id() if before is None else before.call_id,
+            cseq=1 if before is None else before.cseq + 1,
             max_forwards=offer.max_forwards,
-            headers=(context.contact(candidate.transport), ALLOW, AGENT, *offer.headers),
+            headers=(context.contact(candidate.transport), ALLOW, AGENT, *asked, *headers),
             body=sdp,
-        )
+        )  # fmt: skip
         attempt.draft, attempt.state = draft, State.CALLING
         attempt.record.sip_call_id = draft.call_id
         attempt.started_at = now
@@ -299,7 +339,7 @@ class Hunt:
             patience_ms = candidate.ringing_timeout_ms if attempt.is_alive else progress_ms
             attempt.deadline = attempt.started_at + patience_ms / 1000
         else:
-            attempt.deadline = NEVER
+            attempt.deadline = self._until = NEVER
             attempt.answered_at = now
 
     def _drain(self, attempt: Attempt) -> list[Step]:
@@ -333,10 +373,10 @@ class Hunt:
 
     def _pass(self, attempt: Attempt, response: Response, sdp: bytes) -> list[Step]:
         if response.status < 200:
+            if binds(self._offer.customer.early_media, response.status, sdp):
+                self._left.clear()
             return [Progress(attempt, response, sdp)]
-        assert attempt.draft is not None
-        dialog = Dialog.from_response(attempt.draft, response)
-        leg = Leg(attempt.name, dialog, attempt.peer, attempt=attempt.number)
+        leg = answered_leg(attempt, response)
         attempt.state = State.ANSWERED
         attempt.responses.clear()
         self._left.clear()
@@ -344,26 +384,32 @@ class Hunt:
         answered = Answered(attempt, response, leg, sdp, is_offer)
         if is_offer:
             return [answered]
-        return [acknowledge(attempt.key, leg, self._context), answered]
+        return [acknowledge(attempt, leg, self._context), answered]
 
     # --- failures -----------------------------------------------------------------------
 
     def _on_refused(self, attempt: Attempt, response: Response, now: float) -> list[Step]:
-        status = response.status
-        record = attempt.record
-        record.sip_code = self._record.sip_code_in = status
-        record.q850 = q850_received(response) or q850_of_sip(status)
+        record, judged = attempt.record, verdict(attempt.policy.codes, attempt.candidate, response)
+        record.sip_code = self._record.sip_code_in = response.status
+        record.q850 = judged.cause
         record.reason_header = bounded(reason_header(response))
         self._record.q850_in = record.q850
         self._record.reason_header = record.reason_header
+        status = judged.status
+        if response.status == 422 and asks_again(attempt.sip, attempt.min_se_s):
+            # The session interval this vendor bears is another one (RFC 4028 section 7.4).
+            attempt.min_se_s = min_se(response)
+            assert attempt.draft is not None
+            return self._dial(attempt, attempt.draft.body, now)
         reason = reason_of_status(status)
         self._close(attempt, reason, now)
         steps = self._forget(attempt)
-        if attempt.candidate.stops_at(status):
+        if judged.stops:
             self._left.clear()
         if not self._left:
             self.current = None
-            return [*steps, Lost(reason, _status_out(reason, status), response)]
+            told = _status_out(reason, status)
+            return [*steps, Lost(reason, told, response, status, attempt.policy)]
         return [*steps, *self._advance(reason, now)]
 
     def _on_media_refused(
@@ -388,7 +434,7 @@ class Hunt:
         ]
 
     def _abandon(
-        self, attempt: Attempt, reason: EndReason, now: float, headers: tuple[str, ...] = ()
+        self, attempt: Attempt, reason: EndReason, now: float, received: Received | None = None
     ) -> list[Step]:
         was_sent = attempt.state is State.CALLING
         has_answered = any(response.status >= 200 for response in attempt.responses)
@@ -401,7 +447,9 @@ class Hunt:
             return [*hang_up_answer(self._context, attempt, attempt.responses[-1])]
         attempt.state = State.ABANDONED
         self._abandoned.add(attempt)
-        return [Cancel(attempt.key, attempt.name, headers), *self._forget(attempt)]
+        cause = q850_of_end(reason) if attempt.policy.reason == "inject" else 0
+        headers = closing_lines(attempt.policy, self._offer.customer, received, cause)
+        return [Cancel(attempt.key, attempt.name, tuple(headers)), *self._forget(attempt)]
 
     def _close(self, attempt: Attempt, reason: EndReason, now: float) -> None:
         attempt.state, attempt.deadline, attempt.token = State.OVER, NEVER, 0
@@ -431,26 +479,6 @@ class Hunt:
         return AnswerMedia(attempt.token, from_caller, sdp, host, attempt.number, is_provisional)
 
 
-def acknowledge(key: str, leg: Leg, context: Context) -> Acknowledge:
-    """The ACK, without body, of the 2xx that made ``leg``."""
-    dialog = leg.dialog
-    return Acknowledge(key, dialog.remote_tag, dialog.ack(1), leg.target(context), leg.name)
-
-
-def hang_up_answer(
-    context: Context, attempt: Attempt, response: Response
-) -> list[Acknowledge | Request]:
-    """ACK and BYE for a 2xx nobody wants: another fork's, or one that crossed our CANCEL."""
-    assert attempt.draft is not None
-    dialog = Dialog.from_response(attempt.draft, response)
-    leg = Leg(attempt.name, dialog, attempt.peer, attempt=attempt.number)
-    bye = leg.request(context, "BYE")
-    return [
-        acknowledge(attempt.key, leg, context),
-        Request(Owner(), bye, leg.target(context), leg.name),
-    ]
-
-
 def known_reason(reason: str) -> EndReason:
     """The end reason another service named; what it made up is our error to report."""
     try:
@@ -468,14 +496,3 @@ def _status_out(reason: EndReason, status: int) -> int:
     if status in STOP_HUNTING or status in {480, 488, 606}:
         return status
     return SIP_OF_REASON.get(reason, 503)
-
-
-def _request_uri(candidate: Candidate) -> str:
-    user_and_host = address(candidate.called, _bracketed(candidate.host))[1:-1]
-    port = "" if candidate.port == 5060 else f":{candidate.port}"
-    parameter = "" if candidate.transport == "udp" else f";transport={candidate.transport}"
-    return user_and_host + port + parameter
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host

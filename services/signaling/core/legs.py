@@ -8,12 +8,28 @@ from typing import Self
 
 import msgspec
 
+from services.common.sip_options.trunk import DEFAULT_CUSTOMER, CustomerSip
+from services.signaling.core import extensions
+from services.signaling.core.code_policy import reason_lines
 from services.signaling.core.context import ACCEPT, AGENT, ALLOW, Context, is_private
+from services.signaling.core.early_media import EarlyDialogs, Ringing
+from services.signaling.core.header_policy import BYE_USUAL, PLAIN, RESPONSE_USUAL, passing
+from services.signaling.core.headers import (
+    BYE_PASSES,
+    RESPONSE_PASSES,
+    passed_lines,
+    reason_line,
+)
+from services.signaling.core.identity import connected_lines
+from services.signaling.core.provisionals import Provisional, Provisionals
+from services.signaling.core.trunk_policy import USUAL_CUSTOMER, CustomerPolicy, VendorPolicy
+from services.signaling.core.watch import Watch, WatchState, wishes_of
 from services.signaling.sip.actions import Peer
 from services.signaling.sip.build import Reply, RequestDraft, response_to
 from services.signaling.sip.dialog import Dialog, DialogState
 from services.signaling.sip.errors import MalformedMessage
 from services.signaling.sip.message import Request, Response
+from services.signaling.sip.session_timer import grant, granted_lines
 from services.signaling.sip.uri import SipUri, parse_uri
 
 CALLER = "A"
@@ -38,6 +54,8 @@ class LegState(msgspec.Struct, array_like=True, frozen=True):
     attempt: int
     is_acknowledged: bool
     dialog: DialogState
+    session: bytes = b""
+    watch: WatchState | None = None
 
     @property
     def reachable(self) -> Peer:
@@ -48,9 +66,20 @@ class LegState(msgspec.Struct, array_like=True, frozen=True):
 class Leg:
     """A dialog that a call has with one party, from the moment it can carry requests."""
 
-    __slots__ = ("attempt", "dialog", "is_acknowledged", "is_over", "name", "peer", "source_host")
+    __slots__ = (
+        "attempt", "dialog", "heard_at", "is_acknowledged", "is_over", "keeps_session", "name",
+        "peer", "policy", "session", "watch",
+    )  # fmt: skip
 
-    def __init__(self, name: str, dialog: Dialog, peer: Peer, *, attempt: int) -> None:
+    def __init__(
+        self,
+        name: str,
+        dialog: Dialog,
+        peer: Peer,
+        *,
+        attempt: int,
+        policy: CustomerPolicy | VendorPolicy = USUAL_CUSTOMER,
+    ) -> None:
         self.name = name
         self.dialog = dialog
         self.peer = peer
@@ -61,15 +90,35 @@ class Leg:
         """Whether a BYE may be sent: not before the ACK of our 2xx (section 15)."""
         self.is_over = False
         """Whether BYE was sent or received."""
+        self.policy = policy
+        """What passes to this party and how it is told of causes."""
+        self.heard_at = 0.0
+        """When the party last said anything inside the answered call."""
+        self.keeps_session = False
+        """Whether :attr:`session` is needed: refreshes by INVITE repeat it."""
+        self.session = b""
+        """The SDP last agreed that we sent."""
+        self.watch: Watch | None = None
+
+    def keep_session(self, sdp: bytes) -> None:
+        """Take note of SDP that we sent and that was accepted."""
+        if sdp and self.keeps_session:
+            self.session = sdp
 
     def snapshot(self) -> LegState:
         """Everything needed to build it again after a restart."""
         return LegState(
-            self.name, self.peer, self.attempt, self.is_acknowledged, self.dialog.snapshot()
+            self.name,
+            self.peer,
+            self.attempt,
+            self.is_acknowledged,
+            self.dialog.snapshot(),
+            self.session,
+            None if self.watch is None else self.watch.snapshot(),
         )
 
     @classmethod
-    def restored(cls, state: LegState) -> Self:
+    def restored(cls, state: LegState, policy: CustomerPolicy | VendorPolicy, now: float) -> Self:
         """The leg of a process that died.
 
         Numbers it used since the snapshot are unknown, hence skipped (a gap is allowed, RFC 3261
@@ -77,14 +126,17 @@ class Leg:
         """
         dialog = Dialog(state.dialog)
         dialog.local_cseq += CSEQ_GAP
-        leg = cls(state.name, dialog, state.reachable, attempt=state.attempt)
+        leg = cls(state.name, dialog, state.reachable, attempt=state.attempt, policy=policy)
         leg.is_acknowledged = state.is_acknowledged
+        # Of the process that died it is known that it had not given the party up.
+        leg.heard_at = now
+        leg.session = state.session
         return leg
 
     @property
     def is_caller(self) -> bool:
-        """Whether this is the ingress leg."""
-        return self.name == CALLER
+        """Whether this leg faces the customer, or stands in for him."""
+        return self.name[0] == CALLER
 
     def request(
         self,
@@ -100,6 +152,8 @@ class Leg:
         lines = list(headers)
         if method in _OFFERING:
             lines += (context.contact(self.peer.transport), ALLOW)
+            if self.watch is not None:
+                lines += self.watch.asking_lines()
         return self.dialog.request(
             method, headers=lines, body=body, content_type=content_type, max_forwards=max_forwards
         )
@@ -164,15 +218,34 @@ def _place(uri: str) -> tuple[str, int, str] | None:
 class Ingress:
     """The INVITE of the caller, until it has a final response that was acknowledged."""
 
-    __slots__ = ("_base", "_context", "_tags", "invite", "key", "source")
+    __slots__ = (
+        "_base", "_context", "_tags", "early", "invite", "key", "policy", "reliable", "sip",
+        "source",
+    )  # fmt: skip
 
     def __init__(self, invite: Request, key: str, source: Peer, context: Context) -> None:
         self.invite = invite
         self.key = key
         self.source = source
+        self.sip = DEFAULT_CUSTOMER
+        """How this customer is spoken to, once he is known."""
+        self.reliable: Provisionals | None = None
+        """Set when provisional responses are acknowledged."""
         self._context = context
         self._base = context.new_tag()
         self._tags: dict[tuple[int, str], str] = {}
+        self.policy = USUAL_CUSTOMER
+        """How the customer is dealt with, once it is known who he is."""
+        self.early: EarlyDialogs | None = None
+        """What shapes ringing and early media; ``None``: it passes as it comes."""
+
+    def meet(self, sip: CustomerSip) -> extensions.Refusal | None:
+        """Learn who is calling; what his INVITE asks that his trunk does not do, if anything."""
+        self.sip = sip
+        refused = extensions.refusal(sip, self.invite)
+        if refused is None:
+            self.reliable = extensions.provisionals(self._context, sip, self.invite)
+        return refused
 
     @property
     def base_tag(self) -> str:
@@ -184,14 +257,51 @@ class Ingress:
 
         A vendor whose ringing had no tag gets none of its own for the tag it has later.
         """
+        if self.early is not None:
+            attempt, remote_tag = self.early.key(attempt, remote_tag)
         known = self._tags.get((attempt, remote_tag))
         if known is None:
             known = self._tags.pop((attempt, ""), "") or self._fresh_tag()
             self._tags[attempt, remote_tag] = known
         return known
 
+    def belongs_to(self, policy: CustomerPolicy) -> None:
+        """The customer is known."""
+        self.policy = policy
+        if policy.early_media is not None:
+            self.early = EarlyDialogs(policy.early_media)
+
     def _fresh_tag(self) -> str:
         return f"{self._base}-{len(self._tags)}" if self._tags else self._base
+
+    def ringing(self, attempt: int, response: Response, sdp: bytes) -> Ringing | None:
+        """What a provisional response becomes for the caller; ``None``: it does not pass."""
+        if self.early is None:
+            return Ringing(response.status, sdp)
+        return self.early.pass_on(attempt, response.to_tag, response.status, sdp)
+
+    def passed(self, response: Response, source: VendorPolicy) -> list[str]:
+        """The lines of ringing or answer that pass to the caller."""
+        policy = self.policy
+        if policy.is_usual and source.headers is None:
+            return passed_lines(response, RESPONSE_PASSES)
+        headers = policy.headers or PLAIN
+        stripped = (source.headers or PLAIN).stripped
+        if self.early is not None and response.status < 200:
+            stripped |= self.early.stripped
+        lines = reason_lines(policy.reason, response, 0)
+        if policy.is_told_called and source.is_trusted:
+            lines += headers.unless_added(connected_lines(response, self._context.advertised))
+        return [*lines, *headers.invite_lines(response, RESPONSE_USUAL, stripped)]
+
+    def passed_in_refusal(self, response: Response | None, source: VendorPolicy) -> list[str]:
+        """The lines of a vendor's refusal, if there was one, that pass to the caller."""
+        headers = self.policy.headers
+        if headers is None:
+            return []
+        if response is None:
+            return [*headers.added]
+        return headers.invite_lines(response, (), (source.headers or PLAIN).stripped)
 
     def accepts(self, request: Request, source: Peer) -> bool:
         """Whether a request that names our tag truly comes from the caller."""
@@ -216,13 +326,76 @@ class Ingress:
     ) -> Reply:
         """A provisional response or a 2xx, with our Contact."""
         lines = [*headers, self._context.contact(self.source.transport), ALLOW]
+        if self.sip.session_timer.mode != "off" and status == 200:
+            lines += self._session_timer_lines()
         return response_to(self.invite, status, reason, to_tag=to_tag, headers=lines, body=sdp)
+
+    def provisional(
+        self, status: int, to_tag: str, sdp: bytes, headers: Iterable[str]
+    ) -> Reply | None:
+        """A provisional response; ``None`` for one that waits for the PRACK of another."""
+        reliable = self.reliable
+        if reliable is None:
+            return self.answer(status, to_tag, sdp, headers)
+        due = reliable.give(Provisional(status, to_tag, sdp, tuple(headers)))
+        return None if due is None else self._reliably(due, reliable)
+
+    def on_prack(self, received: Request) -> Reply | None:
+        """Take the PRACK of the last one; the next to send, if any."""
+        reliable = self.reliable
+        due = None if reliable is None else reliable.on_prack(received)
+        return None if due is None or reliable is None else self._reliably(due, reliable)
+
+    def holds_answer(self) -> bool:
+        """Whether the 2xx has to wait for a PRACK, which then brings it up again."""
+        reliable = self.reliable
+        if reliable is None or not reliable.holds_answer:
+            return False
+        reliable.is_held = True
+        return True
+
+    @property
+    def is_answer_due(self) -> bool:
+        """Whether a 2xx that had to wait can go now."""
+        reliable = self.reliable
+        return reliable is not None and reliable.is_held and not reliable.holds_answer
+
+    def _reliably(self, due: Provisional, reliable: Provisionals) -> Reply:
+        rseq = reliable.number(due.to_tag)
+        headers = [*due.headers, "Require: 100rel", f"RSeq: {rseq}"]
+        return self.answer(due.status, due.to_tag, due.sdp, headers)._replace(rseq=rseq)
+
+    def _session_timer_lines(self) -> list[str]:
+        terms = grant(self.invite, wishes_of(self.sip.session_timer))
+        return [] if terms is None else granted_lines(self.invite, terms)
 
     def leg(self, to_tag: str, attempt: int) -> Leg:
         """The dialog that a 2xx with ``to_tag`` confirms."""
         dialog = Dialog.from_request(self.invite, to_tag)
         dialog.confirm()
-        return Leg(CALLER, dialog, self.source, attempt=attempt)
+        return Leg(CALLER, dialog, self.source, attempt=attempt, policy=self.policy)
+
+
+def closing_lines(
+    to: CustomerPolicy | VendorPolicy,
+    source: CustomerPolicy | VendorPolicy | None,
+    received: Request | None,
+    cause: int,
+) -> list[str]:
+    """What a BYE or CANCEL to one party says of the reason.
+
+    ``received`` came from the party of ``source``, its copy goes out; else the call ends by us,
+    for a Q.850 ``cause``, 0 for none worth telling.
+    """
+    from_headers = None if source is None else source.headers
+    if to.headers is None and to.codes is None and from_headers is None:
+        if received is not None:
+            return passed_lines(received, BYE_PASSES)
+        return [reason_line(cause)] if cause else []
+    lines = reason_lines(to.reason, received, cause)
+    if received is not None:
+        lines += passing(received, BYE_USUAL, to.headers, from_headers)
+    return lines
 
 
 def options_reply(request: Request, tag: str) -> Reply:

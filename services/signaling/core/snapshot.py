@@ -6,12 +6,16 @@ Instants are those of the process that took the snapshot: see :func:`.takeover.r
 from __future__ import annotations
 
 from operator import attrgetter
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from services.signaling.core.legs import LegState
 from services.signaling.core.record import AttemptRecord, CallRecord
 from services.signaling.core.values import Candidate
+
+if TYPE_CHECKING:
+    from services.signaling.core.hunting import Answered
 
 # Whatever a record has is kept, also what is added to it one day.
 _RECORD = tuple(
@@ -38,6 +42,22 @@ class AttemptState(msgspec.Struct, array_like=True, frozen=True):
     facts: Facts
 
 
+class VendorInvite(msgspec.Struct, array_like=True, frozen=True):
+    """The INVITE that drew the vendor's 2xx."""
+
+    key: str
+    cseq: int
+    is_late: bool
+    """Whether the 2xx brought the offer: the caller's ACK then brings the answer."""
+
+
+def dialled_by(answered: Answered) -> VendorInvite:
+    """The INVITE that was answered."""
+    attempt = answered.attempt
+    assert attempt.draft is not None
+    return VendorInvite(attempt.key, attempt.draft.cseq, answered.is_offer)
+
+
 class CallSnapshot(msgspec.Struct, array_like=True, frozen=True):
     """An answered call."""
 
@@ -51,12 +71,10 @@ class CallSnapshot(msgspec.Struct, array_like=True, frozen=True):
     """``None`` when talk time has not to be covered."""
     max_call_s: float
     has_media: bool
-    vendor_key: str = ""
-    """The vendor's INVITE transaction; empty once it cannot be needed, as what follows."""
-    is_late: bool = False
-    """Whether the caller's ACK brings the answer to the vendor's offer."""
     answer: bytes = b""
-    """The 200 to repeat until the caller's ACK."""
+    """The 200 to repeat until the caller's ACK; empty once it cannot be needed."""
+    vendor: VendorInvite | None = None
+    """``None`` likewise."""
 
 
 class EndNote(msgspec.Struct, array_like=True, frozen=True):

@@ -6,6 +6,7 @@ import datetime as dt
 from typing import NamedTuple
 
 from services.common.causes import EndReason
+from services.common.sip_options.session_timer import SessionTimer
 from services.signaling.core.call import Call
 from services.signaling.core.commands import Acknowledge, Command, Keep
 from services.signaling.core.context import Context
@@ -14,8 +15,11 @@ from services.signaling.core.exchanges import Exchanges
 from services.signaling.core.interrupted import InterruptedCall
 from services.signaling.core.legs import Leg
 from services.signaling.core.record import AttemptRecord, CallRecord
-from services.signaling.core.snapshot import CallSnapshot, EndNote, Facts
+from services.signaling.core.snapshot import CallSnapshot, EndNote, Facts, VendorInvite
 from services.signaling.core.talk_time import TalkTime
+from services.signaling.core.trunk_policy import USUAL_CUSTOMER, CustomerPolicy, VendorPolicy
+from services.signaling.core.vigil import DEFAULT, resume_vigil
+from services.signaling.core.watch import WatchState
 
 _UNKNOWN = dt.datetime.fromtimestamp(0, dt.UTC)
 FRESH_S = 32.0
@@ -67,21 +71,29 @@ def restore(context: Context, live: LiveCall, now: float) -> Restored:
     snapshot = live.snapshot
     record = _record(context, live)
     assert record.answered_at is not None
-    caller, callee = Leg.restored(snapshot.caller), Leg.restored(snapshot.callee)
+    near, far = _options(context, record)
+    caller = Leg.restored(snapshot.caller, near.policy, now)
+    callee = Leg.restored(snapshot.callee, far.policy, now)
     exchanges = Exchanges(context, media_proxy=record.answered_on.candidate.media_proxy)
     is_fresh = now - record.answered_at < FRESH_S and live.end is None
     awaits_ack = is_fresh and not caller.is_acknowledged and bool(snapshot.answer)
     if awaits_ack:
+        vendor = snapshot.vendor or VendorInvite("", 1, is_late=False)
         exchanges.begin(
-            snapshot.invite_key, caller, callee, key=snapshot.vendor_key, is_late=snapshot.is_late
+            snapshot.invite_key,
+            caller,
+            callee,
+            key=vendor.key,
+            number=vendor.cseq,
+            is_late=vendor.is_late,
         )
     else:
         caller.is_acknowledged = True
     ack = None
-    if is_fresh and snapshot.vendor_key:
-        draft, target = callee.dialog.ack(1), callee.target(context)
+    if is_fresh and snapshot.vendor is not None:
+        draft, target = callee.dialog.ack(snapshot.vendor.cseq), callee.target(context)
         tag = callee.dialog.remote_tag
-        ack = Acknowledge(snapshot.vendor_key, tag, draft, target, callee.name)
+        ack = Acknowledge(snapshot.vendor.key, tag, draft, target, callee.name)
     conversation = Conversation(
         context,
         caller,
@@ -91,6 +103,15 @@ def restore(context: Context, live: LiveCall, now: float) -> Restored:
         invite_key=snapshot.invite_key,
         reservation_id=record.reservation_id,
         sell_terms=record.sell_terms,
+        vigil=resume_vigil(
+            context,
+            exchanges,
+            [
+                (caller, near.timer, _shifted(snapshot.caller.watch, live.shift_s)),
+                (callee, far.timer, _shifted(snapshot.callee.watch, live.shift_s)),
+            ],
+            now,
+        ),
         has_media=snapshot.has_media,
         is_taken_over=True,
     )
@@ -101,6 +122,33 @@ def restore(context: Context, live: LiveCall, now: float) -> Restored:
     if live.end is not None:
         commands += _end(call, live.end, live.shift_s)
     return Restored(call, commands, awaits_ack, ack)
+
+
+class _Options(NamedTuple):
+    policy: CustomerPolicy | VendorPolicy
+    timer: SessionTimer
+
+
+def _options(context: Context, record: CallRecord) -> tuple[_Options, _Options]:
+    """How customer and vendor are dealt with, as the configuration has it now."""
+    customer = context.trunks.customer(record.customer_trunk_id)
+    vendor_id = record.answered_on.candidate.vendor_trunk_id
+    near = _Options(USUAL_CUSTOMER, DEFAULT)
+    if customer is not None:
+        near = _Options(customer.policy, customer.sip.session_timer)
+    trunks = context.trunks
+    return near, _Options(trunks.vendor_policy(vendor_id), trunks.vendor(vendor_id).session_timer)
+
+
+def _shifted(state: WatchState | None, by_s: float) -> WatchState | None:
+    if state is None or not by_s:
+        return state
+    shifted = state.copy()
+    for name in ("refresh_at", "ends_at", "probe_at", "capped_at"):
+        at = shifted[name]
+        if at is not None:
+            shifted[name] = at + by_s
+    return shifted
 
 
 def _record(context: Context, live: LiveCall) -> CallRecord:

@@ -14,6 +14,14 @@ from services.common.sip_options.trunk import (
     CustomerSip,
     VendorSip,
 )
+from services.signaling.core.trunk_policy import (
+    USUAL_CUSTOMER,
+    USUAL_VENDOR,
+    CustomerPolicy,
+    VendorPolicy,
+    customer_policy,
+    vendor_policy,
+)
 
 
 class CustomerTrunk(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,6 +34,11 @@ class CustomerTrunk(msgspec.Struct, frozen=True, kw_only=True):
     """``None`` = no limit, as ``max_cps``."""
     max_cps: int | None = None
     sip: CustomerSip = DEFAULT_CUSTOMER
+    policy: CustomerPolicy = USUAL_CUSTOMER
+    """Compiled from ``sip``, whatever it is given."""
+
+    def __post_init__(self) -> None:
+        msgspec.structs.force_setattr(self, "policy", customer_policy(self.sip))
 
 
 @lru_cache(4096)
@@ -75,7 +88,10 @@ class TrunkTable:
     one address behind different ports.
     """
 
-    __slots__ = ("_by_host", "_by_host_port", "_hosts", "_vendors", "reply_to_unknown")
+    __slots__ = (
+        "_by_host", "_by_host_port", "_customers", "_hosts", "_policies", "_vendors",
+        "reply_to_unknown",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -88,6 +104,12 @@ class TrunkTable:
         self.reply_to_unknown = reply_to_unknown
         """Whether strangers are answered 403; else they are dropped, and only counted."""
         self._vendors = vendors or {}
+        self._policies = {
+            trunk_id: policy
+            for trunk_id, sip in self._vendors.items()
+            if (policy := vendor_policy(sip)) is not USUAL_VENDOR
+        }
+        self._customers = {trunk.id: trunk for trunk in addresses.values()}
         self._by_host: dict[str, CustomerTrunk] = {}
         self._by_host_port: dict[tuple[str, int], CustomerTrunk] = {}
         for text, trunk in addresses.items():
@@ -106,9 +128,17 @@ class TrunkTable:
         """The customer trunk that sends from ``host`` and ``port``."""
         return self._by_host_port.get((host, port)) or self._by_host.get(host)
 
+    def customer(self, customer_trunk_id: str) -> CustomerTrunk | None:
+        """A customer trunk that has an address."""
+        return self._customers.get(customer_trunk_id)
+
     def vendor(self, vendor_trunk_id: str) -> VendorSip:
         """How a vendor is spoken to."""
         return self._vendors.get(vendor_trunk_id, DEFAULT_VENDOR)
+
+    def vendor_policy(self, vendor_trunk_id: str) -> VendorPolicy:
+        """The same, compiled."""
+        return self._policies.get(vendor_trunk_id, USUAL_VENDOR)
 
     def knows(self, host: str) -> bool:
         """Whether any trunk, customer or vendor, lives at ``host``."""

@@ -2,9 +2,9 @@
 
 One object per local address. It absorbs retransmissions, answers what needs no thought (100,
 400, 405, 415, 416, 420, 481, 482, 501, 505, the 200 of a CANCEL), repeats and acknowledges
-2xx responses, and hands the rest to its user as :mod:`.actions`. It reads no clock and owns
-no socket: the driver performs the returned actions in order, and calls :meth:`on_timer` once
-:attr:`deadline` has passed.
+2xx responses, repeats reliable provisional ones, and hands the rest to its user as
+:mod:`.actions`. It reads no clock and owns no socket: the driver performs the returned actions
+in order, and calls :meth:`on_timer` once :attr:`deadline` has passed.
 
 Keys of transactions are opaque strings. A key whose transaction is gone is ignored
 everywhere, so the user needs no bookkeeping against races.
@@ -27,7 +27,7 @@ from services.signaling.sip.actions import (
 )
 from services.signaling.sip.build import Reply, RequestDraft, response_to
 from services.signaling.sip.errors import MalformedMessage
-from services.signaling.sip.headers import MAGIC_COOKIE, own_via_pattern
+from services.signaling.sip.headers import MAGIC_COOKIE, RAck, own_via_pattern
 from services.signaling.sip.invite_usage import UasAnswer
 from services.signaling.sip.message import (
     DEFAULT_LIMITS,
@@ -36,6 +36,7 @@ from services.signaling.sip.message import (
     Response,
     parse,
 )
+from services.signaling.sip.reliable import UasProvisional
 from services.signaling.sip.transaction.invite_client import InviteClientTransaction
 from services.signaling.sip.transaction.invite_server import InviteServerTransaction
 from services.signaling.sip.transaction.non_invite_client import NonInviteClientTransaction
@@ -52,7 +53,9 @@ from services.signaling.sip.validate import Capabilities, Rejection, check_respo
 
 ClientTransaction = InviteClientTransaction | NonInviteClientTransaction
 ServerTransaction = InviteServerTransaction | NonInviteServerTransaction
-Timed = ClientTransaction | ServerTransaction | UasAnswer
+Timed = ClientTransaction | ServerTransaction | UasAnswer | UasProvisional
+
+_NEVER_SHED = frozenset({"BYE", "PRACK"})
 
 
 class TransactionLayer:
@@ -61,7 +64,7 @@ class TransactionLayer:
     ``sent_by`` is our ``host:port`` as it stands in Via. ``ids`` must return a fresh,
     unpredictable token on every call: branches made of it are all that tells a genuine response
     from a forged one. With ``max_transactions`` server transactions alive, new requests get 503
-    (BYE, ACK and CANCEL still pass).
+    (BYE, ACK, PRACK and CANCEL still pass).
     """
 
     def __init__(
@@ -76,13 +79,14 @@ class TransactionLayer:
     ) -> None:
         self._sent_by = sent_by.lower()
         self._ids = ids
-        self._timers = timers
+        self.timers = timers
         self._capabilities = capabilities or Capabilities()
         self._limits = limits
         self._max_transactions = max_transactions
         self._clients: dict[str, ClientTransaction] = {}
         self._servers: dict[str, ServerTransaction] = {}
         self._answers: dict[tuple[str, str, int], UasAnswer] = {}
+        self._provisionals: dict[tuple[str, str, int, int], UasProvisional] = {}
         self._initial: dict[tuple[str, str, int], str] = {}
         self._schedule: Schedule[Timed] = Schedule()
         self._via_heads: dict[str, str] = {}
@@ -176,8 +180,10 @@ class TransactionLayer:
         method = request.method
         if method == "CANCEL":
             return self._on_cancel(request, key, source, now)
-        if method != "BYE" and len(self._servers) >= self._max_transactions:
+        if len(self._servers) >= self._max_transactions and method not in _NEVER_SHED:
             return self._refuse(request, source, Rejection(503))
+        if method == "PRACK" and not self._acknowledge(request):
+            return self._refuse(request, source, Rejection(481))
         merge_key = (request.call_id, request.from_tag, request.cseq.number)
         if not request.to_tag:
             # "the request has arrived at the UAS more than once, following different paths,
@@ -189,10 +195,10 @@ class TransactionLayer:
         transaction: ServerTransaction
         actions: list[Action] = []
         if method == "INVITE":
-            transaction = InviteServerTransaction(key, peer, source, self._timers)
+            transaction = InviteServerTransaction(key, peer, source, self.timers)
             actions += transaction.respond(response_to(request, 100), now)
         else:
-            transaction = NonInviteServerTransaction(key, peer, self._timers)
+            transaction = NonInviteServerTransaction(key, peer, self.timers)
         transaction.merge_key = merge_key
         self._servers[key] = transaction
         actions.append(DeliverRequest(request, key, source))
@@ -207,7 +213,7 @@ class TransactionLayer:
         ):
             return self._refuse(cancel, source, Rejection(481))
         peer = _stamp(cancel, source)
-        transaction = NonInviteServerTransaction(key, peer, self._timers)
+        transaction = NonInviteServerTransaction(key, peer, self.timers)
         self._servers[key] = transaction
         tag = invite.to_tag or self._ids()
         actions = transaction.respond(response_to(cancel, 200, to_tag=tag), now)
@@ -264,7 +270,7 @@ class TransactionLayer:
         machine = (
             InviteClientTransaction if draft.method == "INVITE" else NonInviteClientTransaction
         )
-        transaction = machine(wire, key, target, timers or self._timers)
+        transaction = machine(wire, key, target, timers or self.timers)
         self._clients[key] = transaction
         return key, self._settle_client(transaction, transaction.start(now))
 
@@ -274,7 +280,7 @@ class TransactionLayer:
         Raises:
             UnsafeText: the draft cannot be written safely; nothing was sent.
         """
-        data = draft.wire(self._via_line(target, MAGIC_COOKIE + self._ids()))
+        data = self.wire(draft, target)
         transaction = self._clients.get(key)
         if isinstance(transaction, InviteClientTransaction):
             transaction.remember_ack(to_tag, data, target)
@@ -286,6 +292,8 @@ class TransactionLayer:
         if transaction is None:
             return []
         actions = transaction.respond(reply, now)
+        if isinstance(transaction, InviteServerTransaction) and actions:
+            self._follow_provisional(transaction, reply, now)
         if reply.status >= 300:
             # Refused here, the same request may come again over another path: a proxy hunting.
             self._forget_initial(transaction)
@@ -307,7 +315,7 @@ class TransactionLayer:
             return []
         self._schedule.file(transaction)
         cancel_key = key.removesuffix("INVITE") + "CANCEL"
-        cancel = NonInviteClientTransaction(data, cancel_key, transaction.peer, self._timers)
+        cancel = NonInviteClientTransaction(data, cancel_key, transaction.peer, self.timers)
         self._clients[cancel_key] = cancel
         return self._settle_client(cancel, cancel.start(now))
 
@@ -318,68 +326,16 @@ class TransactionLayer:
             return []
         return self._settle_client(transaction, transaction.on_transport_error())
 
-    def resume_answer(
-        self, key: str, data: bytes, source: Peer, *, answered_at: float, now: float
-    ) -> bool:
-        """Go on with the 2xx to INVITE ``key`` of a process that died, sent by it or not.
-
-        It is repeated until its ACK, and repetitions of its INVITE are absorbed; ``False`` when
-        the time for both is over.
-        """
-        until = answered_at + self._timers.timeout
-        if until <= now:
-            return False
-        reply = parse(data, limits=self._limits)
-        assert isinstance(reply, Response)
-        peer = _reply_peer(reply, source)
-        invite = InviteServerTransaction(key, peer, source, self._timers)
-        invite.resume_accepted(until)
-        invite.to_tag = reply.to_tag
-        invite.merge_key = (reply.call_id, reply.from_tag, reply.cseq.number)
-        self._servers[key] = invite
-        self._initial[invite.merge_key] = key
-        dialog = (reply.call_id, reply.to_tag, reply.cseq.number)
-        answer = UasAnswer(data, key, dialog, peer, self._timers)
-        answer.resume(now, until)
-        self._answers[dialog] = answer
-        self._schedule.file(invite)
-        self._schedule.file(answer)
-        return True
-
-    def resume_invite(
-        self,
-        key: str,
-        to_tag: str,
-        peer: Peer,
-        ack: tuple[RequestDraft, Peer] | None,
-        *,
-        answered_at: float,
-        now: float,
-    ) -> None:
-        """Go on with an INVITE of a process that died, which has drawn a 2xx with this tag.
-
-        ``ack`` is sent whenever the 2xx is repeated; ``None`` when none was sent yet.
-        """
-        until = answered_at + self._timers.timeout
-        if until <= now:
-            return
-        invite = InviteClientTransaction(b"", key, peer, self._timers)
-        invite.resume_accepted(to_tag, until)
-        if ack is not None:
-            draft, target = ack
-            data = draft.wire(self._via_line(target, MAGIC_COOKIE + self._ids()))
-            invite.remember_ack(to_tag, data, target)
-        self._clients[key] = invite
-        self._schedule.file(invite)
-
-    def resume_ringing(self, key: str, wire: bytes, peer: Peer) -> None:
-        """Go on with an INVITE of a process that died, which has drawn no final response.
-
-        It is to be cancelled: nobody waits for it any more, and no timer of its own ends it.
-        """
-        invite = InviteClientTransaction(wire, key, peer, self._timers)
-        invite.resume_ringing()
-        self._clients[key] = invite
+    def adopt(self, timed: InviteClientTransaction | InviteServerTransaction | UasAnswer) -> None:
+        """Go on with a transaction, or a 2xx, of a process that died: see :mod:`.resume`."""
+        if isinstance(timed, UasAnswer):
+            self._answers[timed.dialog] = timed
+        elif isinstance(timed, InviteServerTransaction):
+            self._servers[timed.key] = timed
+            self._initial[timed.merge_key] = timed.key
+        else:
+            self._clients[timed.key] = timed
+        self._schedule.file(timed)
 
     @staticmethod
     def invite_key(branch: str) -> str:
@@ -408,6 +364,9 @@ class TransactionLayer:
             else:
                 self._schedule.file(timed)
             return actions
+        if isinstance(timed, UasProvisional):
+            self._schedule.file(timed)
+            return actions
         if isinstance(timed, (InviteClientTransaction, NonInviteClientTransaction)):
             return self._settle_client(timed, actions)
         return self._settle_server(timed, actions)
@@ -417,9 +376,8 @@ class TransactionLayer:
     def _settle_client(
         self, transaction: ClientTransaction, actions: list[Action]
     ) -> list[Action]:
-        if transaction.state is not TERMINATED:
-            self._schedule.file(transaction)
-        else:
+        self._schedule.file(transaction)  # one that has ended must not be woken any more
+        if transaction.state is TERMINATED:
             del self._clients[transaction.key]
             actions.append(Terminated(transaction.key))
         if transaction.key.endswith("CANCEL"):
@@ -430,10 +388,12 @@ class TransactionLayer:
     def _settle_server(
         self, transaction: ServerTransaction, actions: list[Action]
     ) -> list[Action]:
+        self._schedule.file(transaction)
         if transaction.state is not TERMINATED:
-            self._schedule.file(transaction)
             return actions
         del self._servers[transaction.key]
+        if isinstance(transaction, InviteServerTransaction) and transaction.provisional:
+            self._provisionals.pop(transaction.provisional.name, None)
         self._forget_initial(transaction)
         if not transaction.key.endswith("CANCEL"):
             actions.append(Terminated(transaction.key))
@@ -443,10 +403,40 @@ class TransactionLayer:
         if self._initial.get(transaction.merge_key) == transaction.key:
             del self._initial[transaction.merge_key]
 
+    def _follow_provisional(
+        self, invite: InviteServerTransaction, reply: Reply, now: float
+    ) -> None:
+        """Repeat what was sent reliably, until PRACK or a final response."""
+        if reply.rseq:
+            call_id, _, cseq = invite.merge_key
+            name = (call_id, reply.to_tag, cseq, reply.rseq)
+            provisional = UasProvisional(reply.data, invite.key, name, invite.peer, self.timers)
+            provisional.start(now)
+            self._provisionals[name] = invite.provisional = provisional
+            self._schedule.file(provisional)
+        elif reply.status >= 200 and invite.provisional is not None:
+            # No longer repeated, but its PRACK may still come (RFC 3262 section 3).
+            invite.provisional.stop()
+            self._schedule.file(invite.provisional)
+
+    def _acknowledge(self, prack: Request) -> bool:
+        """Stop what a PRACK acknowledges; whether there is such a response."""
+        try:
+            rack = RAck.parse(prack.first("rack") or "")
+        except MalformedMessage:
+            return False
+        name = (prack.call_id, prack.to_tag, rack.cseq, rack.rseq)
+        provisional = self._provisionals.pop(name, None) if rack.method == "INVITE" else None
+        if provisional is None:
+            return False
+        provisional.stop()
+        self._schedule.file(provisional)
+        return True
+
     def _await_ack(self, invite: InviteServerTransaction, reply: Reply, now: float) -> None:
         call_id, _, cseq = invite.merge_key
         dialog = (call_id, reply.to_tag, cseq)
-        answer = UasAnswer(reply.data, invite.key, dialog, invite.peer, self._timers)
+        answer = UasAnswer(reply.data, invite.key, dialog, invite.peer, self.timers)
         answer.start(now)
         self._answers[dialog] = answer
         self._schedule.file(answer)
@@ -455,6 +445,10 @@ class TransactionLayer:
         if invite.cancel_headers is None or invite.state is not PROCEEDING:
             return []
         return self.cancel(invite.key, now, invite.cancel_headers)
+
+    def wire(self, draft: RequestDraft, target: Peer) -> bytes:
+        """The bytes of a request that makes no transaction: an ACK."""
+        return draft.wire(self._via_line(target, MAGIC_COOKIE + self._ids()))
 
     def _via_line(self, target: Peer, branch: str) -> str:
         transport = target.transport
@@ -483,10 +477,11 @@ def _server_key(request: Request) -> str:
 def _stamp(request: Request, source: Peer) -> Peer:
     """Note the source in the top Via; where responses go (section 18.2.2, RFC 3581)."""
     request.stamp_source(source.host, source.port)
-    return _reply_peer(request, source)
+    return reply_peer(request, source)
 
 
-def _reply_peer(message: Request | Response, source: Peer) -> Peer:
+def reply_peer(message: Request | Response, source: Peer) -> Peer:
+    """Where responses to a request go, by its top Via, which its responses carry too."""
     if source.reliable:
         return source
     # maddr is not honoured: it would let anyone aim our responses at anybody.

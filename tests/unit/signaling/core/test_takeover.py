@@ -10,6 +10,7 @@ from services.common.causes import EndReason
 from services.signaling.core.commands import Acknowledge, Extend, Keep, Respond
 from services.signaling.core.commands import Request as Dial
 from services.signaling.core.legs import CSEQ_GAP
+from services.signaling.core.snapshot import VendorInvite
 from services.signaling.core.takeover import shift_s
 from services.signaling.core.values import CallState, Credit, MediaStats
 from tests.support.signaling.heir import left_by, take_over
@@ -156,7 +157,8 @@ def test_a_200_that_may_not_have_arrived_is_acknowledged_now_and_the_vendor_agai
     heir, restored = take_over(machine, 106.0)
     assert restored.awaits_ack
     assert restored.ack is not None
-    assert restored.ack.key == left_by(machine).snapshot.vendor_key == "key1"
+    assert left_by(machine).snapshot.vendor == VendorInvite("key1", 1, is_late=False)
+    assert restored.ack.key == "key1"
     assert heir.ack(106.2) == []
     steps = heir.take(heir.call.hang_up(EndReason.ADMIN_DISCONNECT, 107.0))
     assert kinds(steps) == ["A BYE", "B1 BYE", "CallEnded"]

@@ -4,6 +4,7 @@ from services.signaling.sip.actions import DeliverAck, NoAck, Peer, Send, Termin
 from services.signaling.sip.build import response_to
 from services.signaling.sip.layer import TransactionLayer
 from services.signaling.sip.message import Response
+from services.signaling.sip.resume import resume_answer, resume_invite
 from tests.support.sip_messages import ALICE, BOB, INVITE, TCP, edited, invite_draft
 from tests.unit.signaling.sip.test_layer import (
     answer_to,
@@ -33,7 +34,7 @@ def ack() -> bytes:
 def resumed(now: float = 10.0, source: Peer = ALICE) -> tuple[TransactionLayer, str, bytes]:
     subject = server()
     key, data = answered(source)
-    assert subject.resume_answer(key, data, source, answered_at=5.0, now=now)
+    assert resume_answer(subject, key, data, source, answered_at=5.0, now=now)
     return subject, key, data
 
 
@@ -66,8 +67,8 @@ def test_a_repeated_invite_is_absorbed_over_any_path() -> None:
 def test_what_is_too_old_is_left_alone() -> None:
     subject = server()
     key, data = answered()
-    assert not subject.resume_answer(key, data, ALICE, answered_at=5.0, now=37.0)
-    subject.resume_invite("z9hG4bKold INVITE", "them", BOB, None, answered_at=5.0, now=37.0)
+    assert not resume_answer(subject, key, data, ALICE, answered_at=5.0, now=37.0)
+    resume_invite(subject, "z9hG4bKold INVITE", "them", BOB, None, answered_at=5.0, now=37.0)
     assert (subject.deadline, subject.transaction_count) == (None, 0)
 
 
@@ -82,7 +83,7 @@ def test_a_vendor_whose_ack_is_still_to_come_waits_for_it() -> None:
     key, actions = layer().send_request(invite_draft(), BOB, 0.0)
     ok = answer_to(actions, 200, tag="them")
     second = layer()
-    second.resume_invite(key, "them", BOB, None, answered_at=5.0, now=10.0)
+    resume_invite(second, key, "them", BOB, None, answered_at=5.0, now=10.0)
     assert second.on_message(ok, BOB, 10.1) == []
     draft = invite_draft()
     draft.method = "ACK"
@@ -101,7 +102,7 @@ def test_a_vendor_that_repeats_his_answer_gets_the_ack_again() -> None:
     draft = invite_draft()
     draft.method = "ACK"
     second = layer()
-    second.resume_invite(key, "them", BOB, (draft, BOB), answered_at=5.0, now=10.0)
+    resume_invite(second, key, "them", BOB, (draft, BOB), answered_at=5.0, now=10.0)
     for now in (10.1, 10.2):
         (again,) = second.on_message(ok, BOB, now)
         assert isinstance(again, Send)
