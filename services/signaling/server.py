@@ -14,7 +14,6 @@ from services.common.clock import monotonic, utc_now
 from services.common.config_watch import ConfigWatch
 from services.common.grpc import Server, split_address
 from services.common.ids import CALL, new_id
-from services.common.logs import get_logger
 from services.common.postgres import READER, Pool, close_pool, open_pool
 from services.common.spool import Spool
 from services.common.telemetry import Telemetry
@@ -29,17 +28,16 @@ from services.signaling.adapters.routing import LinkedPlanner, open_routing_link
 from services.signaling.adapters.tcp import TcpTransport
 from services.signaling.adapters.udp import UdpSocket
 from services.signaling.app.counters import PDD_BOUNDS_S
+from services.signaling.app.drain import end_all
 from services.signaling.app.services import Services
 from services.signaling.app.switch import Switch
-from services.signaling.app.takeover import attach_all, take_over
+from services.signaling.app.takeover import Takeover
 from services.signaling.core.context import CAPABILITIES, Context
 from services.signaling.core.ladder import Ladders
 from services.signaling.core.trunks import TrunkTable
 from services.signaling.entrypoints.grpc import SignalingServicer
 from services.signaling.settings import SignalingSettings
 from services.signaling.sip.layer import TransactionLayer
-
-log = get_logger(__name__)
 
 Address = tuple[str, int]
 
@@ -74,6 +72,7 @@ class SignalingService:
         )
         self._observer = CallObserver(telemetry, self._pdd, monotonic)
         self._switch = self._build_switch()
+        self._takeover = Takeover(self._switch, self._services.media, monotonic, utc_now)
         self._grpc = Server(settings.grpc_address)
         self._pool: Pool | None = None
         self._has_trunks = False
@@ -153,9 +152,7 @@ class SignalingService:
             self._udp.append(sock)
             await self._tcp.listen(address)
         # Before the first message is read: it may be for one of those calls.
-        taken = take_over(self._switch, self._context, self._layer, self._services, monotonic())
-        if taken:
-            log.warning("takeover.done", calls=taken)
+        self._takeover.begin(self._context, self._layer, self._services.journal)
         for sock in self._udp:
             sock.start()
 
@@ -164,7 +161,13 @@ class SignalingService:
         await self._switch.drain()
 
     async def close(self) -> None:
-        """See :meth:`services.common.run.Service.close`."""
+        """See :meth:`services.common.run.Service.close`.
+
+        What is drained does not come back: calls that are left end, with BYE and record. In any
+        other case they are left for the next process.
+        """
+        if self._switch.is_draining:
+            await end_all(self._switch)
         self._switch.close()
         for sock in self._udp:
             sock.close()
@@ -192,7 +195,7 @@ class SignalingService:
         self._switch.on_silence(call_id)
 
     def _on_media_connected(self) -> None:
-        attach_all(self._switch, self._services.media)
+        self._takeover.attach()
 
     def _register(self, telemetry: Telemetry) -> None:
         counters, switch, spool = self._switch.counters, self._switch, self._spool

@@ -84,7 +84,11 @@ class Bench:
             layer=TransactionLayer(sent_by=HOST, ids=random_token, capabilities=CAPABILITIES),
             network=self.wire,
             services=Services(
-                FixedPlanner(candidate), FixedCredits(), EchoMedia(), events, MemoryJournal()
+                FixedPlanner(candidate),
+                FixedCredits(),
+                EchoMedia(),
+                events,
+                MemoryJournal(keep=False),
             ),
             events=events,
             observer=Observations(),

@@ -116,9 +116,9 @@ class SpooledCalls:
         left.answered.append(self._live(read, None if end is None else _decode_end(end), now))
 
     def _live(self, read: Kept, note: EndNote | None, now: float) -> LiveCall:
-        if read.boot == self._boot and read.boot:
-            return LiveCall(read.snapshot, note)
         wall = self._utc_now()
         left_at = self._spool.left_at or wall
         lost_at = now - max(0.0, (wall - left_at).total_seconds())
+        if read.boot == self._boot and read.boot:
+            return LiveCall(read.snapshot, note, 0.0, lost_at)
         return LiveCall(read.snapshot, note, shift_s(read.snapshot, now, wall), lost_at)

@@ -57,6 +57,8 @@ from services.signaling.sip.message import Request as Received
 from services.signaling.sip.message import Response, parse
 
 Datagram = tuple[bytes, Peer]
+RETRY_AFTER = "Retry-After: 60"
+"""Seconds; told while draining: by then another process has this one's place."""
 TICK_S = 0.01
 """Timers are run no more often than this."""
 
@@ -94,7 +96,7 @@ class Switch:
         self._monotonic = monotonic
         self._utc_now = utc_now
         self._most_calls = most_calls
-        self._is_draining = False
+        self.is_draining = False
         self._drained: asyncio.Event = asyncio.Event()
         self._owners: dict[str, tuple[Call, Owner, str]] = {}
         self._invites: dict[str, Call] = {}
@@ -268,6 +270,8 @@ class Switch:
         request, key, _ = action
         if request.method == "INVITE":
             self._on_invite(action, now)
+        elif request.method == "OPTIONS" and self.is_draining:
+            self._answer(request, key, 503, now, RETRY_AFTER)  # who probes us goes elsewhere
         elif request.method == "OPTIONS":
             reply = options_reply(request, self._context.new_tag())
             self.follow(self._layer.respond(key, reply, now), now)
@@ -286,8 +290,8 @@ class Switch:
         self.calls[call_id] = call
         self._invites[key] = call
         self._tracer.claim(call, CALLER, now)
-        if self._is_draining:
-            commands = call.refuse(EndReason.NODE_SHUTDOWN, now)
+        if self.is_draining:
+            commands = call.refuse(EndReason.NODE_SHUTDOWN, now, headers=(RETRY_AFTER,))
         elif is_full:
             commands = call.refuse(EndReason.CUSTOMER_CAPACITY, now)
         else:
@@ -460,18 +464,17 @@ class Switch:
     def _finish(self, call: Call, _: Finished) -> None:
         del self.calls[call.record.call_id]
         self._wakeups.forget(call)
-        if self._is_draining and not self.calls:
+        if self.is_draining and not self.calls:
             self._drained.set()
 
     # --- operators ----------------------------------------------------------------------
 
-    def hang_up(self, call_id: str, reason: EndReason) -> bool:
-        """End a live call; ``False`` when there is none of this id."""
+    def hang_up(self, call_id: str, reason: EndReason, at: float | None = None) -> bool:
+        """End a live call, now or as of ``at``; ``False`` when there is none of this id."""
         call = self.calls.get(call_id)
-        if call is None:
-            return False
-        self._resume(call, call.hang_up(reason, self._monotonic()))
-        return True
+        if call is not None:
+            self._resume(call, call.hang_up(reason, self._monotonic() if at is None else at))
+        return call is not None
 
     def adopt(self, call: Call, commands: list[Command], *, is_acknowledged: bool) -> None:
         """Make a call of a process that died one of ours."""
@@ -486,7 +489,7 @@ class Switch:
 
     async def drain(self) -> None:
         """Refuse new calls; return when the last one is over."""
-        self._is_draining = True
+        self.is_draining = True
         if self.calls:
             await self._drained.wait()
 

@@ -35,7 +35,7 @@ class LiveCall(NamedTuple):
     shift_s: float = 0.0
     """To be added to its instants: not 0 when the machine was started anew, and its clock too."""
     lost_at: float | None = None
-    """When the machine was last known to run, if it was started anew: audio has ended by then."""
+    """When the process that died was last known to run."""
 
 
 class Left(NamedTuple):

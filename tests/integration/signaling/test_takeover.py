@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from services.common.causes import EndReason
-from services.signaling.app.takeover import attach_all
 from services.signaling.core.takeover import Left
 from services.signaling.core.trunks import TrunkTable
 from services.signaling.sip.message import Request
@@ -161,7 +160,7 @@ async def test_a_call_whose_audio_is_lost_ends() -> None:
         (call,) = each.now.switch.calls.values()
         call.has_media = True
         each.now.media.is_known = False
-        attach_all(each.now.switch, each.now.media)
+        each.now.takeover.attach()
         ends = [await each.caller.request("BYE"), await each.vendor.request("BYE")]
         for party, bye in zip((each.caller, each.vendor), ends, strict=True):
             assert isinstance(bye, Request)

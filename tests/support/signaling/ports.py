@@ -114,28 +114,33 @@ class MemoryEvents:
 class MemoryJournal:
     """Encodes as the real one does; :meth:`left` is what a process that dies now leaves."""
 
-    def __init__(self, left: Left | None = None) -> None:
+    def __init__(self, left: Left | None = None, *, keep: bool = True) -> None:
         self.begun: dict[str, bytes] = {}
         self.dialled: dict[str, bytes] = {}
         self.kept: dict[str, bytes] = {}
         self.ends: dict[str, bytes] = {}
         self._left = left or Left([], [])
+        self._keeps = keep
+
+    def _keep(self, where: dict[str, bytes], call_id: str, state: bytes) -> None:
+        if self._keeps:
+            where[call_id] = state
 
     def keep(self, call_id: str, snapshot: CallSnapshot) -> None:
-        self.kept[call_id] = msgspec.msgpack.encode(snapshot)
+        self._keep(self.kept, call_id, msgspec.msgpack.encode(snapshot))
 
     def keep_end(self, call_id: str, note: EndNote) -> None:
-        self.ends[call_id] = msgspec.msgpack.encode(note)
+        self._keep(self.ends, call_id, msgspec.msgpack.encode(note))
 
     def forget(self, call_id: str) -> None:
         for each in (self.begun, self.dialled, self.kept, self.ends):
             each.pop(call_id, None)
 
     def begin(self, call_id: str, begun: Begun) -> None:
-        self.begun[call_id] = msgspec.msgpack.encode(begun)
+        self._keep(self.begun, call_id, msgspec.msgpack.encode(begun))
 
     def dial(self, call_id: str, dialled: Dialled) -> None:
-        self.dialled[call_id] = msgspec.msgpack.encode(dialled)
+        self._keep(self.dialled, call_id, msgspec.msgpack.encode(dialled))
 
     def take_over(self, now: float) -> Left:
         del now

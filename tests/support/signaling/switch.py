@@ -15,7 +15,7 @@ from services.signaling.adapters.tcp import TcpTransport
 from services.signaling.adapters.udp import UdpSocket
 from services.signaling.app.services import Services
 from services.signaling.app.switch import Switch
-from services.signaling.app.takeover import take_over
+from services.signaling.app.takeover import Takeover
 from services.signaling.core.context import CAPABILITIES, Context
 from services.signaling.core.ladder import Ladders
 from services.signaling.core.takeover import Left
@@ -93,11 +93,12 @@ class LoopbackSwitch:
             monotonic=monotonic,
             utc_now=utc_now,
         )
+        self.takeover = Takeover(self.switch, self.media, monotonic, utc_now)
         table = {"127.0.0.1": CustomerTrunk(id="ctr_1", account_id="acc_1")}
         self.switch.trunks = TrunkTable(table if trunks is None else trunks)
 
     def start(self) -> None:
-        take_over(self.switch, self.context, self.layer, self.services, monotonic())
+        self.takeover.begin(self.context, self.layer, self.journal)
         self.udp.start()
 
     def close(self) -> None:
