@@ -12,6 +12,7 @@ from typing import Protocol
 from services.common.events import CallAnswered, CallEnded, CallRinging, CallStarted
 from services.signaling.core.commands import AnswerMedia, FindRoutes, OfferMedia
 from services.signaling.core.interrupted import Begun, Dialled
+from services.signaling.core.ladder import Step
 from services.signaling.core.snapshot import CallSnapshot, EndNote
 from services.signaling.core.takeover import Left
 from services.signaling.core.values import Credit, MediaAnswer, MediaStats, Plan
@@ -116,6 +117,13 @@ class Journal(Protocol):
 
     def take_over(self, now: float) -> Left:
         """What the process before this one left behind."""
+
+
+class TraceSink(Protocol):
+    """Who follows calls live."""
+
+    def take(self, call_id: str, step: Step) -> None:
+        """Send one message on, or drop it: never waits, never fails."""
 
 
 class Observer(Protocol):

@@ -19,6 +19,7 @@ from services.common.spool import Spool
 from services.common.telemetry import Telemetry
 from services.signaling.adapters.config import TrunkLoader, VendorNames
 from services.signaling.adapters.events import SpooledEvents
+from services.signaling.adapters.hep import HepSink
 from services.signaling.adapters.journal import SpooledCalls, boot_id
 from services.signaling.adapters.media import LinkedMedia, open_media_link
 from services.signaling.adapters.network import Sockets
@@ -45,6 +46,11 @@ Address = tuple[str, int]
 def random_token() -> str:
     """Sixteen hexadecimal digits nobody can guess: tags and branches."""
     return os.urandom(8).hex()
+
+
+def unix_us(instant: float) -> int:
+    """Unix time, in microseconds, of a monotonic instant."""
+    return round((utc_now().timestamp() - (monotonic() - instant)) * 1e6)
 
 
 class SignalingService:
@@ -84,6 +90,8 @@ class SignalingService:
         self._layer = TransactionLayer(
             sent_by=advertised, ids=random_token, capabilities=CAPABILITIES
         )
+        self._sockets = Sockets(self._udp, self._tcp)
+        self._hep = self._open_hep() if settings.hep_address else None
         events = SpooledEvents(self._spool)
         self._services = Services(
             planner=LinkedPlanner(self._routing),
@@ -103,7 +111,8 @@ class SignalingService:
         return Switch(
             context=self._context,
             layer=self._layer,
-            network=Sockets(self._udp, self._tcp),
+            network=self._sockets,
+            sink=self._hep,
             services=self._services,
             events=events,
             observer=self._observer,
@@ -112,6 +121,15 @@ class SignalingService:
             monotonic=monotonic,
             utc_now=utc_now,
             most_calls=settings.most_calls,
+        )
+
+    def _open_hep(self) -> HepSink:
+        return HepSink(
+            self._settings.hep_address,
+            node=self._settings.node,
+            agent=self._settings.hep_agent,
+            local=self._sockets.local,
+            unix_us=unix_us,
         )
 
     # --- life ---------------------------------------------------------------------------
@@ -135,7 +153,8 @@ class SignalingService:
                 self._switch,
                 node=self._settings.node,
                 monotonic=monotonic,
-                unix_ms=lambda: round(utc_now().timestamp() * 1000),
+                unix_us=unix_us,
+                local=self._sockets.local,
             ),
         )
         await self._grpc.start(tasks)
@@ -172,6 +191,8 @@ class SignalingService:
         for sock in self._udp:
             sock.close()
         self._tcp.close()
+        if self._hep is not None:
+            self._hep.close()
         await self._grpc.stop()
         await self._spool.close()
         if self._pool is not None:
@@ -212,6 +233,10 @@ class SignalingService:
         telemetry.gauge("connections", "TCP connections", lambda: self._tcp.connections)
         telemetry.gauge("spool_backlog", "Unpublished batches", lambda: spool.backlog)
         telemetry.counter("spool_lost_total", "Events lost", lambda: spool.lost)
+        hep = self._hep
+        if hep is not None:
+            telemetry.counter("hep_sent_total", "Messages to the capture server", lambda: hep.sent)
+            telemetry.counter("hep_dropped_total", "Not taken", lambda: hep.dropped)
         for what, link in (("routing", self._routing), ("rating", self._rating)):
             telemetry.counter(
                 f"{what}_timeouts_total", "Unanswered", partial(getattr, link, "timed_out")

@@ -114,7 +114,7 @@ def test_settings_are_those_of_the_code() -> None:
     known = set(re.findall(r"config\.setting WHERE name = '(\w+)'", code))
     assert known == set(SETTINGS_OF_THE_SWITCH)
     section = page("configuration.md").partition("\n## settings\n")[2].partition("\n## ")[0]
-    described = dict(re.findall(r"^\| `(\w+)` \| `(\w+)`", section, re.MULTILINE))
+    described = dict(re.findall(r"^\| `(\w+)` \| `([^`]*)`", section, re.MULTILINE))
     assert described == {
         name: json.dumps(one.default) for name, one in SETTINGS_OF_THE_SWITCH.items()
     }

@@ -1,5 +1,6 @@
 """The settings of the whole switch: which there are, what each may be, what holds without one."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -7,6 +8,7 @@ from services.api.core.problems import Problem
 from services.api.core.records import Record
 
 _LONGEST_NAME_SHOWN = 100
+_DIGITS = re.compile(r"[0-9]{1,32}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,28 @@ class WholeNumber:
         }
 
 
-SETTINGS: Mapping[str, Flag | WholeNumber] = {
+@dataclass(frozen=True, slots=True)
+class Prefixes:
+    """A setting that names numbers by what they begin with, separated by commas."""
+
+    most: int
+    meaning: str
+    default: str = ""
+
+    def flaw(self, value: object) -> str:
+        """What is wrong with ``value``; empty when nothing is."""
+        if isinstance(value, str):
+            parts = [part.strip() for part in value.split(",")] if value else []
+            if len(parts) <= self.most and all(map(_DIGITS.fullmatch, parts)):
+                return ""
+        return f"must be up to {self.most} prefixes of digits, separated by commas"
+
+    def description(self) -> Record:
+        """For people and programs that ask what there is to set."""
+        return {"type": "string", "default": self.default, "meaning": self.meaning}
+
+
+SETTINGS: Mapping[str, Flag | WholeNumber | Prefixes] = {
     "max_call_s": WholeNumber(
         14_400,
         1,
@@ -66,6 +89,14 @@ SETTINGS: Mapping[str, Flag | WholeNumber] = {
     "reply_to_unknown": Flag(
         default=False,
         meaning="whether SIP from an address nobody has is answered instead of dropped",
+    ),
+    "trace_all": Flag(
+        default=False,
+        meaning="whether the SIP messages of all calls are sent to the capture server",
+    ),
+    "trace_prefixes": Prefixes(
+        50,
+        "the same for calls from or to numbers that begin so, without plus, separated by commas",
     ),
     "webhooks_allow_private": Flag(
         default=False, meaning="whether webhooks may go to private addresses"

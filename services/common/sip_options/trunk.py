@@ -31,6 +31,8 @@ class CustomerSip(Group, frozen=True):
     codes: CustomerCodes = CustomerCodes()
     early_media: EarlyMedia = EarlyMedia()
     timeouts: CustomerTimeouts = CustomerTimeouts()
+    trace: bool = False
+    """Whether the messages of its calls are sent to the capture server."""
 
     def __post_init__(self) -> None:
         if self.numbers.caller_from in ("pai", "rpid") and not self.identity.trusted:
@@ -46,6 +48,8 @@ class VendorSip(Group, frozen=True):
     timeouts: VendorTimeouts = VendorTimeouts()
     reliable: Reliable = Reliable()
     session_timer: SessionTimer = SessionTimer()
+    trace: bool = False
+    """Whether the messages of its calls are sent to the capture server."""
 
 
 DEFAULT_CUSTOMER = CustomerSip()

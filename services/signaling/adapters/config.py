@@ -14,6 +14,7 @@ from services.common.errors import Invalid
 from services.common.logs import get_logger
 from services.common.postgres import Pool, bounded
 from services.common.sip_options.trunk import CustomerSip, T, VendorSip, read_options
+from services.signaling.core.trace_choice import NO_TRACES, TraceChoice, prefixes_of
 from services.signaling.core.trunks import CustomerTrunk, TrunkTable, canonical_host
 
 log = get_logger(__name__)
@@ -29,6 +30,8 @@ _ADDRESSES: Final = """
 """
 _VENDORS: Final = "SELECT id, lower(host) AS host, sip::text AS sip FROM config.vendor_trunk"
 _REPLY_TO_UNKNOWN: Final = "SELECT value FROM config.setting WHERE name = 'reply_to_unknown'"
+_TRACE_ALL: Final = "SELECT value FROM config.setting WHERE name = 'trace_all'"
+_TRACE_PREFIXES: Final = "SELECT value FROM config.setting WHERE name = 'trace_prefixes'"
 
 
 class TrunkLoader:
@@ -44,6 +47,7 @@ class TrunkLoader:
         self._vendor_hosts: set[str] = set()
         self._vendors: dict[str, VendorSip] = {}
         self._reply_to_unknown = False
+        self._traces = NO_TRACES
 
     async def load(self, revision: int) -> None:  # noqa: ARG002 - all of it is read anyway
         """Read everything.
@@ -59,10 +63,19 @@ class TrunkLoader:
             addresses = await connection.fetch(_ADDRESSES)
             vendors = await connection.fetch(_VENDORS)
             setting = await connection.fetchval(_REPLY_TO_UNKNOWN)
+            trace_all = await connection.fetchval(_TRACE_ALL)
+            prefixes = await connection.fetchval(_TRACE_PREFIXES)
         self._addresses = {row["address"]: _trunk(row) for row in addresses}
         self._vendor_hosts = {row["host"] for row in vendors}
         self._vendors = {row["id"]: _options(VendorSip, row) for row in vendors}
         self._reply_to_unknown = setting in {"true", True}
+        customers = (trunk.id for trunk in self._addresses.values() if trunk.sip.trace)
+        vendors_traced = (trunk_id for trunk_id, sip in self._vendors.items() if sip.trace)
+        self._traces = TraceChoice(
+            is_all=trace_all in {"true", True},
+            prefixes=prefixes_of(str(prefixes or "").strip('"')),
+            trunks={*customers, *vendors_traced},
+        )
         await self._names.resolve(self._vendor_hosts)
         self.publish()
 
@@ -75,6 +88,7 @@ class TrunkLoader:
                 vendor_hosts={known.get(host, host) for host in self._vendor_hosts},
                 vendors=self._vendors,
                 reply_to_unknown=self._reply_to_unknown,
+                traces=self._traces,
             )
         )
 

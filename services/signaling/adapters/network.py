@@ -15,6 +15,15 @@ class Sockets:
         """Filled as the addresses are bound."""
         self._tcp = tcp
 
+    def local(self, peer: Peer) -> tuple[str, int]:
+        """Which of our addresses a peer talks with."""
+        number = peer.connection
+        if peer.transport == "udp" and 0 < number <= len(self._udp):
+            return self._udp[number - 1].address
+        is_v6 = ":" in peer.host
+        alike = (sock.address for sock in self._udp if sock.is_v6 is is_v6)
+        return next(alike, ("::" if is_v6 else "0.0.0.0", 5060))  # noqa: S104 - not bound
+
     def send(self, data: bytes, peer: Peer, key: str) -> bool:
         """See :meth:`services.signaling.ports.Network.send`."""
         if peer.transport != "udp":

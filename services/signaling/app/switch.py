@@ -35,7 +35,7 @@ from services.signaling.core.ladder import Ladders
 from services.signaling.core.legs import CALLER, dialog_of, options_reply, peer_of
 from services.signaling.core.refusals import Refusals, refused_record
 from services.signaling.core.trunks import TrunkTable
-from services.signaling.ports import EventLog, Network, Observer
+from services.signaling.ports import EventLog, Network, Observer, TraceSink
 from services.signaling.sip.actions import (
     Action,
     Cancelled,
@@ -76,6 +76,7 @@ class Switch:
         events: EventLog,
         observer: Observer,
         ladders: Ladders,
+        sink: TraceSink | None = None,
         new_call_id: Callable[[], str],
         monotonic: Callable[[], float],
         utc_now: Callable[[], dt.datetime],
@@ -85,7 +86,7 @@ class Switch:
         self.calls: dict[str, Call] = {}
         """Live calls by id, oldest first."""
         self.ladders = ladders
-        self._tracer = Tracer(ladders, context.dialogs)
+        self._tracer = Tracer(ladders, context, sink)
         self._context = context
         self._layer = layer
         self._network = network
@@ -103,7 +104,6 @@ class Switch:
         self._refusals = Refusals()
         self._data = b""
         self._invite: tuple[str, bytes, Peer] = ("", b"", Peer("udp", "", 0))
-        """The call begun last, and how."""
         self._wakeups = Wakeups()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = NEVER
@@ -201,15 +201,14 @@ class Switch:
         self, actions: list[Action], now: float, data: bytes = b"", source: Peer | None = None
     ) -> None:
         """Carry out what the layer wants; ``data`` is the message it wants it for."""
-        tracer = self._tracer
         if source is not None:
-            tracer.hear(data, source)
+            self._tracer.hear(data, source)
         for action in actions:
             if type(action) is Send:
                 self.counters.retransmissions += 1
-                tracer.sent_by_layer(action, self._owners.get(action.key), now)
+                self._tracer.sent_by_layer(action, self._owners.get(action.key), now)
             self._deliverers[type(action)](action, now)
-        tracer.settle(now)
+        self._tracer.settle(now)
 
     def _on_refused(self, action: Refused, now: float) -> None:
         """An INVITE the layer answered: it never becomes a call, but it has its record."""
@@ -463,6 +462,7 @@ class Switch:
 
     def _finish(self, call: Call, _: Finished) -> None:
         del self.calls[call.record.call_id]
+        self._tracer.forget(call.record.call_id)
         self._wakeups.forget(call)
         if self.is_draining and not self.calls:
             self._drained.set()

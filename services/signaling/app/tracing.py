@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from services.signaling.core.call import Call
 from services.signaling.core.commands import Owner
+from services.signaling.core.context import Context
 from services.signaling.core.ladder import Ladders, Step
+from services.signaling.ports import TraceSink
 from services.signaling.sip.actions import Peer, Send
 from services.signaling.sip.errors import MalformedMessage
 from services.signaling.sip.message import Request, parse
@@ -19,16 +19,17 @@ class Tracer:
     with what the layer itself sent because of it.
     """
 
-    def __init__(self, ladders: Ladders, dialogs: Mapping[str, tuple[Call, str]]) -> None:
+    def __init__(self, ladders: Ladders, context: Context, sink: TraceSink | None) -> None:
         self.ladders = ladders
-        self._dialogs = dialogs
+        self.enabled = ladders.enabled or sink is not None
+        """Whether anything is noted."""
+        self._context = context
+        self._dialogs = context.dialogs
+        self._sink = sink
+        self._followed: set[str] = set()
+        """Calls whose messages go to the sink."""
         self._heard: tuple[bytes, Peer] | None = None
         self._along: list[Send] = []
-
-    @property
-    def enabled(self) -> bool:
-        """Whether anything is noted."""
-        return self.ladders.enabled
 
     def hear(self, data: bytes, source: Peer) -> None:
         """A message has come."""
@@ -92,5 +93,22 @@ class Tracer:
             self._note(call, Step(now, leg, False, before[1], before[0]))
         self._note(call, Step(now, leg, is_sent, peer, data))
 
+    def forget(self, call_id: str) -> None:
+        """The call is gone."""
+        self._followed.discard(call_id)
+
     def _note(self, call: Call, step: Step) -> None:
-        self.ladders.add(call.record.call_id, step)
+        if self.ladders.enabled:
+            self.ladders.add(call.record.call_id, step)
+        if self._sink is not None and self._context.trunks.traces.is_any:
+            self._follow(call, step, self._sink)
+
+    def _follow(self, call: Call, step: Step, sink: TraceSink) -> None:
+        """Whether a call is one of those may show late: then what was said before comes first."""
+        call_id = call.record.call_id
+        if call_id in self._followed:
+            sink.take(call_id, step)
+        elif self._context.trunks.traces.wants(call.record):
+            self._followed.add(call_id)
+            for each in self.ladders.steps(call_id) or (step,):
+                sink.take(call_id, each)

@@ -14,6 +14,7 @@ from services.common.sip_options.trunk import (
     CustomerSip,
     VendorSip,
 )
+from services.signaling.core.trace_choice import NO_TRACES, TraceChoice
 from services.signaling.core.trunk_policy import (
     USUAL_CUSTOMER,
     USUAL_VENDOR,
@@ -90,7 +91,7 @@ class TrunkTable:
 
     __slots__ = (
         "_by_host", "_by_host_port", "_customers", "_hosts", "_policies", "_vendors",
-        "reply_to_unknown",
+        "reply_to_unknown", "traces",
     )  # fmt: skip
 
     def __init__(
@@ -100,9 +101,12 @@ class TrunkTable:
         vendor_hosts: Iterable[str] = (),
         vendors: Mapping[str, VendorSip] | None = None,
         reply_to_unknown: bool = False,
+        traces: TraceChoice = NO_TRACES,
     ) -> None:
         self.reply_to_unknown = reply_to_unknown
         """Whether strangers are answered 403; else they are dropped, and only counted."""
+        self.traces = traces
+        """Whose calls are followed live."""
         self._vendors = vendors or {}
         self._policies = {
             trunk_id: policy

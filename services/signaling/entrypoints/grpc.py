@@ -14,6 +14,7 @@ from services.signaling.app.switch import Switch
 from services.signaling.core.call import Call
 from services.signaling.core.record import peer_text
 from services.signaling.core.values import CallState, Candidate
+from services.signaling.sip.actions import Peer
 
 _Context: TypeAlias = "grpc.aio.ServicerContext[object, object]"
 
@@ -36,12 +37,14 @@ class SignalingServicer(pb_grpc.SignalingServicer):
         *,
         node: str,
         monotonic: Callable[[], float],
-        unix_ms: Callable[[], int],
+        unix_us: Callable[[float], int],
+        local: Callable[[Peer], tuple[str, int]],
     ) -> None:
         self._switch = switch
         self._node = node
         self._monotonic = monotonic
-        self._unix_ms = unix_ms
+        self._unix_us = unix_us
+        self._local = local
 
     async def ListCalls(  # noqa: N802 - the contract's name
         self,
@@ -76,11 +79,13 @@ class SignalingServicer(pb_grpc.SignalingServicer):
     ) -> pb.LadderReply:
         """The messages of one call, live or recent."""
         # Steps have monotonic instants: one pair of readings turns all of them into wall time.
-        offset_ms = self._unix_ms() - self._monotonic() * 1000
+        zero_us = self._unix_us(0.0)
         return pb.LadderReply(
             steps=[
                 pb.LadderStep(
-                    at_unix_ms=round(step.at * 1000 + offset_ms),
+                    at_unix_ms=(zero_us + round(step.at * 1e6)) // 1000,
+                    at_unix_us=zero_us + round(step.at * 1e6),
+                    local=self._local_text(step.peer),
                     leg=step.leg,
                     sent=step.sent,
                     peer=peer_text(step.peer),
@@ -90,6 +95,10 @@ class SignalingServicer(pb_grpc.SignalingServicer):
                 for step in self._switch.ladders.steps(request.call_id)
             ]
         )
+
+    def _local_text(self, peer: Peer) -> str:
+        host, port = self._local(peer)
+        return peer_text(Peer(peer.transport, host, port))
 
     def _live_call(self, call: Call, now: float) -> pb.LiveCall:
         record = call.record

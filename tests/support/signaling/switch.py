@@ -21,6 +21,7 @@ from services.signaling.core.ladder import Ladders
 from services.signaling.core.takeover import Left
 from services.signaling.core.trunks import CustomerTrunk, TrunkTable
 from services.signaling.core.values import Candidate
+from services.signaling.ports import TraceSink
 from services.signaling.server import random_token
 from services.signaling.sip.layer import TransactionLayer
 from services.signaling.sip.transaction.timers import RFC3261_TIMERS, TimerValues
@@ -48,6 +49,7 @@ class LoopbackSwitch:
         trunks: Mapping[str, CustomerTrunk] | None = None,
         timers: TimerValues = RFC3261_TIMERS,
         left: Left | None = None,
+        sink: TraceSink | None = None,
     ) -> None:
         self.planner = planner
         self.events = events or MemoryEvents()
@@ -81,10 +83,12 @@ class LoopbackSwitch:
             new_call_id=lambda: os.urandom(12).hex(),
             chance=random.SystemRandom().random,
         )
+        self.sockets = Sockets(udp, self.tcp)
         self.switch = Switch(
             context=self.context,
             layer=self.layer,
-            network=Sockets(udp, self.tcp),
+            network=self.sockets,
+            sink=sink,
             services=self.services,
             events=self.events,
             observer=self.observations,
@@ -134,10 +138,10 @@ def to_vendor(address: tuple[str, int], transport: str = "udp") -> Candidate:
 
 @asynccontextmanager
 async def two_parties(
-    timers: TimerValues = RFC3261_TIMERS,
+    timers: TimerValues = RFC3261_TIMERS, sink: TraceSink | None = None
 ) -> AsyncIterator[tuple[Party, Party, LoopbackSwitch, Talk]]:
     async with Party.at(CALLER) as caller, Party.at(VENDOR) as vendor:
-        switch = LoopbackSwitch(FixedPlanner(to_vendor(vendor.address)), timers=timers)
+        switch = LoopbackSwitch(FixedPlanner(to_vendor(vendor.address)), timers=timers, sink=sink)
         switch.switch.trunks = TrunkTable(TABLE, vendor_hosts=[VENDOR])
         with running(switch):
             yield caller, vendor, switch, Talk(caller, vendor, ("127.0.0.1", switch.port))

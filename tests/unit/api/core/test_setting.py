@@ -80,3 +80,12 @@ def test_the_list_has_all_known_ones_and_strays_by_name() -> None:
     assert [one["name"] for one in shown] == sorted([*SETTINGS, "old"])
     (stray,) = [one for one in shown if one["name"] == "old"]
     assert stray == {"name": "old", "value": [1], "is_set": True, "updated_at": AT}
+
+
+def test_prefixes_are_digits_between_commas() -> None:
+    for value in ("", "49", "49,4420, 1"):
+        assert flaws("trace_prefixes", value) == []
+    refused: tuple[object, ...] = ("+49", "49,", "49 30", 49, None, ",".join(["1"] * 51), "1" * 33)
+    for value in refused:
+        (problem,) = flaws("trace_prefixes", value)
+        assert "prefixes" in problem.reason
