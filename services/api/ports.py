@@ -277,6 +277,26 @@ class LiveCalls(Protocol):
         """The same, as they were on the wire. Raises: Unavailable."""
         ...
 
+    async def registrations(self) -> list[Record]:
+        """Customers' contacts and our accounts at vendors. Raises: Unavailable."""
+        ...
+
+
+class Guard(Protocol):
+    """Who is kept out by signaling, over all of its processes."""
+
+    async def show(self, limit: int) -> list[Record]:
+        """Bans, counters and meters of each process. Raises: Unavailable."""
+
+    async def ban(self, target: str, seconds: int) -> str:
+        """Keep an address or network out; how the list writes it. Raises: Invalid, Unavailable."""
+
+    async def unban(self, target: str) -> bool:
+        """Let in again; whether anybody kept it out. Raises: Invalid, Unavailable."""
+
+    async def rules(self, form: str) -> str:
+        """Rules for a firewall of the operator's own. Raises: Invalid, Unavailable."""
+
 
 @dataclass(frozen=True, slots=True)
 class CdrFilter:
@@ -304,6 +324,9 @@ class Records(Protocol):
     ) -> list[Record]:
         """Records, newest first, before the (``invited_at``, ``call_id``). Raises: Unavailable."""
         ...
+
+    async def totals(self, chosen: CdrFilter) -> list[Record]:
+        """Calls and talk time by end reason, most frequent first. Raises: Unavailable."""
 
     async def get(self, call_id: str) -> Record:
         """One record with attempts and explanation. Raises: NotFound, Unavailable."""

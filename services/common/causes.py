@@ -16,6 +16,8 @@ class EndReason(StrEnum):
     REJECTED = "rejected"
     """The last vendor refused with a code that has no reason of its own."""
     NOT_FOUND = "not_found"
+    NOT_REGISTERED = "not_registered"
+    """The call was for a registered user, and nobody is registered."""
     UNKNOWN_CUSTOMER = "unknown_customer"
     CUSTOMER_DISABLED = "customer_disabled"
     INVALID_NUMBER = "invalid_number"
@@ -56,6 +58,10 @@ class EndReason(StrEnum):
     """The record of the answer could not be made durable."""
     UNSUPPORTED = "unsupported"
     """The request asked for something we do not do (415, 420, 416)."""
+    OVERLOAD = "overload"
+    """There was more to do than could be done."""
+    ILLEGAL_CALL = "illegal_call"
+    """An INVITE from an address nobody has; it was not answered."""
     INTERNAL_ERROR = "internal_error"
 
 
@@ -65,6 +71,7 @@ SIP_OF_REASON: dict[EndReason, int] = {
     EndReason.NO_ANSWER: 480,
     EndReason.REJECTED: 503,
     EndReason.NOT_FOUND: 404,
+    EndReason.NOT_REGISTERED: 480,
     EndReason.UNKNOWN_CUSTOMER: 403,
     EndReason.CUSTOMER_DISABLED: 403,
     EndReason.INVALID_NUMBER: 484,
@@ -92,6 +99,8 @@ SIP_OF_REASON: dict[EndReason, int] = {
     EndReason.UNSUPPORTED: 420,
     EndReason.NODE_SHUTDOWN: 503,
     EndReason.ADMIN_DISCONNECT: 503,
+    EndReason.OVERLOAD: 503,
+    EndReason.ILLEGAL_CALL: 403,
     EndReason.INTERNAL_ERROR: 500,
 }
 """What the customer is told when we refuse for this reason before an answer."""

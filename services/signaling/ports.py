@@ -13,6 +13,7 @@ from services.common.events import CallAnswered, CallEnded, CallRinging, CallSta
 from services.signaling.core.commands import AnswerMedia, FindRoutes, OfferMedia
 from services.signaling.core.interrupted import Begun, Dialled
 from services.signaling.core.ladder import Step
+from services.signaling.core.location import Binding
 from services.signaling.core.snapshot import CallSnapshot, EndNote
 from services.signaling.core.takeover import Left
 from services.signaling.core.values import Credit, MediaAnswer, MediaStats, Plan
@@ -134,3 +135,16 @@ class Observer(Protocol):
 
     def failed(self, what: str, error: BaseException) -> None:
         """An error of ours, which must not take the process with it."""
+
+
+class LocationStore(Protocol):
+    """Bindings as other nodes know them, and as this one will after a restart.
+
+    Written behind: nobody waits for it, and what cannot be written now is written later.
+    """
+
+    def put(self, binding: Binding) -> None:
+        """Store one."""
+
+    def remove(self, binding: Binding) -> None:
+        """Forget one."""

@@ -8,6 +8,7 @@ import random
 import socket
 from functools import partial
 
+from proto.signaling.v1 import guard_pb2_grpc as guard_grpc
 from proto.signaling.v1 import signaling_pb2_grpc as pb_grpc
 from services.common.bus import Bus
 from services.common.clock import monotonic, utc_now
@@ -18,9 +19,11 @@ from services.common.postgres import READER, Pool, close_pool, open_pool
 from services.common.spool import Spool
 from services.common.telemetry import Telemetry
 from services.signaling.adapters.config import TrunkLoader, VendorNames
+from services.signaling.adapters.defence import Defence
 from services.signaling.adapters.events import SpooledEvents
 from services.signaling.adapters.hep import HepSink
 from services.signaling.adapters.journal import SpooledCalls, boot_id
+from services.signaling.adapters.location import BusLocations
 from services.signaling.adapters.media import LinkedMedia, open_media_link
 from services.signaling.adapters.network import Sockets
 from services.signaling.adapters.observer import CallObserver
@@ -31,16 +34,22 @@ from services.signaling.adapters.udp import UdpSocket
 from services.signaling.app.counters import PDD_BOUNDS_S
 from services.signaling.app.drain import end_all
 from services.signaling.app.services import Services
+from services.signaling.app.summing import SummedEvents
 from services.signaling.app.switch import Switch
 from services.signaling.app.takeover import Takeover
+from services.signaling.app.timed_planner import TimedPlanner
 from services.signaling.core.context import CAPABILITIES, Context
 from services.signaling.core.ladder import Ladders
+from services.signaling.core.overload import Overload
+from services.signaling.core.switch_settings import SwitchSettings
 from services.signaling.core.trunks import TrunkTable
 from services.signaling.entrypoints.grpc import SignalingServicer
+from services.signaling.entrypoints.guard import GuardServicer
 from services.signaling.settings import SignalingSettings
 from services.signaling.sip.layer import TransactionLayer
 
 Address = tuple[str, int]
+TEND_S = 1.0
 
 
 def random_token() -> str:
@@ -76,10 +85,25 @@ class SignalingService:
         self._pdd = telemetry.histogram(
             "pdd_seconds", "INVITE to the first ringing or media", PDD_BOUNDS_S
         )
+        self._locations = BusLocations(
+            self._bus,
+            f"{settings.node}-{random_token()}",
+            lambda *stored: self._switch.registrations.on_stored(*stored),
+        )
         self._observer = CallObserver(telemetry, self._pdd, monotonic)
         self._switch = self._build_switch()
         self._takeover = Takeover(self._switch, self._services.media, monotonic, utc_now)
         self._grpc = Server(settings.grpc_address)
+        self._defence = Defence(
+            self._switch.gate.guard,
+            self._bus,
+            node=settings.node,
+            listeners=self._addresses,
+            mode=settings.nftables,
+            monotonic=monotonic,
+            on_log=self._observer.on_guard,
+        )
+        self._switch.gate.on_guard.append(self._defence.on_guard)
         self._pool: Pool | None = None
         self._has_trunks = False
         self._register(telemetry)
@@ -92,9 +116,18 @@ class SignalingService:
         )
         self._sockets = Sockets(self._udp, self._tcp)
         self._hep = self._open_hep() if settings.hep_address else None
-        events = SpooledEvents(self._spool)
+        events = self._events = SummedEvents(
+            SpooledEvents(self._spool),
+            node=settings.node,
+            monotonic=monotonic,
+            utc_now=utc_now,
+            new_call_id=partial(new_id, CALL),
+        )
+        self._overload = Overload(random.random, most_cps=settings.most_cps)
         self._services = Services(
-            planner=LinkedPlanner(self._routing),
+            planner=TimedPlanner(
+                LinkedPlanner(self._routing), self._overload.on_setup_time, monotonic
+            ),
             credits=LinkedCredits(self._rating),
             media=LinkedMedia(self._media, silence_timeout_ms=settings.silence_timeout_ms),
             events=events,
@@ -107,6 +140,7 @@ class SignalingService:
             new_call_id=lambda: os.urandom(12).hex(),
             chance=random.SystemRandom().random,
             addresses=self._names.addresses,
+            user_agent=settings.user_agent,
         )
         return Switch(
             context=self._context,
@@ -116,11 +150,13 @@ class SignalingService:
             services=self._services,
             events=events,
             observer=self._observer,
+            locations=self._locations,
             ladders=Ladders(calls=settings.ladder_calls),
             new_call_id=partial(new_id, CALL),
             monotonic=monotonic,
             utc_now=utc_now,
             most_calls=settings.most_calls,
+            overload=self._overload,
         )
 
     def _open_hep(self) -> HepSink:
@@ -137,16 +173,21 @@ class SignalingService:
     async def start(self, tasks: asyncio.TaskGroup) -> None:
         """See :meth:`services.common.run.Service.start`: sockets open last."""
         await self._spool.open()
-        for work in (self._bus, self._spool, self._routing, self._rating, self._media, self._tcp):
+        for work in (
+            self._bus, self._spool, self._routing, self._rating, self._media, self._tcp,
+            self._locations,
+        ):  # fmt: skip
             tasks.create_task(work.run())
         self._pool = await open_pool(
             self._settings.postgres_dsn, role=READER, name="signaling", max_size=2
         )
-        loader = TrunkLoader(self._pool, self._names, self._use)
+        loader = TrunkLoader(self._pool, self._names, self._use, self._go_by)
         watch = ConfigWatch(self._pool, self._bus, loader.load)
         await watch.load()
         tasks.create_task(watch.run())
         tasks.create_task(loader.follow_names())
+        tasks.create_task(self._tend())
+        await self._defence.start(tasks)
         self._grpc.add(
             pb_grpc.add_SignalingServicer_to_server,
             SignalingServicer(
@@ -155,6 +196,18 @@ class SignalingService:
                 monotonic=monotonic,
                 unix_us=unix_us,
                 local=self._sockets.local,
+            ),
+        )
+        self._grpc.add(
+            guard_grpc.add_GuardServicer_to_server,
+            GuardServicer(
+                self._switch.gate,
+                self._events.meters,
+                node=self._settings.node,
+                listeners=self._addresses,
+                trusted=lambda: self._switch.trunks.hosts,
+                firewall_state=lambda: self._defence.firewall,
+                monotonic=monotonic,
             ),
         )
         await self._grpc.start(tasks)
@@ -167,6 +220,7 @@ class SignalingService:
                 number,
                 on_datagrams=self._switch.receive,
                 on_refused=self._switch.on_refused,
+                on_age=lambda age_s: self._overload.on_queue_age(age_s, monotonic()),
             )
             self._udp.append(sock)
             await self._tcp.listen(address)
@@ -175,8 +229,20 @@ class SignalingService:
         for sock in self._udp:
             sock.start()
 
+    async def _tend(self) -> None:
+        """Look after what counts: sums are told, what is over is forgotten."""
+        guard, events = self._switch.gate.guard, self._events
+        while True:
+            await asyncio.sleep(TEND_S)
+            now = monotonic()
+            events.flush(now)
+            events.meters.on_timer(now)
+            guard.on_timer(now)
+            self._overload.on_timer(now)
+
     async def drain(self) -> None:
         """See :meth:`services.common.run.Service.drain`."""
+        await self._switch.registrations.withdraw()  # vendors are to send nothing more
         await self._switch.drain()
 
     async def close(self) -> None:
@@ -188,6 +254,8 @@ class SignalingService:
         if self._switch.is_draining:
             await end_all(self._switch)
         self._switch.close()
+        self._events.flush()
+        await self._defence.close()
         for sock in self._udp:
             sock.close()
         self._tcp.close()
@@ -210,7 +278,12 @@ class SignalingService:
 
     def _use(self, table: TrunkTable) -> None:
         self._switch.trunks = table
+        self._defence.on_trusted(table.hosts)
         self._has_trunks = True
+
+    def _go_by(self, settings: SwitchSettings) -> None:
+        self._events.settings = settings
+        self._switch.gate.guard.rules = settings.guard_rules
 
     def _on_silence(self, call_id: str) -> None:
         self._switch.on_silence(call_id)
@@ -222,15 +295,32 @@ class SignalingService:
         counters, switch, spool = self._switch.counters, self._switch, self._spool
         for name in (
             "messages_in", "messages_out", "bytes_in", "bytes_out", "unknown_dropped", "invites",
-            "retransmissions", "send_failures", "errors", "answered",
+            "retransmissions", "send_failures", "errors", "answered", "banned_dropped",
+            "scanners_dropped", "shed", "shed_dropped",
         ):  # fmt: skip
             telemetry.counter(f"{name}_total", name, partial(getattr, counters, name))
+        registrations = switch.registrations
+        for name in ("challenged", "failed"):
+            counted = partial(getattr, registrations, name)
+            telemetry.counter(f"digest_{name}_total", f"Requests {name}", counted)
+        location = self._context.location
+        telemetry.gauge("registered_contacts", "Contacts", lambda: len(location))
         telemetry.counter_by(
             "reason", "calls_ended_total", "Calls by end reason", lambda: counters.ended
         )
         telemetry.gauge("calls", "Live calls", lambda: len(switch.calls))
         telemetry.gauge("transactions", "Alive", lambda: self._layer.transaction_count)
         telemetry.gauge("connections", "TCP connections", lambda: self._tcp.connections)
+        telemetry.gauge("admitted_share", "Of new calls", lambda: self._overload.share)
+        telemetry.gauge("queue_age_seconds", "Waited", lambda: self._overload.age_s)
+        telemetry.gauge("plan_wait_seconds", "For routes", lambda: self._overload.setup_s)
+        guard, events = switch.gate.guard, self._events
+        defence = self._defence
+        telemetry.counter("firewall_failures_total", "Refused", lambda: defence.firewall_failures)
+        telemetry.gauge("bans", "In force", lambda: guard.ban_count)
+        telemetry.counter_by("reason", "guard_total", "What was noted", lambda: guard.counters)
+        telemetry.counter("calls_summed_total", "Calls in sums", lambda: events.summed)
+        telemetry.gauge("flooding_sources", "Now", lambda: events.meters.flooding_count)
         telemetry.gauge("spool_backlog", "Unpublished batches", lambda: spool.backlog)
         telemetry.counter("spool_lost_total", "Events lost", lambda: spool.lost)
         hep = self._hep

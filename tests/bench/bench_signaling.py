@@ -32,6 +32,7 @@ from tests.support.signaling.ports import (
     FixedPlanner,
     MemoryEvents,
     MemoryJournal,
+    MemoryLocations,
     Observations,
 )
 
@@ -60,7 +61,10 @@ class Bench:
     """One switch and both parties of its calls."""
 
     def __init__(
-        self, now: Callable[[], float] = monotonic, candidate: Candidate | None = None
+        self,
+        now: Callable[[], float] = monotonic,
+        candidate: Candidate | None = None,
+        media: EchoMedia | None = None,
     ) -> None:
         self.wire = Wire()
         context = Context(
@@ -79,6 +83,7 @@ class Bench:
             called="2000",
         )
         events = MemoryEvents(keep=False)
+        self.journal = MemoryJournal(keep=False)
         self.switch = Switch(
             context=context,
             layer=TransactionLayer(sent_by=HOST, ids=random_token, capabilities=CAPABILITIES),
@@ -86,12 +91,13 @@ class Bench:
             services=Services(
                 FixedPlanner(candidate),
                 FixedCredits(),
-                EchoMedia(),
+                media or EchoMedia(),
                 events,
-                MemoryJournal(keep=False),
+                self.journal,
             ),
             events=events,
             observer=Observations(),
+            locations=MemoryLocations(),
             ladders=Ladders(calls=100),
             new_call_id=partial(new_id, CALL),
             monotonic=now,

@@ -89,7 +89,7 @@ class Scene:
         switch._events = services
         switch._performers.update(
             Services(
-                services, services, SlowMedia(services), services, switch._journal
+                services, services, SlowMedia(services), services, self.bench.journal
             ).performers(switch._resume, lambda: self.now)
         )
         self.sent: list[Sent] = []
@@ -266,7 +266,7 @@ class Scene:
         ended = [event for event in services.events if isinstance(event, CallEnded)]
         assert len({event.call_id for event in ended}) == len(ended) == switch.counters.invites
         assert self.context.dialogs == {}
-        assert switch._journal.take_over(self.now) == Left([], [])
+        assert self.bench.journal.take_over(self.now) == Left([], [])
         assert self.context.customer_limits.calls("ctr_1") == 0
         for number in range(4):
             assert self.context.vendor_limits.calls(f"vtr_{number}") == 0

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from deploy.local.cli.client import Json
-from deploy.local.cli.output import console
+from deploy.local.cli.output import console, harmless
 
 
 def show_considered(considered: Iterable[Json]) -> None:
@@ -38,6 +38,6 @@ def show_ladder(steps: Sequence[Json], *, raw: bool = False) -> None:
         else:
             arrow = "-->" if step["sent"] else "<--"
             line = f"                switch {arrow} {step['leg']:<8}"
-        console.print(f"  {at}  {line} {step['summary']}", markup=False)
+        console.print(f"  {at}  {line} {harmless(step['summary'])}", markup=False)
         if raw:
-            console.print(step["raw"], markup=False)
+            console.print(harmless(step["raw"]), markup=False)

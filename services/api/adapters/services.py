@@ -17,7 +17,9 @@ from proto.signaling.v1.signaling_pb2 import (
     LadderRequest,
     LadderStep,
     ListCallsRequest,
+    ListRegistrationsRequest,
     LiveCall,
+    Registration,
 )
 from proto.signaling.v1.signaling_pb2_grpc import SignalingStub
 from services.api.core.pcap import Endpoint, Packet
@@ -186,11 +188,41 @@ class GrpcLiveCalls:
             steps += reply.steps
         return steps
 
+    async def registrations(self) -> list[Record]:
+        """See :meth:`services.api.ports.LiveCalls.registrations`."""
+        found: dict[tuple[str, ...], Registration] = {}
+        for stub in self._stubs:
+            with translated_rpc("signaling"):
+                reply = await stub.ListRegistrations(
+                    ListRegistrationsRequest(), timeout=_TIMEOUT_S
+                )
+            for one in reply.registrations:
+                # Every process knows all contacts, and has accounts of its own.
+                found[one.direction, one.username, one.contact, one.node] = one
+        return [_registration(one) for _, one in sorted(found.items())]
+
 
 def _endpoint(text: str) -> Endpoint:
     """Host and port of ``host:port;transport``."""
     host, _, port = text.partition(";")[0].rpartition(":")
     return host.strip("[]") or "0.0.0.0", int(port or 0)  # noqa: S104 - shown, not bound
+
+
+def _registration(one: Registration) -> Record:
+    return {
+        "direction": one.direction,
+        "username": one.username,
+        "customer_trunk_id": one.customer_trunk_id or None,
+        "vendor_trunk_id": one.vendor_trunk_id or None,
+        "contact": one.contact,
+        "source": one.source,
+        "state": one.state,
+        "expires_at": _instant(one.expires_at_unix_ms),
+        "status": one.status or None,
+        "retry_at": _instant(one.retry_at_unix_ms),
+        "node": one.node,
+        "agent": one.agent,
+    }
 
 
 def _live(call: LiveCall) -> Record:

@@ -24,10 +24,12 @@ RESOURCES = (
     "settings",
     "audit_events",
     "calls",
+    "registrations",
     "cdrs",
     "quotes",
     "simulations",
     "health",
+    "guard",
 )
 """Each has the scopes ``name:read`` and ``name:write``; ``rate_decks`` covers rates and imports,
 ``users`` covers their API keys. ``*`` is everything, ``*:read`` everything that only reads."""

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from services.api.core.problems import Problem
 from services.api.core.records import Record
+from services.common.digest import ALGORITHMS
 
 _LONGEST_NAME_SHOWN = 100
-_DIGITS = re.compile(r"[0-9]{1,32}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,44 +59,88 @@ class WholeNumber:
 
 
 @dataclass(frozen=True, slots=True)
-class Prefixes:
-    """A setting that names numbers by what they begin with, separated by commas."""
+class Word:
+    """A setting that names something."""
 
-    most: int
+    default: str
+    pattern: str
     meaning: str
-    default: str = ""
 
     def flaw(self, value: object) -> str:
         """What is wrong with ``value``; empty when nothing is."""
-        if isinstance(value, str):
-            parts = [part.strip() for part in value.split(",")] if value else []
-            if len(parts) <= self.most and all(map(_DIGITS.fullmatch, parts)):
-                return ""
-        return f"must be up to {self.most} prefixes of digits, separated by commas"
+        fits = isinstance(value, str) and re.fullmatch(self.pattern, value) is not None
+        return "" if fits else f"must match {self.pattern}"
 
     def description(self) -> Record:
         """For people and programs that ask what there is to set."""
         return {"type": "string", "default": self.default, "meaning": self.meaning}
 
 
-SETTINGS: Mapping[str, Flag | WholeNumber | Prefixes] = {
+_ALGORITHM = "|".join(ALGORITHMS)
+
+SETTINGS: Mapping[str, Flag | WholeNumber | Word] = {
+    "authentication_failed_suspend_s": WholeNumber(
+        180,
+        60,
+        3_600,
+        "how long a source is kept out after too many failed authentications or other offences,"
+        " in seconds",
+    ),
+    "authentication_max_retry": WholeNumber(
+        6,
+        0,
+        999,
+        "failed authentications within a minute after which a source is kept out; 0 = any number",
+    ),
+    "flood_autopilot": Flag(
+        default=True,
+        meaning="whether unanswered calls of a source that floods are summed in one record per"
+        " cause, until the flood is over",
+    ),
     "max_call_s": WholeNumber(
         14_400,
         1,
         31_536_000,
         "longest call, in seconds, of customer trunks without a limit of their own",
     ),
+    "record_illegal_calls": Flag(
+        default=False,
+        meaning="whether INVITEs of addresses nobody has are recorded, summed by source",
+    ),
+    "record_zero_hold_time": Flag(
+        default=True,
+        meaning="whether each unanswered call has a record of its own; else they are summed by"
+        " source and cause",
+    ),
     "reply_to_unknown": Flag(
         default=False,
         meaning="whether SIP from an address nobody has is answered instead of dropped",
+    ),
+    "sip_digest_algorithms": Word(
+        ",".join(ALGORITHMS),
+        rf"({_ALGORITHM})(,({_ALGORITHM})){{0,2}}",
+        "what digest offers, best first; without MD5, or MD5 alone for telephones that need it",
+    ),
+    "sip_realm": Word(
+        "sip",
+        "[A-Za-z0-9._-]{1,64}",
+        "the realm of digest; passwords are kept for one realm, and must be set again after a"
+        " change",
     ),
     "trace_all": Flag(
         default=False,
         meaning="whether the SIP messages of all calls are sent to the capture server",
     ),
-    "trace_prefixes": Prefixes(
-        50,
+    "trace_prefixes": Word(
+        "",
+        r"([0-9]{1,32}(,[0-9]{1,32}){0,49})?",
         "the same for calls from or to numbers that begin so, without plus, separated by commas",
+    ),
+    "unknown_source_limit": WholeNumber(
+        30,
+        0,
+        100_000,
+        "requests within a minute after which an address nobody has is kept out; 0 = any number",
     ),
     "webhooks_allow_private": Flag(
         default=False, meaning="whether webhooks may go to private addresses"

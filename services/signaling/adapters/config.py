@@ -4,18 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 import asyncpg
 import msgspec
 
+from services.common.digest import ALGORITHMS
 from services.common.errors import Invalid
 from services.common.logs import get_logger
 from services.common.postgres import Pool, bounded
 from services.common.sip_options.trunk import CustomerSip, T, VendorSip, read_options
+from services.signaling.core.contacts import REGISTERED
+from services.signaling.core.switch_settings import SwitchSettings, read_settings
 from services.signaling.core.trace_choice import NO_TRACES, TraceChoice, prefixes_of
-from services.signaling.core.trunks import CustomerTrunk, TrunkTable, canonical_host
+from services.signaling.core.trunks import (
+    CustomerTrunk,
+    DigestRules,
+    DigestUser,
+    Place,
+    TrunkTable,
+    canonical_host,
+    split_address,
+)
 
 log = get_logger(__name__)
 
@@ -23,31 +35,51 @@ _TIMEOUT_S: Final = 10.0
 RESOLVE_EVERY_S: Final = 30.0
 _RESOLVE_TIMEOUT_S: Final = 5.0
 
-_ADDRESSES: Final = """
-    SELECT a.address, t.id, t.account_id, t.enabled, t.max_calls, t.max_cps, t.sip::text AS sip
-      FROM config.customer_trunk_address a
-      JOIN config.customer_trunk t ON t.id = a.customer_trunk_id
+_CUSTOMERS: Final = """
+    SELECT id, account_id, enabled, max_calls, max_cps, tech_prefix, from_user, sip::text AS sip
+      FROM config.customer_trunk
 """
-_VENDORS: Final = "SELECT id, lower(host) AS host, sip::text AS sip FROM config.vendor_trunk"
-_REPLY_TO_UNKNOWN: Final = "SELECT value FROM config.setting WHERE name = 'reply_to_unknown'"
-_TRACE_ALL: Final = "SELECT value FROM config.setting WHERE name = 'trace_all'"
-_TRACE_PREFIXES: Final = "SELECT value FROM config.setting WHERE name = 'trace_prefixes'"
+_ADDRESSES: Final = "SELECT address, customer_trunk_id FROM config.customer_trunk_address"
+_CREDENTIALS: Final = """
+    SELECT username, customer_trunk_id, realm, ha1::text AS ha1
+      FROM config.customer_trunk_credential
+"""
+_VENDORS: Final = """
+    SELECT id, lower(host) AS host, port, transport, enabled, sip::text AS sip
+      FROM config.vendor_trunk
+"""
+_SETTINGS: Final = "SELECT name, value::text AS value FROM config.setting"
+_NONCE_KEY: Final = "SELECT key FROM config.nonce_key"
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What was read last."""
+
+    addresses: list[tuple[str, CustomerTrunk]] = field(default_factory=list)
+    vendor_hosts: set[str] = field(default_factory=set)
+    vendors: dict[str, VendorSip] = field(default_factory=dict)
+    accounts: dict[str, Place] = field(default_factory=dict)
+    digest: DigestRules = field(default_factory=DigestRules)
+    reply_to_unknown: bool = False
+    traces: TraceChoice = NO_TRACES
 
 
 class TrunkLoader:
     """Reads the trunks and hands a new table over whenever they change."""
 
     def __init__(
-        self, pool: Pool, names: VendorNames, on_table: Callable[[TrunkTable], None]
+        self,
+        pool: Pool,
+        names: VendorNames,
+        on_table: Callable[[TrunkTable], None],
+        on_settings: Callable[[SwitchSettings], None] | None = None,
     ) -> None:
         self._pool = pool
         self._names = names
         self._on_table = on_table
-        self._addresses: dict[str, CustomerTrunk] = {}
-        self._vendor_hosts: set[str] = set()
-        self._vendors: dict[str, VendorSip] = {}
-        self._reply_to_unknown = False
-        self._traces = NO_TRACES
+        self._on_settings = on_settings
+        self._read = _Read()
 
     async def load(self, revision: int) -> None:  # noqa: ARG002 - all of it is read anyway
         """Read everything.
@@ -60,35 +92,54 @@ class TrunkLoader:
             self._pool.acquire() as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
+            customers = await connection.fetch(_CUSTOMERS)
             addresses = await connection.fetch(_ADDRESSES)
+            credentials = await connection.fetch(_CREDENTIALS)
             vendors = await connection.fetch(_VENDORS)
-            setting = await connection.fetchval(_REPLY_TO_UNKNOWN)
-            trace_all = await connection.fetchval(_TRACE_ALL)
-            prefixes = await connection.fetchval(_TRACE_PREFIXES)
-        self._addresses = {row["address"]: _trunk(row) for row in addresses}
-        self._vendor_hosts = {row["host"] for row in vendors}
-        self._vendors = {row["id"]: _options(VendorSip, row) for row in vendors}
-        self._reply_to_unknown = setting in {"true", True}
-        customers = (trunk.id for trunk in self._addresses.values() if trunk.sip.trace)
-        vendors_traced = (trunk_id for trunk_id, sip in self._vendors.items() if sip.trace)
-        self._traces = TraceChoice(
-            is_all=trace_all in {"true", True},
-            prefixes=prefixes_of(str(prefixes or "").strip('"')),
-            trunks={*customers, *vendors_traced},
+            settings = await connection.fetch(_SETTINGS)
+            nonce_key = await connection.fetchval(_NONCE_KEY)
+        trunks = {row["id"]: _trunk(row) for row in customers}
+        options = {row["id"]: _options(VendorSip, row) for row in vendors}
+        accounts = {
+            row["id"]: _registrar(row, options[row["id"]])
+            for row in vendors
+            if row["enabled"] and options[row["id"]].register.enabled
+        }
+        known = {row["name"]: msgspec.json.decode(row["value"]) for row in settings}
+        hosts = {row["host"] for row in vendors if not row["host"].startswith(REGISTERED)}
+        self._read = _Read(
+            addresses=[(row["address"], trunks[row["customer_trunk_id"]]) for row in addresses],
+            vendor_hosts=hosts | {place.host for place in accounts.values()},
+            vendors=options,
+            accounts=accounts,
+            digest=_digest(credentials, trunks, known, nonce_key or b""),
+            reply_to_unknown=known.get("reply_to_unknown") is True,
+            traces=TraceChoice(
+                is_all=known.get("trace_all") is True,
+                prefixes=prefixes_of(str(known.get("trace_prefixes", ""))),
+                trunks=[
+                    *(trunk_id for trunk_id, trunk in trunks.items() if trunk.sip.trace),
+                    *(trunk_id for trunk_id, sip in options.items() if sip.trace),
+                ],
+            ),
         )
-        await self._names.resolve(self._vendor_hosts)
+        if self._on_settings is not None:
+            self._on_settings(read_settings(known))
+        await self._names.resolve(self._read.vendor_hosts)
         self.publish()
 
     def publish(self) -> None:
         """Hand the table over, with the addresses vendors have now."""
-        known = self._names.addresses
+        known, read = self._names.addresses, self._read
         self._on_table(
             TrunkTable(
-                self._addresses,
-                vendor_hosts={known.get(host, host) for host in self._vendor_hosts},
-                vendors=self._vendors,
-                reply_to_unknown=self._reply_to_unknown,
-                traces=self._traces,
+                read.addresses,
+                vendor_hosts={known.get(host, host) for host in read.vendor_hosts},
+                vendors=read.vendors,
+                reply_to_unknown=read.reply_to_unknown,
+                traces=read.traces,
+                digest=read.digest,
+                accounts=read.accounts,
             )
         )
 
@@ -96,7 +147,7 @@ class TrunkLoader:
         """Look vendors' names up again and again, until cancelled."""
         while True:
             await asyncio.sleep(RESOLVE_EVERY_S)
-            if await self._names.resolve(self._vendor_hosts):
+            if await self._names.resolve(self._read.vendor_hosts):
                 self.publish()
 
 
@@ -107,8 +158,49 @@ def _trunk(row: asyncpg.Record) -> CustomerTrunk:
         enabled=row["enabled"],
         max_calls=row["max_calls"],
         max_cps=row["max_cps"],
+        tech_prefix=row["tech_prefix"],
+        from_user=row["from_user"],
         sip=_options(CustomerSip, row),
     )
+
+
+def _digest(
+    credentials: Sequence[asyncpg.Record],
+    trunks: Mapping[str, CustomerTrunk],
+    settings: Mapping[str, object],
+    nonce_key: bytes,
+) -> DigestRules:
+    defaults = DigestRules()
+    offered = str(settings.get("sip_digest_algorithms", "")).split(",")
+    algorithms = tuple(name for name in dict.fromkeys(offered) if name in ALGORITHMS)
+    return DigestRules(
+        realm=str(settings.get("sip_realm", defaults.realm)),
+        algorithms=algorithms or ALGORITHMS,
+        nonce_key=nonce_key,
+        users={
+            row["username"]: DigestUser(
+                trunk=trunks[row["customer_trunk_id"]],
+                realm=row["realm"],
+                ha1=msgspec.json.decode(row["ha1"], type=dict[str, str]),
+            )
+            for row in credentials
+        },
+    )
+
+
+def _registrar(row: asyncpg.Record, sip: VendorSip) -> Place:
+    host, port = row["host"], row["port"]
+    if sip.register.registrar:
+        host, named = _split(sip.register.registrar)
+        port = named or 5060
+    return Place(host, port, row["transport"])
+
+
+def _split(registrar: str) -> tuple[str, int | None]:
+    try:
+        return split_address(registrar)
+    except ValueError:
+        return registrar.lower(), None  # an impossible port: it will not be found
 
 
 def _options(kind: type[T], row: asyncpg.Record) -> T:

@@ -10,11 +10,17 @@ import asyncio
 import datetime as dt
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from random import random
 
 from services.common.causes import EndReason
-from services.common.events import CallEnded, CallStarted
+from services.common.events import CallEnded
 from services.signaling.app.counters import Counters
+from services.signaling.app.gate import Gate
+from services.signaling.app.keeping import Keeper
+from services.signaling.app.registrations import Registrations
 from services.signaling.app.services import Services
+from services.signaling.app.strays import hang_up_stray
+from services.signaling.app.summing import SummedEvents
 from services.signaling.app.tracing import Tracer
 from services.signaling.app.wakeups import NEVER, Wakeups
 from services.signaling.core.call import Call
@@ -29,13 +35,13 @@ from services.signaling.core.commands import (
     Respond,
 )
 from services.signaling.core.context import ALLOW, Context
-from services.signaling.core.hunting import Attempt
-from services.signaling.core.interrupted import Begun, Dialled
 from services.signaling.core.ladder import Ladders
-from services.signaling.core.legs import CALLER, dialog_of, options_reply, peer_of
-from services.signaling.core.refusals import Refusals, refused_record
+from services.signaling.core.legs import CALLER, options_reply
+from services.signaling.core.loop import LOOP, call_to_join, caller_of, origin_of
+from services.signaling.core.overload import Overload
+from services.signaling.core.refusals import RETRY_AFTER, Refusals, refused_record
 from services.signaling.core.trunks import TrunkTable
-from services.signaling.ports import EventLog, Network, Observer, TraceSink
+from services.signaling.ports import EventLog, LocationStore, Network, Observer, TraceSink
 from services.signaling.sip.actions import (
     Action,
     Cancelled,
@@ -51,14 +57,10 @@ from services.signaling.sip.actions import (
     Terminated,
 )
 from services.signaling.sip.build import response_to
-from services.signaling.sip.errors import MalformedMessage
 from services.signaling.sip.layer import TransactionLayer
 from services.signaling.sip.message import Request as Received
-from services.signaling.sip.message import Response, parse
 
 Datagram = tuple[bytes, Peer]
-RETRY_AFTER = "Retry-After: 60"
-"""Seconds; told while draining: by then another process has this one's place."""
 TICK_S = 0.01
 """Timers are run no more often than this."""
 
@@ -75,23 +77,30 @@ class Switch:
         services: Services,
         events: EventLog,
         observer: Observer,
+        locations: LocationStore,
         ladders: Ladders,
         sink: TraceSink | None = None,
         new_call_id: Callable[[], str],
         monotonic: Callable[[], float],
         utc_now: Callable[[], dt.datetime],
         most_calls: int = 50_000,
+        overload: Overload | None = None,
     ) -> None:
         self.counters = Counters()
         self.calls: dict[str, Call] = {}
         """Live calls by id, oldest first."""
         self.ladders = ladders
         self._tracer = Tracer(ladders, context, sink)
+        self.gate = Gate(
+            context, layer, self.counters, self._put,
+            overload=overload or Overload(random),
+            records=events if isinstance(events, SummedEvents) else None,
+        )  # fmt: skip
         self._context = context
         self._layer = layer
         self._network = network
         self._events = events
-        self._journal = services.journal
+        self._keeper = Keeper(services.journal)
         self._observer = observer
         self._new_call_id = new_call_id
         self._monotonic = monotonic
@@ -102,8 +111,6 @@ class Switch:
         self._owners: dict[str, tuple[Call, Owner, str]] = {}
         self._invites: dict[str, Call] = {}
         self._refusals = Refusals()
-        self._data = b""
-        self._invite: tuple[str, bytes, Peer] = ("", b"", Peer("udp", "", 0))
         self._wakeups = Wakeups()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = NEVER
@@ -122,6 +129,10 @@ class Switch:
             NoPrack: self._on_no_prack,
             Terminated: self._on_terminated,
         }
+        self.registrations = Registrations(
+            context, layer, locations, self.follow, self.gate,
+            monotonic=monotonic, utc_now=utc_now,
+        )  # fmt: skip
         self._performers: dict[type, Callable[..., None]] = {
             Respond: self._respond,
             Request: self._request,
@@ -140,6 +151,8 @@ class Switch:
     @trunks.setter
     def trunks(self, table: TrunkTable) -> None:
         self._context.trunks = table
+        self.registrations.use(table)
+        self._arm()
 
     # --- from the network ---------------------------------------------------------------
 
@@ -158,24 +171,11 @@ class Switch:
         counters = self.counters
         counters.messages_in += 1
         counters.bytes_in += len(data)
-        if not (
-            data.startswith(b"SIP/2.0 ")
-            or self._context.trunks.knows(source.host)
-            or self._context.trunks.reply_to_unknown
-            or self._is_in_dialog(data)
-        ):
-            counters.unknown_dropped += 1
-            return
-        self._data = data
-        self.follow(self._layer.on_message(data, source, now), now, data, source)
-
-    def _is_in_dialog(self, data: bytes) -> bool:
-        """Whether a stranger's message names a dialog of ours: its call may come by a detour."""
-        try:
-            message = parse(data)
-            return message.to_tag.partition("-")[0] in self._context.dialogs
-        except MalformedMessage:
-            return False
+        if source == LOOP or self.gate.admits(data, source, now):
+            is_stranger = source != LOOP and not self._context.trunks.knows(source.host)
+            self._keeper.data = data
+            actions = self._layer.on_message(data, source, now, is_stranger=is_stranger)
+            self.follow(actions, now, data, source)
 
     def on_transport_error(self, key: str) -> None:
         """A request could not be delivered."""
@@ -195,14 +195,14 @@ class Switch:
     def on_peer_lost(self, peer: Peer) -> None:
         """A connection is gone."""
         self.follow(self._layer.on_peer_lost(peer), self._monotonic())
+        self.registrations.on_peer_lost(peer)
         self._arm()
 
     def follow(
         self, actions: list[Action], now: float, data: bytes = b"", source: Peer | None = None
     ) -> None:
         """Carry out what the layer wants; ``data`` is the message it wants it for."""
-        if source is not None:
-            self._tracer.hear(data, source)
+        self._tracer.hear(data, source)
         for action in actions:
             if type(action) is Send:
                 self.counters.retransmissions += 1
@@ -214,18 +214,19 @@ class Switch:
         """An INVITE the layer answered: it never becomes a call, but it has its record."""
         if not self._refusals.is_new(action):
             return
-        source = action.source
-        trunk = self._context.trunks.identify(source.host, source.port)
+        source, trunks = action.source, self._context.trunks
+        trunk = trunks.identify(source.host, source.port, action.request)
+        if trunk is None and not (trunks.knows(source.host) or trunks.reply_to_unknown):
+            return  # heard only because he might have proven himself: no record is his to fill
         self.counters.invites += 1
-        self.tell(
-            refused_record(
-                action, self._new_call_id(), self._context.node, trunk, now, self._utc_now()
-            )
-        )
+        call_id, node, wall = self._new_call_id(), self._context.node, self._utc_now()
+        self.tell(refused_record(action, call_id, node, trunk, now, wall))
 
     def _on_fail(self, action: Fail, now: float) -> None:
         owned = self._owners.pop(action.key, None)
-        if owned is not None:
+        if owned is None:
+            self.registrations.on_fail(action.key, now)
+        else:
             self._perform(owned[0], owned[0].on_failure(owned[1], action.status, now))
 
     def _on_no_ack(self, action: NoAck, now: float) -> None:
@@ -269,6 +270,8 @@ class Switch:
         request, key, _ = action
         if request.method == "INVITE":
             self._on_invite(action, now)
+        elif request.method == "REGISTER":
+            self.registrations.on_register(action, now)
         elif request.method == "OPTIONS" and self.is_draining:
             self._answer(request, key, 503, now, RETRY_AFTER)  # who probes us goes elsewhere
         elif request.method == "OPTIONS":
@@ -281,9 +284,22 @@ class Switch:
 
     def _on_invite(self, action: DeliverRequest, now: float) -> None:
         invite, key, source = action
+        joined = call_to_join(self._context, invite) if source == LOOP else None
+        if joined is not None:
+            self._invites[key] = joined
+            self._perform(joined, joined.on_request(invite, key, source, now))
+            return
+        trunk = caller_of(self._context, invite, source)
+        if source != LOOP and (trunk is None or trunk.sip.auth.required):
+            admitted = self.registrations.admit(trunk, action, now)
+            if admitted is None:
+                return
+            trunk = admitted.trunk
         call_id = self._new_call_id()
         call = Call(self._context, call_id, invite, key, source, now, self._utc_now())
-        self._invite = (call_id, self._data, source)
+        self._keeper.invited(call_id, source)
+        if source == LOOP:
+            call.record.source = origin_of(self._context, invite)
         self.counters.invites += 1
         is_full = len(self.calls) >= self._most_calls
         self.calls[call_id] = call
@@ -294,7 +310,6 @@ class Switch:
         elif is_full:
             commands = call.refuse(EndReason.CUSTOMER_CAPACITY, now)
         else:
-            trunk = self._context.trunks.identify(source.host, source.port)
             commands = call.start(trunk, now)
         self._perform(call, commands)
 
@@ -306,19 +321,10 @@ class Switch:
             call, owner, leg = owned
             self._tracer.claim(call, leg, now)
             self._perform(call, call.on_response(owner, response, now))
-        elif response.status // 100 == 2 and response.cseq.method == "INVITE":
-            self._hang_up_stray(response, key, now)
-
-    def _hang_up_stray(self, response: Response, key: str, now: float) -> None:
-        """A 2xx nobody waits for, of a fork or after a CANCEL: ACK and BYE (13.2.2.4)."""
-        dialog = dialog_of(response)
-        target = peer_of(dialog.next_hop, self._context)
-        if target is None:
+        elif self.registrations.on_response(response, key, now):
             return
-        ack = dialog.ack(response.cseq.number)
-        self.follow(self._layer.send_ack(key, dialog.remote_tag, ack, target), now)
-        _, actions = self._layer.send_request(dialog.request("BYE"), target, now)
-        self.follow(actions, now)
+        elif response.status // 100 == 2 and response.cseq.method == "INVITE":
+            self.follow(hang_up_stray(self._context, self._layer, response, key, now), now)
 
     def _on_ack(self, action: DeliverAck, now: float) -> None:
         ack, key = action
@@ -337,7 +343,7 @@ class Switch:
     def _arm(self) -> None:
         """Keep the one timer at the earliest deadline there is."""
         layer_at = self._layer.deadline
-        at = self._wakeups.next
+        at = min(self._wakeups.next, self.registrations.deadline)
         if layer_at is not None and layer_at < at:
             at = layer_at
         # One wakeup for all that falls into the same hundredth of a second: no timer of SIP is
@@ -359,6 +365,7 @@ class Switch:
             self.follow(self._layer.on_timer(now), now)
             for call in self._wakeups.due(now):
                 self._perform(call, call.on_timer(now))
+            self.registrations.on_timer(now)
         except Exception as error:  # noqa: BLE001 - a timer that dies would stop all calls
             self.counters.errors += 1
             self._observer.failed("timer", error)
@@ -402,9 +409,7 @@ class Switch:
         key, actions = self._layer.send_request(command.draft, command.peer, now)
         command.owner.key = key
         self._owners[key] = (call, command.owner, command.leg)
-        if isinstance(command.owner, Attempt):
-            sent = next(action.data for action in actions if type(action) is Send)
-            self._journal.dial(call.record.call_id, Dialled(key, sent, command.peer))
+        self._keeper.requested(call, command, actions)
         self._send(actions, call, command.leg, now)
 
     def _acknowledge(self, call: Call, command: Acknowledge) -> None:
@@ -426,7 +431,9 @@ class Switch:
         counters = self.counters
         counters.messages_out += 1
         counters.bytes_out += len(send.data)
-        if not self._network.send(send.data, send.peer, send.key):
+        if send.peer == LOOP:
+            asyncio.get_running_loop().call_soon(self.receive, [(send.data, LOOP)])
+        elif not self._network.send(send.data, send.peer, send.key):
             counters.send_failures += 1
             if send.key:
                 for action in self._layer.on_transport_error(send.key):
@@ -441,24 +448,17 @@ class Switch:
         event = command.event
         if isinstance(event, CallEnded):
             self.tell(event)
-            return
-        if isinstance(event, CallStarted):
-            invite = self._invite if self._invite[0] == event.call_id else ()
-            self._journal.begin(event.call_id, Begun(event, *invite[1:]))
-        self._events.append(event)
-
-    def _begun(self, event: CallStarted) -> Begun:
-        call_id, invite, source = self._invite
-        return Begun(event, invite, source) if call_id == event.call_id else Begun(event)
+        else:
+            self._keeper.told(event)
+            self._events.append(event)
 
     def tell(self, event: CallEnded) -> None:
         """Put a call on record: nothing about it has to be kept any more."""
         self._events.append(event)
-        self._journal.forget(event.call_id)
+        self._keeper.ended(event)
         self.counters.end(event)
         self._observer.call_ended(event)
-        if event.answered_at is None:
-            self.ladders.keep_failed(event.call_id)
+        self._tracer.ended(event)
 
     def _finish(self, call: Call, _: Finished) -> None:
         del self.calls[call.record.call_id]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from services.common.events import CallEnded
 from services.signaling.core.call import Call
 from services.signaling.core.commands import Owner
 from services.signaling.core.context import Context
@@ -31,9 +32,9 @@ class Tracer:
         self._heard: tuple[bytes, Peer] | None = None
         self._along: list[Send] = []
 
-    def hear(self, data: bytes, source: Peer) -> None:
-        """A message has come."""
-        if self.enabled:
+    def hear(self, data: bytes, source: Peer | None) -> None:
+        """A message has come; none, when time has."""
+        if self.enabled and source is not None:
             self._heard = (data, source)
 
     def claim(self, call: Call, leg: str, now: float) -> None:
@@ -92,6 +93,11 @@ class Tracer:
         if before is not None:
             self._note(call, Step(now, leg, False, before[1], before[0]))
         self._note(call, Step(now, leg, is_sent, peer, data))
+
+    def ended(self, event: CallEnded) -> None:
+        """The call is over; one that was never answered is kept longer."""
+        if event.answered_at is None:
+            self.ladders.keep_failed(event.call_id)
 
     def forget(self, call_id: str) -> None:
         """The call is gone."""

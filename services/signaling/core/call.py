@@ -16,7 +16,7 @@ from typing import Self
 from services.common.causes import EndReason
 from services.signaling.core.admission import admit, dialled, early_leg, early_reply, offer_of
 from services.signaling.core.answers import hang_up_answer
-from services.signaling.core.code_policy import refusal
+from services.signaling.core.code_policy import known_reason, refusal
 from services.signaling.core.commands import (
     AnswerMedia,
     Authorize,
@@ -44,7 +44,6 @@ from services.signaling.core.hunting import (
     Hunt,
     Lost,
     Progress,
-    known_reason,
 )
 from services.signaling.core.hunting import Step as HuntStep
 from services.signaling.core.legs import CALLER, Ingress
@@ -157,7 +156,7 @@ class Call:
         self._is_counted = True
         self._own(self._ingress.base_tag, CALLER)
         busy = self._context.vendor_limits.full
-        question = FindRoutes(trunk.id, *dialled(record, trunk.policy, invite), busy)
+        question = FindRoutes(trunk.id, *dialled(record, trunk, invite), busy)
         return [Emit(record.started()), question]
 
     def _own(self, tag: str, leg: str) -> None:
@@ -249,7 +248,7 @@ class Call:
         self._pickup = pickup = pick_up(
             self._context, record, ingress, step, plan, self._credit, now, has_media=self.has_media
         )
-        return [Persist(record.answered(step.attempt.record), pickup.snapshot(record))]
+        return [Persist(record.answered(step.attempt.record), pickup.snapshot())]
 
     # --- the answer ---------------------------------------------------------------------
 
@@ -427,7 +426,7 @@ class Call:
                 self._note(step)
                 commands.append(step)
         if self._conversation is not None and self._conversation.has_changed():
-            commands.append(Keep(self._conversation.snapshot(self.record)))
+            commands.append(Keep(self._conversation.snapshot()))
         return commands + self._try_finish()
 
     def _on_over(self, over: Over, now: float) -> list[Command]:
@@ -455,7 +454,9 @@ class Call:
         assert ingress is not None
         record.end(reason, now, side=side)
         response, taken_for, source = (None, 0, USUAL_VENDOR) if lost is None else lost[2:]
-        told = refusal(ingress.policy.codes, reason, status, response, taken_for)
+        # With headers of its own it asks the caller for something: no code of it can change.
+        codes = None if headers else ingress.policy.codes
+        told = refusal(codes, reason, status, response, taken_for)
         record.sip_code_out, record.q850_out = told.status, told.cause
         lines = [*told.reasons, *headers, *ingress.passed_in_refusal(response, source)]
         reply = ingress.refusal(told.status, lines)

@@ -7,22 +7,26 @@ twenty are made per call.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from services.common.events import CallAnswered, CallEnded, CallRinging, CallStarted
-from services.signaling.core.snapshot import CallSnapshot, EndNote
 from services.signaling.sip.actions import Peer
 from services.signaling.sip.build import Reply, RequestDraft
+
+if TYPE_CHECKING:
+    from services.signaling.core.snapshot import CallSnapshot, EndNote
 
 
 class Owner:
     """Whoever sent a request and is told of its responses."""
 
-    __slots__ = ("key",)
+    __slots__ = ("draft", "key")
 
     def __init__(self) -> None:
         self.key = ""
         """The client transaction, filled in when the request is sent."""
+        self.draft: RequestDraft | None = None
+        """What was sent, as long as it may have to be sent again with credentials."""
 
 
 class Respond(NamedTuple):

@@ -10,23 +10,36 @@ from itertools import count
 from typing import TYPE_CHECKING, Final
 
 from services.signaling.core.limits import TrunkLimits
+from services.signaling.core.location import Location
 from services.signaling.core.trunks import TrunkTable, canonical_host
 from services.signaling.sip.validate import Capabilities
 
 if TYPE_CHECKING:
     from services.signaling.core.call import Call
+    from services.signaling.core.loop import Onward
 
 CAPABILITIES: Final = Capabilities(
-    methods=("INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "INFO", "UPDATE", "MESSAGE", "PRACK"),
-    extensions=frozenset({"100rel", "timer"}),
-    unadvertised=frozenset({"REFER"}),
+    methods=(
+        "INVITE",
+        "ACK",
+        "CANCEL",
+        "BYE",
+        "OPTIONS",
+        "INFO",
+        "UPDATE",
+        "MESSAGE",
+        "PRACK",
+    ),
+    extensions=frozenset({"100rel", "timer", "path", "outbound"}),
+    unadvertised=frozenset({"REFER", "REGISTER"}),
 )
 """What some trunk may use. What one does not is refused by
 :func:`services.signaling.core.extensions.refusal` and its like, for it alone."""
 
 ALLOW: Final = CAPABILITIES.allow_line
+ALLOW_REFER: Final = f"{ALLOW}, REFER"
+"""For customers who may transfer their calls."""
 ACCEPT: Final = CAPABILITIES.accept_line
-AGENT: Final = "User-Agent: Tandem"
 
 _LITERAL: Final = re.compile(r"[0-9.]+|.*:.*")
 
@@ -35,8 +48,8 @@ class Context:
     """Shared by every call; plain data and injected functions, no I/O of its own."""
 
     __slots__ = (
-        "_addresses", "advertised", "chance", "customer_limits", "dialogs", "new_call_id",
-        "new_tag", "node", "tokens", "trunks", "vendor_limits",
+        "_addresses", "advertised", "agent", "chance", "customer_limits", "dialogs", "location",
+        "new_call_id", "new_tag", "node", "tokens", "transfers", "trunks", "vendor_limits",
     )  # fmt: skip
 
     def __init__(
@@ -48,8 +61,11 @@ class Context:
         new_call_id: Callable[[], str],
         chance: Callable[[], float],
         addresses: Mapping[str, str] | None = None,
+        user_agent: str = "",
     ) -> None:
         self.node = node
+        self.agent = (f"User-Agent: {user_agent}",) if user_agent else ()
+        """Header lines that name the product; none unless the operator wants one."""
         self.advertised = advertised
         """``host:port`` as peers shall write to it: in Contact and From."""
         self.new_tag = new_tag
@@ -64,6 +80,10 @@ class Context:
         self.vendor_limits = TrunkLimits()
         self.dialogs: dict[str, tuple[Call, str]] = {}
         """Calls, and the names of their legs, by the tags we gave their dialogs."""
+        self.location = Location()
+        """Where registered users are."""
+        self.transfers: dict[str, Onward] = {}
+        """Calls that transfers have asked for, by the Call-ID of their INVITE to ourselves."""
         self.tokens = count(1)
         """Numbers that no two rewritings of SDP share, so that late replies fit nowhere."""
         self._addresses = {} if addresses is None else addresses

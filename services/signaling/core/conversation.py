@@ -5,6 +5,7 @@ Tells its call one thing among its commands: :class:`Over`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from services.common.causes import EndReason
@@ -16,17 +17,31 @@ from services.signaling.core.exchanges import Step as ExchangeStep
 from services.signaling.core.extensions import required_in_dialog
 from services.signaling.core.headers import q850_received
 from services.signaling.core.hunting import Answered
-from services.signaling.core.legs import Ingress, Leg, closing_lines, options_reply
+from services.signaling.core.legs import Leg, closing_lines, options_reply
+from services.signaling.core.logins import CHALLENGES
+from services.signaling.core.loop import LOOP, Onward
 from services.signaling.core.record import CallRecord, q850_of_end
 from services.signaling.core.snapshot import CallSnapshot, dialled_by, record_facts
 from services.signaling.core.talk_time import TalkTime
-from services.signaling.core.values import Credit, MediaAnswer, Plan
-from services.signaling.core.vigil import GONE, Ask, Lifeless, Vigil, is_refresh, keep_vigil
+from services.signaling.core.transfer import (
+    NAME,
+    Fallen,
+    Joined,
+    Transfer,
+    judge,
+    refused,
+    why_not_replace,
+)
+from services.signaling.core.transfer import Step as TransferStep
+from services.signaling.core.values import Credit, MediaAnswer
+from services.signaling.core.vigil import GONE, Ask, Lifeless, Vigil, is_refresh
 from services.signaling.core.vigil import Step as VigilStep
 from services.signaling.sip.actions import Peer
-from services.signaling.sip.build import response_to
+from services.signaling.sip.build import Reply, response_to
+from services.signaling.sip.dialog import Dialog
 from services.signaling.sip.message import Request as Received
 from services.signaling.sip.message import Response
+from services.signaling.sip.refer import Target
 
 
 class Over(NamedTuple):
@@ -46,17 +61,29 @@ class Over(NamedTuple):
 Step = Command | Over
 
 
+class Bye(Owner):
+    """A BYE that may have to be sent again with credentials."""
+
+    __slots__ = ("leg",)
+
+    def __init__(self, leg: Leg) -> None:
+        super().__init__()
+        self.leg = leg
+
+
 class Conversation:
     """See the module docstring."""
 
     __slots__ = (
-        "_byes", "_context", "_exchanges", "_invite_key", "_is_over", "_is_taken_over", "_kept",
-        "_talk", "_vigil", "callee", "caller", "has_media", "reservation_id", "sell_terms",
+        "_byes", "_context", "_departed", "_entering", "_exchanges", "_invite_key", "_is_over",
+        "_is_taken_over", "_kept", "_record", "_talk", "_transfer", "_transfers", "_vigil",
+        "callee", "caller", "has_media", "reservation_id", "sell_terms",
     )  # fmt: skip
 
     def __init__(
         self,
         context: Context,
+        record: CallRecord,
         caller: Leg,
         callee: Leg,
         exchanges: Exchanges,
@@ -70,6 +97,7 @@ class Conversation:
         is_taken_over: bool = False,
     ) -> None:
         self._context = context
+        self._record = record
         self.caller = caller
         self.callee = callee
         self.reservation_id = reservation_id
@@ -86,16 +114,26 @@ class Conversation:
         """Whether media holds a session of this call."""
         self._is_taken_over = is_taken_over
         """Whether it is from a process that died."""
-        self._kept = (0, talk.paid_ms)
+        self._kept = (0, talk.paid_ms, caller, callee)
+        self._transfer: Transfer | None = None
+        """The last one asked for."""
+        self._transfers = 0
+        self._departed: Leg | None = None
+        """The party whose place another one has taken."""
+        self._entering: tuple[str, Leg] | None = None
+        """Who is about to take the caller's place, by the INVITE that asks for it."""
 
     @property
     def deadline(self) -> float:
         """When :meth:`on_timer` is next due."""
         if self._is_over:
             return float("inf")
+        deadline = self._talk.deadline
         if self._vigil is not None:
-            return min(self._vigil.deadline, self._talk.deadline)
-        return self._talk.deadline
+            deadline = min(deadline, self._vigil.deadline)
+        if self._transfer is not None:
+            deadline = min(deadline, self._transfer.deadline)
+        return deadline
 
     @property
     def is_settled(self) -> bool:
@@ -106,17 +144,15 @@ class Conversation:
 
     def has_changed(self) -> bool:
         """Whether a snapshot now would differ from the last one in what matters."""
-        state = (self._exchanges.agreed, self._talk.paid_ms)
+        state = (self._exchanges.agreed, self._talk.paid_ms, self.caller, self.callee)
         if self._is_over or state == self._kept:
             return False
         self._kept = state
         return True
 
-    def snapshot(
-        self, record: CallRecord, *, answered: Answered | None = None, answer: bytes = b""
-    ) -> CallSnapshot:
+    def snapshot(self, *, answered: Answered | None = None, answer: bytes = b"") -> CallSnapshot:
         """The call as it is; with the 200 to the caller while that is on its way."""
-        facts, attempts = record_facts(record)
+        facts, attempts = record_facts(self._record)
         return CallSnapshot(
             facts,
             attempts,
@@ -133,11 +169,13 @@ class Conversation:
     # --- inputs -------------------------------------------------------------------------
 
     def on_request(self, received: Received, key: str, source: Peer, now: float) -> list[Step]:
-        """Take a request that names a tag of ours."""
-        is_caller = received.to_tag == self.caller.dialog.local_tag
-        leg = self.caller if is_caller else self.callee
-        if received.to_tag != leg.dialog.local_tag or not leg.accepts(received, source):
-            return [Respond(key, response_to(received, 481), leg.name)]
+        """Take a request that names a tag of ours, or an INVITE that replaces the caller."""
+        tag = received.to_tag
+        if not tag and source == LOOP:
+            return self._on_replacing(received, key, now)
+        leg = self.caller if tag == self.caller.dialog.local_tag else self.callee
+        if tag != leg.dialog.local_tag or not leg.accepts(received, source):
+            return [self._on_departed(received, key, leg.name, source)]
         leg.heard_at = now
         method = received.method
         if method == "BYE":
@@ -155,6 +193,10 @@ class Conversation:
         if own is not None:
             return own
         other = self.callee if leg is self.caller else self.caller
+        if other.is_over:
+            # A transferor has hung up, and nobody has taken his place yet.
+            reply = response_to(received, 500, headers=("Retry-After: 1",))
+            return [Respond(key, reply, leg.name)]
         return self._follow(self._exchanges.on_request(received, key, leg, other), now)
 
     def _on_own_request(
@@ -166,6 +208,8 @@ class Conversation:
             return [Respond(key, options_reply(received, ""), leg.name)]
         if method == "PRACK":
             return [Respond(key, prack_reply(received), leg.name)]
+        if method == "REFER":
+            return self._on_refer(received, key, leg)
         if received.has("require"):
             refused = required_in_dialog(received, leg.watch)
             if refused is not None:
@@ -211,10 +255,17 @@ class Conversation:
             if leg.watch is not None and is_refresh(response):
                 leg.watch.on_accepted(response, now)
             return self._follow(self._exchanges.on_response(owner, response), now)
+        if self._is_transferring(owner):
+            assert self._transfer is not None
+            return self._relocate(self._transfer.on_response(owner, response, now), now)
         if isinstance(owner, Ask) and self._vigil is not None:
             owner.leg.heard_at = now if response.status not in GONE else owner.leg.heard_at
             return self._despair(self._vigil.on_response(owner, response, now), now)
         if response.status >= 200 and owner in self._byes:
+            if isinstance(owner, Bye) and response.status in CHALLENGES:
+                draft = owner.leg.again(owner, response)
+                if draft is not None:
+                    return [Request(owner, draft, owner.leg.target(self._context), owner.leg.name)]
             self._byes.remove(owner)
         return []
 
@@ -222,6 +273,9 @@ class Conversation:
         """No response will come."""
         if isinstance(owner, Exchange):
             return self._follow(self._exchanges.on_failure(owner, status), now)
+        if self._is_transferring(owner):
+            assert self._transfer is not None
+            return self._relocate(self._transfer.on_failure(owner, status, now), now)
         if isinstance(owner, Ask) and self._vigil is not None:
             return self._despair(self._vigil.on_failure(owner, status, now), now)
         if owner in self._byes:
@@ -232,6 +286,8 @@ class Conversation:
         """Take rewritten SDP."""
         if self._is_over:
             return []
+        if self._transfer is not None and token and token == self._transfer.token:
+            return self._relocate(self._transfer.on_media(answer, now), now)
         return self._follow(self._exchanges.on_media(token, answer), now)
 
     def on_extended(self, credit: Credit | None, now: float) -> None:
@@ -248,6 +304,8 @@ class Conversation:
             steps = self._despair(self._vigil.on_timer(now), now)
             if steps or self._is_over:
                 return steps
+        if self._transfer is not None and self._transfer.deadline <= now:
+            return self._relocate(self._transfer.on_timer(now), now)
         due = self._talk.on_timer(now)
         if isinstance(due, EndReason):
             return self.end(due, now)
@@ -279,6 +337,96 @@ class Conversation:
                 )
         return followed
 
+    # --- transfers ----------------------------------------------------------------------
+
+    def _on_refer(self, received: Received, key: str, leg: Leg) -> list[Step]:
+        record, context = self._record, self._context
+        target: Target | Reply = refused(received)
+        if leg is self.caller:
+            target = judge(context, record, received)
+        if isinstance(target, Target) and (self._is_moving or not leg.is_acknowledged):
+            target = response_to(received, 491)
+        if not isinstance(target, Target):
+            return [Respond(key, target, leg.name)]
+        self._transfers += 1
+        base = leg.dialog.local_tag.partition("-")[0]
+        self._transfer = transfer = Transfer(
+            context,
+            self._exchanges,
+            leg,
+            self.callee,
+            event_id=received.cseq.number,
+            tag=f"{base}-t{self._transfers}",
+        )
+        onward = Onward(
+            record.customer_trunk_id, record.account_id, record.source, target.replaces
+        )
+        call_id = f"{record.call_id}.{self._transfers}@transfer"
+        accepted = response_to(received, 202, headers=(context.contact(leg.peer.transport),))
+        return [
+            Respond(key, accepted, leg.name),
+            *transfer.start(onward, call_id, record.caller, target.number),
+        ]
+
+    @property
+    def _is_moving(self) -> bool:
+        """Whether somebody is about to take the caller's place."""
+        transfer = self._transfer
+        return self._entering is not None or (transfer is not None and transfer.is_under_way)
+
+    @property
+    def _is_leaving(self) -> bool:
+        """Whether the caller may hang up without ending the call."""
+        return self._transfer is not None and self._transfer.is_under_way
+
+    def _is_transferring(self, owner: Owner) -> bool:
+        transfer = self._transfer
+        return transfer is not None and (owner is transfer or owner is transfer.rejoin)
+
+    def _on_replacing(self, received: Received, key: str, now: float) -> list[Step]:
+        """Let another call of the same customer in (RFC 3891 section 3)."""
+        dialog = self.caller.dialog
+        status = why_not_replace(self._context, self._record, self.caller, received)
+        if not status and (self._is_moving or self._exchanges.offer is not None):
+            status = 491
+        if status or self._is_over:
+            tag = self._context.new_tag()
+            return [Respond(key, response_to(received, status or 603, to_tag=tag), NAME)]
+        self._transfers += 1
+        base = dialog.local_tag.partition("-")[0]
+        entering = Dialog.from_request(received, f"{base}-r{self._transfers}")
+        entering.confirm()
+        leg = Leg(NAME, entering, LOOP, attempt=self.callee.attempt)
+        leg.heard_at = now
+        self._entering = (key, leg)
+        return self._follow(self._exchanges.on_request(received, key, leg, self.callee), now)
+
+    def _relocate(self, steps: Sequence[TransferStep], now: float) -> list[Step]:
+        followed: list[Step] = []
+        for step in steps:
+            if isinstance(step, Joined):
+                followed += self._take_place(step.leg)
+            elif not isinstance(step, Fallen):
+                followed.append(step)
+            elif self.caller.is_over and not self._is_over:
+                followed += self._close(16)
+                followed.append(Over(EndReason.NORMAL, "caller", self._talk.end(now)))
+        return followed
+
+    def _take_place(self, leg: Leg) -> list[Step]:
+        """From now on ``leg`` is the caller's."""
+        self._departed, self.caller = self.caller, leg
+        if self._vigil is not None:
+            self._vigil.legs = [leg, self.callee]
+        return [] if self._departed.is_over else [self._bye(self._departed, [])]
+
+    def _on_departed(self, received: Received, key: str, name: str, source: Peer) -> Step:
+        """Answer who is no party any more, or never was one; ``name`` is the nearest leg's."""
+        leg, status = self._departed, 481
+        if leg is not None and leg.dialog.matches(received) and leg.accepts(received, source):
+            name, status = leg.name, 200 if received.method == "BYE" else 481
+        return Respond(key, response_to(received, status), name)
+
     # --- the end ------------------------------------------------------------------------
 
     def _on_bye(self, received: Received, key: str, leg: Leg, now: float) -> list[Step]:
@@ -287,7 +435,7 @@ class Conversation:
         leg.is_over = True
         if leg is self.caller:
             self._byes = [owner for owner in self._byes if owner is not None]
-        if self._is_over:
+        if self._is_over or (leg is self.caller and self._is_leaving):
             return steps
         side = "caller" if leg is self.caller else "callee"
         steps += self._close(q850_received(received) or 16, received, leg)
@@ -297,7 +445,8 @@ class Conversation:
         self, cause: int, received: Received | None = None, source: Leg | None = None
     ) -> list[Step]:
         self._is_over = True
-        steps: list[Step] = list(self._exchanges.close())
+        steps: list[Step] = [] if self._transfer is None else [*self._transfer.stop()]
+        steps += self._exchanges.close()
         for leg in (self.caller, self.callee):
             if leg.is_over:
                 continue
@@ -319,9 +468,11 @@ class Conversation:
 
     def _bye(self, leg: Leg, headers: list[str]) -> Step:
         leg.is_over = True
-        owner = Owner()
+        owner: Owner = Owner() if leg.login is None else Bye(leg)
         self._byes.append(owner)
         draft = leg.request(self._context, "BYE", headers=headers)
+        if leg.login is not None:
+            owner.draft = draft
         return Request(owner, draft, leg.target(self._context), leg.name)
 
     def _follow(self, steps: list[ExchangeStep], now: float) -> list[Step]:
@@ -335,49 +486,13 @@ class Conversation:
                 followed += self.end(step.reason, now, side=side)
             else:
                 followed.append(step)
+                if self._entering is not None and isinstance(step, Respond):
+                    followed += self._on_entering(self._entering, step)
         return followed
 
-
-def converse(
-    context: Context,
-    record: CallRecord,
-    ingress: Ingress,
-    caller: Leg,
-    answered: Answered,
-    plan: Plan,
-    credit: Credit,
-    now: float,
-    *,
-    has_media: bool,
-) -> Conversation:
-    """The conversation that an answer begins; the caller has yet to acknowledge his 200."""
-    attempt = answered.attempt
-    assert attempt.draft is not None
-    exchanges = Exchanges(context, media_proxy=attempt.candidate.media_proxy)
-    exchanges.begin(
-        ingress.key,
-        caller,
-        answered.leg,
-        key=attempt.key,
-        number=attempt.draft.cseq,
-        is_late=answered.is_offer,
-    )
-    assert record.answered_at is not None
-    talk = TalkTime(
-        record.answered_at,
-        paid_ms=credit.paid_ms if credit.reservation_id else None,
-        max_call_s=plan.max_call_s,
-    )
-    caller.heard_at = answered.leg.heard_at = now
-    return Conversation(
-        context,
-        caller,
-        answered.leg,
-        exchanges,
-        talk,
-        invite_key=ingress.key,
-        reservation_id=credit.reservation_id,
-        sell_terms=plan.sell_terms,
-        vigil=keep_vigil(context, exchanges, ingress, caller, answered, now),
-        has_media=has_media,
-    )
+    def _on_entering(self, entering: tuple[str, Leg], answer: Respond) -> list[Step]:
+        key, leg = entering
+        if answer.key != key or answer.reply.status < 200:
+            return []
+        self._entering = None
+        return self._take_place(leg) if answer.reply.status < 300 else []

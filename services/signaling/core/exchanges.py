@@ -30,6 +30,7 @@ from services.signaling.core.headers import (
     passed_lines,
 )
 from services.signaling.core.legs import Leg, session
+from services.signaling.core.logins import CHALLENGES
 from services.signaling.core.values import MediaAnswer
 from services.signaling.sip.build import Reply, response_to
 from services.signaling.sip.message import Message, Response
@@ -100,11 +101,12 @@ class Exchange(Owner):
 class Exchanges:
     """All exchanges of one answered call."""
 
-    __slots__ = ("_context", "_media_proxy", "_others", "agreed", "offer")
+    __slots__ = ("_context", "_others", "agreed", "media_proxy", "offer")
 
     def __init__(self, context: Context, *, media_proxy: bool) -> None:
         self._context = context
-        self._media_proxy = media_proxy
+        self.media_proxy = media_proxy
+        """Whether SDP passes through media."""
         self.agreed = 0
         """Offers accepted so far: dialogs and session are other than before."""
         self._others: list[Exchange] = []
@@ -155,7 +157,7 @@ class Exchanges:
         self.offer = exchange
         sdp = session(received)
         exchange.is_late = received.method == "INVITE" and not sdp
-        if sdp and self._media_proxy:
+        if sdp and self.media_proxy:
             exchange.state = State.OFFERING
             return [self._offer_media(exchange, from_leg, sdp)]
         return [self._forward(exchange, sdp)]
@@ -164,6 +166,9 @@ class Exchanges:
         """Pass a response back."""
         if response.status < 200 or exchange.received is None:
             return []
+        again = self._prove(exchange, response)
+        if again is not None:
+            return [again]
         if exchange in self._others:
             return self._answer_beside(exchange, response)
         if exchange is not self.offer or exchange.state is not State.SENT:
@@ -238,7 +243,7 @@ class Exchanges:
                 self._acknowledge(exchange, b""),
                 Broken(EndReason.CODEC_MISMATCH, exchange.from_leg),
             ]
-        if not self._media_proxy:
+        if not self.media_proxy:
             self.offer = None
             return [self._acknowledge(exchange, sdp)]
         exchange.state = State.CLOSING
@@ -300,6 +305,19 @@ class Exchanges:
         )
         exchange.number = draft.cseq
         exchange.sent = body
+        if leg.login is not None:
+            exchange.draft = draft
+        return Request(exchange, draft, leg.target(self._context), leg.name)
+
+    def _prove(self, exchange: Exchange, response: Response) -> Request | None:
+        """The request once more with our credentials, where its receiver asks for them."""
+        leg = exchange.to_leg
+        if exchange.draft is None or response.status not in CHALLENGES:
+            return None
+        draft = leg.again(exchange, response)
+        if draft is None:
+            return None
+        exchange.number = draft.cseq
         return Request(exchange, draft, leg.target(self._context), leg.name)
 
     def _on_accepted(self, exchange: Exchange, response: Response) -> list[Step]:
@@ -312,7 +330,7 @@ class Exchanges:
             exchange.is_late = exchange.is_late and bool(sdp)
             if not exchange.is_late:
                 steps.append(self._acknowledge(exchange, b""))
-        if not sdp or not self._media_proxy:
+        if not sdp or not self.media_proxy:
             return [*steps, self._pass_back(exchange, sdp)]
         exchange.state = State.ANSWERING
         ask = self._offer_media if exchange.is_late else self._answer_media
@@ -339,8 +357,8 @@ class Exchanges:
     def _on_refused(self, exchange: Exchange, response: Response) -> list[Step]:
         self.offer = None
         status = response.status
-        # A challenge is for us, and we have nothing to answer it with.
-        passed = 488 if status in {401, 407} or status < 400 else status
+        # A challenge is for us, and we have nothing more to answer it with.
+        passed = 488 if status in CHALLENGES or status < 400 else status
         received, leg = exchange.received, exchange.from_leg
         assert received is not None
         headers = _passed(response, RESPONSE_PASSES, leg, exchange.to_leg)
@@ -379,7 +397,7 @@ class Exchanges:
     def _acknowledge(self, exchange: Exchange, sdp: bytes) -> Acknowledge:
         leg = exchange.to_leg
         leg.keep_session(sdp)
-        draft = leg.dialog.ack(exchange.number, body=sdp)
+        draft = leg.ack(exchange.number, sdp)
         target = leg.target(self._context)
         return Acknowledge(exchange.key, leg.dialog.remote_tag, draft, target, leg.name)
 

@@ -6,6 +6,7 @@ import datetime as dt
 from typing import NamedTuple
 
 from services.common.causes import EndReason
+from services.common.sip_options.auth import VendorAuth
 from services.common.sip_options.session_timer import SessionTimer
 from services.signaling.core.call import Call
 from services.signaling.core.commands import Acknowledge, Command, Keep
@@ -14,6 +15,7 @@ from services.signaling.core.conversation import Conversation
 from services.signaling.core.exchanges import Exchanges
 from services.signaling.core.interrupted import InterruptedCall
 from services.signaling.core.legs import Leg
+from services.signaling.core.logins import Login
 from services.signaling.core.record import AttemptRecord, CallRecord
 from services.signaling.core.snapshot import CallSnapshot, EndNote, Facts, VendorInvite
 from services.signaling.core.talk_time import TalkTime
@@ -74,6 +76,8 @@ def restore(context: Context, live: LiveCall, now: float) -> Restored:
     near, far = _options(context, record)
     caller = Leg.restored(snapshot.caller, near.policy, now)
     callee = Leg.restored(snapshot.callee, far.policy, now)
+    if far.auth.username:
+        callee.login = Login(far.auth, context.new_tag())
     exchanges = Exchanges(context, media_proxy=record.answered_on.candidate.media_proxy)
     is_fresh = now - record.answered_at < FRESH_S and live.end is None
     awaits_ack = is_fresh and not caller.is_acknowledged and bool(snapshot.answer)
@@ -96,6 +100,7 @@ def restore(context: Context, live: LiveCall, now: float) -> Restored:
         ack = Acknowledge(snapshot.vendor.key, tag, draft, target, callee.name)
     conversation = Conversation(
         context,
+        record,
         caller,
         callee,
         exchanges,
@@ -118,7 +123,7 @@ def restore(context: Context, live: LiveCall, now: float) -> Restored:
     call = Call.taken_over(context, record, conversation, snapshot.invite_key)
     _count(context, record, now)
     # Kept with the numbers it skipped: another crash must not use them again.
-    commands: list[Command] = [Keep(conversation.snapshot(record))]
+    commands: list[Command] = [Keep(conversation.snapshot())]
     if live.end is not None:
         commands += _end(call, live.end, live.shift_s)
     return Restored(call, commands, awaits_ack, ack)
@@ -127,6 +132,7 @@ def restore(context: Context, live: LiveCall, now: float) -> Restored:
 class _Options(NamedTuple):
     policy: CustomerPolicy | VendorPolicy
     timer: SessionTimer
+    auth: VendorAuth = VendorAuth()
 
 
 def _options(context: Context, record: CallRecord) -> tuple[_Options, _Options]:
@@ -137,7 +143,8 @@ def _options(context: Context, record: CallRecord) -> tuple[_Options, _Options]:
     if customer is not None:
         near = _Options(customer.policy, customer.sip.session_timer)
     trunks = context.trunks
-    return near, _Options(trunks.vendor_policy(vendor_id), trunks.vendor(vendor_id).session_timer)
+    sip = trunks.vendor(vendor_id)
+    return near, _Options(trunks.vendor_policy(vendor_id), sip.session_timer, sip.auth)
 
 
 def _shifted(state: WatchState | None, by_s: float) -> WatchState | None:

@@ -6,11 +6,13 @@ Terms and explanation are opaque bytes here: they travel through to the record u
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import NamedTuple
 
 import msgspec
 
 from services.common.causes import STOP_HUNTING
 from services.common.events import StreamStats
+from services.signaling.sip.actions import Peer
 
 
 class CallState(StrEnum):
@@ -24,6 +26,14 @@ class CallState(StrEnum):
     """A vendor answered; the answer is being made durable."""
     ANSWERED = "answered"
     ENDING = "ending"
+
+
+class Way(NamedTuple):
+    """How to write and where to send a request for a registered contact."""
+
+    uri: str
+    route: tuple[str, ...]
+    peer: Peer
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,6 +58,8 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     max_cps: int = 0
     stop_codes: tuple[int, ...] = ()
     """Statuses that end the hunt, instead of the defaults when not empty."""
+    way: Way | None = None
+    """The way to the registered contact that it has become."""
 
     @property
     def target(self) -> str:

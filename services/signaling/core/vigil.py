@@ -15,6 +15,7 @@ from services.signaling.core.context import ALLOW, Context
 from services.signaling.core.exchanges import Exchanges
 from services.signaling.core.hunting import Answered
 from services.signaling.core.legs import Ingress, Leg
+from services.signaling.core.logins import CHALLENGES
 from services.signaling.core.watch import Watch, WatchState, allows_update, is_watched, wishes_of
 from services.signaling.sip.build import response_to
 from services.signaling.sip.message import Message, Response
@@ -66,7 +67,10 @@ class Vigil:
     @property
     def deadline(self) -> float:
         """When :meth:`on_timer` is next due."""
-        return min((leg.watch.deadline for leg in self.legs if leg.watch), default=float("inf"))
+        return min(
+            (leg.watch.deadline for leg in self.legs if leg.watch and not leg.is_over),
+            default=float("inf"),
+        )
 
     # --- inputs -------------------------------------------------------------------------
 
@@ -74,7 +78,7 @@ class Vigil:
         """Refresh, probe, give up."""
         steps: list[Step] = []
         for leg in self.legs:
-            if leg.watch is not None and leg.watch.deadline <= now:
+            if leg.watch and not leg.is_over and leg.watch.deadline <= now:
                 steps += self._on_due(leg, leg.watch, now)
         return steps
 
@@ -97,6 +101,9 @@ class Vigil:
         status, leg, watch = response.status, ask.leg, ask.leg.watch
         if status < 200 or watch is None:
             return []
+        if status in CHALLENGES and (draft := leg.again(ask, response)) is not None:
+            ask.cseq = draft.cseq
+            return [Request(ask, draft, leg.target(self._context), leg.name)]
         steps: list[Step] = []
         if ask.method == "INVITE":
             self._exchanges.release()
@@ -158,6 +165,8 @@ class Vigil:
         ask = Ask(leg, method)
         draft = leg.request(self._context, method, body=body)
         ask.cseq = draft.cseq
+        if leg.login is not None:
+            ask.draft = draft
         return Request(ask, draft, leg.target(self._context), leg.name)
 
     def _on_refused(self, ask: Ask, watch: Watch, response: Response, now: float) -> None:
@@ -181,7 +190,7 @@ class Vigil:
     def _acknowledge(self, ask: Ask) -> Acknowledge:
         leg = ask.leg
         target = leg.target(self._context)
-        draft = leg.dialog.ack(ask.cseq)
+        draft = leg.ack(ask.cseq)
         return Acknowledge(ask.key, leg.dialog.remote_tag, draft, target, leg.name)
 
 

@@ -14,6 +14,7 @@ from services.signaling.app.switch import Switch
 from services.signaling.core.call import Call
 from services.signaling.core.record import peer_text
 from services.signaling.core.values import CallState, Candidate
+from services.signaling.entrypoints.registrations import listed
 from services.signaling.sip.actions import Peer
 
 _Context: TypeAlias = "grpc.aio.ServicerContext[object, object]"
@@ -99,6 +100,21 @@ class SignalingServicer(pb_grpc.SignalingServicer):
     def _local_text(self, peer: Peer) -> str:
         host, port = self._local(peer)
         return peer_text(Peer(peer.transport, host, port))
+
+    async def ListRegistrations(  # noqa: N802
+        self,
+        request: pb.ListRegistrationsRequest,  # noqa: ARG002
+        context: _Context,  # noqa: ARG002
+    ) -> pb.ListRegistrationsReply:
+        """Who is registered here, and where we are."""
+        now = self._monotonic()
+        return listed(
+            self._switch.registrations,
+            self._switch.trunks,
+            self._node,
+            unix_ms=self._unix_us(now) // 1000,
+            now=now,
+        )
 
     def _live_call(self, call: Call, now: float) -> pb.LiveCall:
         record = call.record

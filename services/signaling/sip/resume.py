@@ -8,7 +8,8 @@ from __future__ import annotations
 from services.signaling.sip.actions import Peer
 from services.signaling.sip.build import RequestDraft
 from services.signaling.sip.invite_usage import UasAnswer
-from services.signaling.sip.layer import TransactionLayer, reply_peer
+from services.signaling.sip.layer import TransactionLayer
+from services.signaling.sip.matching import reply_peer
 from services.signaling.sip.message import Response, parse
 from services.signaling.sip.transaction.invite_client import InviteClientTransaction
 from services.signaling.sip.transaction.invite_server import InviteServerTransaction

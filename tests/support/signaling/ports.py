@@ -9,6 +9,7 @@ import msgspec
 from services.common.events import CallAnswered, CallEnded, CallRinging, CallStarted, encode
 from services.signaling.core.commands import AnswerMedia, FindRoutes, OfferMedia
 from services.signaling.core.interrupted import Begun, Dialled, InterruptedCall
+from services.signaling.core.location import Binding
 from services.signaling.core.snapshot import CallSnapshot, EndNote
 from services.signaling.core.takeover import Left, LiveCall
 from services.signaling.core.values import Candidate, Credit, MediaAnswer, MediaStats, Plan
@@ -185,3 +186,16 @@ class Observations:
     def failed(self, what: str, error: BaseException) -> None:
         del what
         self.errors.append(error)
+
+
+class MemoryLocations:
+    """Keeps what was stored, by binding id; ``None`` for what was removed."""
+
+    def __init__(self) -> None:
+        self.stored: dict[str, Binding | None] = {}
+
+    def put(self, binding: Binding) -> None:
+        self.stored[binding.id] = binding
+
+    def remove(self, binding: Binding) -> None:
+        self.stored[binding.id] = None

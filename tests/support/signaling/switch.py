@@ -32,6 +32,7 @@ from tests.support.signaling.ports import (
     FixedPlanner,
     MemoryEvents,
     MemoryJournal,
+    MemoryLocations,
     Observations,
 )
 
@@ -54,6 +55,7 @@ class LoopbackSwitch:
         self.planner = planner
         self.events = events or MemoryEvents()
         self.observations = Observations()
+        self.locations = MemoryLocations()
         self.credits = FixedCredits()
         self.journal = MemoryJournal(left)
         self.media = EchoMedia()
@@ -92,6 +94,7 @@ class LoopbackSwitch:
             services=self.services,
             events=self.events,
             observer=self.observations,
+            locations=self.locations,
             ladders=Ladders(calls=ladder_calls),
             new_call_id=partial(new_id, CALL),
             monotonic=monotonic,

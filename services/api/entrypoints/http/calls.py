@@ -3,7 +3,7 @@
 import csv
 import datetime as dt
 import io
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Annotated
 
 import msgspec
@@ -96,6 +96,39 @@ def router() -> APIRouter:
     return routes
 
 
+def registration_router() -> APIRouter:
+    """Who is registered."""
+    routes = APIRouter(tags=["registrations"])
+
+    @routes.get("/registrations", response_model=Page, dependencies=[need("registrations:read")])
+    async def list_registrations(
+        request: Request,
+        cases: Cases,
+        limit: Limit = DEFAULT_LIMIT,
+        after: After = "",
+        direction: Annotated[str, Query(pattern="^(in|out)?$")] = "",
+        username: Text = "",
+        trunk_id: Text = "",
+    ) -> Response:
+        """Contacts of customers (``in``) and our accounts at vendors (``out``), by username."""
+        start = tuple(decode_cursor(after, size=4)) if after else ()
+        rows = [
+            row
+            for row in await cases.calls.registrations()
+            if direction in ("", row["direction"])
+            and username in ("", row["username"])
+            and trunk_id in ("", row["customer_trunk_id"], row["vendor_trunk_id"])
+            and tuple(_registration_key(row)) > start
+        ]
+        return page(request, rows[: limit + 1], limit, _registration_key)
+
+    return routes
+
+
+def _registration_key(row: Mapping[str, object]) -> list[str]:
+    return [str(row[name]) for name in ("direction", "username", "contact", "node")]
+
+
 async def _hang_up(cases: UseCases, call_id: str, actor: str, source: str) -> None:
     if not await cases.calls.hang_up(call_id):
         raise NotFound("call", call_id)
@@ -164,6 +197,13 @@ def record_router() -> APIRouter:
         disposition = {"content-disposition": 'attachment; filename="cdrs.csv"'}
         return StreamingResponse(lines, media_type="text/csv", headers=disposition)
 
+    @routes.get("/cdr_totals", dependencies=reads)
+    async def get_totals(cases: Cases, chosen: Chosen) -> Response:
+        """How many calls and how much talk; calls that were summed in one record count as many."""
+        rows = await cases.records.totals(chosen)
+        calls, talk_ms = (sum(int(str(row[name])) for row in rows) for name in _SUMMED)
+        return shown({"calls": calls, "talk_ms": talk_ms, "by_end_reason": rows})
+
     @routes.get("/cdrs/{call_id}", dependencies=reads)
     async def get_cdr(call_id: str, cases: Cases) -> Response:
         """One record, with every attempt, the media statistics and the routing explanation."""
@@ -173,6 +213,7 @@ def record_router() -> APIRouter:
     return routes
 
 
+_SUMMED = ("calls", "talk_ms")
 _JSON_COLUMNS = ("attempts", "media_caller", "media_callee", "explanation")
 
 

@@ -82,10 +82,31 @@ def test_the_list_has_all_known_ones_and_strays_by_name() -> None:
     assert stray == {"name": "old", "value": [1], "is_set": True, "updated_at": AT}
 
 
-def test_prefixes_are_digits_between_commas() -> None:
-    for value in ("", "49", "49,4420, 1"):
-        assert flaws("trace_prefixes", value) == []
-    refused: tuple[object, ...] = ("+49", "49,", "49 30", 49, None, ",".join(["1"] * 51), "1" * 33)
-    for value in refused:
-        (problem,) = flaws("trace_prefixes", value)
-        assert "prefixes" in problem.reason
+def test_a_realm_needs_no_quoting() -> None:
+    assert flaws("sip_realm", "sip.example") == []
+    for value in ("", 'a"b', "a b", "a" * 65, "a\r\nb", 1, None, True):
+        assert [one.where for one in flaws("sip_realm", value)] == ["value"]
+    assert view("sip_realm", None)["value"] == "sip"
+    assert view("sip_realm", None)["type"] == "string"
+
+
+@pytest.mark.parametrize("value", ["MD5", "SHA-256,MD5", "SHA-512-256,SHA-256,MD5"])
+def test_what_digest_may_offer(value: str) -> None:
+    assert flaws("sip_digest_algorithms", value) == []
+
+
+@pytest.mark.parametrize(
+    "value", ["", "md5", "MD5,", "MD4", "MD5, SHA-256", "MD5,MD5,MD5,MD5", ["MD5"]]
+)
+def test_what_digest_may_not_offer(value: object) -> None:
+    assert len(flaws("sip_digest_algorithms", value)) == 1
+
+
+@pytest.mark.parametrize("value", ["", "49", "49,4420,1"])
+def test_prefixes_are_digits_between_commas(value: str) -> None:
+    assert flaws("trace_prefixes", value) == []
+
+
+@pytest.mark.parametrize("value", ["+49", "49,", "49 30", "49, 30", 49, None, "1" * 33])
+def test_what_is_no_prefix(value: object) -> None:
+    assert len(flaws("trace_prefixes", value)) == 1

@@ -2,39 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from services.common.errors import Invalid
 from services.common.sip_options.trunk import CustomerSip, VendorSip, inlined_schema, read_options
+from tests.support.sip_options import filled, strings
 
 BREAKS = ["\r\nRoute: <sip:evil>", "\n", "\r", "a\r\n", "a\n", "a\0", "\x0b", "\x85", "\u2028"]
-
-
-def strings(schema: dict[str, Any]) -> Iterator[Any]:
-    """A value for each string of a schema, with ``EVIL`` in its place."""
-    kind = schema.get("type")
-    if kind == "string":
-        yield "EVIL"
-    elif kind == "array":
-        yield from ([one] for one in strings(schema["items"]))
-    elif kind == "object":
-        for name, part in schema.get("properties", {}).items():
-            yield from ({name: one} for one in strings(part))
-        values = schema.get("additionalProperties")
-        if isinstance(values, dict):
-            yield {"EVIL": 480 if values.get("type") == "integer" else "x"}
-            yield from ({"X-A": one} for one in strings(values))
-
-
-def filled(value: Any, text: str) -> Any:
-    if isinstance(value, dict):
-        return {filled(name, text): filled(part, text) for name, part in value.items()}
-    if isinstance(value, list):
-        return [filled(part, text) for part in value]
-    return text if value == "EVIL" else value
 
 
 PLACES = [
