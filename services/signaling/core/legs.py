@@ -141,7 +141,7 @@ class Leg:
         leg.is_acknowledged = state.is_acknowledged
         # Of the process that died it is known that it had not given the party up.
         leg.heard_at = now
-        leg.session = state.session
+        leg.session, leg.keeps_session = state.session, bool(state.session)
         return leg
 
     @property

@@ -9,14 +9,12 @@ from services.signaling.core.answers import take_back
 from services.signaling.core.commands import Command
 from services.signaling.core.context import Context
 from services.signaling.core.conversation import Conversation
-from services.signaling.core.exchanges import Exchanges
+from services.signaling.core.converse import converse
 from services.signaling.core.hunting import Answered
-from services.signaling.core.legs import Ingress, Leg
+from services.signaling.core.legs import Ingress
 from services.signaling.core.record import CallRecord
 from services.signaling.core.snapshot import CallSnapshot
-from services.signaling.core.talk_time import TalkTime
 from services.signaling.core.values import Credit, Plan
-from services.signaling.core.vigil import keep_vigil
 from services.signaling.sip.build import Reply
 
 
@@ -66,53 +64,7 @@ def pick_up(
     headers = ingress.passed(answered.response, attempt.policy)
     reply = ingress.answer(200, tag, answered.sdp, headers)
     caller = ingress.leg(tag, callee.attempt)
-    conversation = _converse(
+    conversation = converse(
         context, record, ingress, caller, answered, plan, credit, now, has_media=has_media
     )
     return Pickup(reply, conversation, answered, ingress)
-
-
-def _converse(
-    context: Context,
-    record: CallRecord,
-    ingress: Ingress,
-    caller: Leg,
-    answered: Answered,
-    plan: Plan,
-    credit: Credit,
-    now: float,
-    *,
-    has_media: bool,
-) -> Conversation:
-    """The conversation that an answer begins; the caller has yet to acknowledge his 200."""
-    attempt = answered.attempt
-    assert attempt.draft is not None
-    exchanges = Exchanges(context, media_proxy=attempt.candidate.media_proxy)
-    exchanges.begin(
-        ingress.key,
-        caller,
-        answered.leg,
-        key=attempt.key,
-        number=attempt.draft.cseq,
-        is_late=answered.is_offer,
-    )
-    assert record.answered_at is not None
-    talk = TalkTime(
-        record.answered_at,
-        paid_ms=credit.paid_ms if credit.reservation_id else None,
-        max_call_s=plan.max_call_s,
-    )
-    caller.heard_at = answered.leg.heard_at = now
-    return Conversation(
-        context,
-        record,
-        caller,
-        answered.leg,
-        exchanges,
-        talk,
-        invite_key=ingress.key,
-        reservation_id=credit.reservation_id,
-        sell_terms=plan.sell_terms,
-        vigil=keep_vigil(context, exchanges, ingress, caller, answered, now),
-        has_media=has_media,
-    )

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from services.signaling.core.legs import LegState
+from services.signaling.core.legs import Leg, LegState
 from services.signaling.core.record import AttemptRecord, CallRecord
+from services.signaling.core.talk_time import TalkTime
 from services.signaling.core.values import Candidate
 
 if TYPE_CHECKING:
@@ -90,6 +91,33 @@ def record_facts(record: CallRecord) -> tuple[Facts, list[AttemptState]]:
         for attempt in record.attempts
     ]
     return dict(zip(_RECORD, _record_values(record), strict=True)), attempts
+
+
+def taken_of(
+    record: CallRecord,
+    caller: Leg,
+    callee: Leg,
+    talk: TalkTime,
+    invite_key: str,
+    *,
+    has_media: bool,
+    answered: Answered | None,
+    answer: bytes,
+) -> CallSnapshot:
+    """The snapshot of a call; with ``answered`` that of the moment of its answer."""
+    facts, attempts = record_facts(record)
+    return CallSnapshot(
+        facts,
+        attempts,
+        caller.snapshot(),
+        callee.snapshot(),
+        invite_key,
+        talk.paid_ms if talk.is_paid else None,
+        talk.max_call_s,
+        has_media,
+        answer,
+        None if answered is None else dialled_by(answered),
+    )
 
 
 def end_note(record: CallRecord) -> EndNote:
