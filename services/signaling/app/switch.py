@@ -153,6 +153,8 @@ class Switch:
         self._context.trunks = table
         self.registrations.use(table)
         self._arm()
+        self._layer.reply_to = table.reply_to
+        self._context.keep_alives.keep(table.kept_alive, self._monotonic())
 
     # --- from the network ---------------------------------------------------------------
 
@@ -181,7 +183,7 @@ class Switch:
         """A request could not be delivered."""
         now = self._monotonic()
         self.counters.send_failures += 1
-        self.follow(self._layer.on_transport_error(key), now)
+        self.follow(self._layer.on_transport_error(key, now), now)
         self._arm()
 
     def on_refused(self, branch: str) -> None:
@@ -193,9 +195,9 @@ class Switch:
         self.hang_up(call_id, EndReason.RTP_TIMEOUT)
 
     def on_peer_lost(self, peer: Peer) -> None:
-        """A connection is gone."""
-        self.follow(self._layer.on_peer_lost(peer), self._monotonic())
-        self.registrations.on_peer_lost(peer)
+        """A connection over which we asked something is gone."""
+        now = self._monotonic()
+        self.follow(self._layer.on_peer_lost(peer, now), now)
         self._arm()
 
     def follow(
@@ -235,8 +237,7 @@ class Switch:
             self._perform(call, call.on_no_ack(action.key, now))
 
     def _on_no_prack(self, action: NoPrack, now: float) -> None:
-        call = self._invites.get(action.key)
-        if call is not None:
+        if (call := self._invites.get(action.key)) is not None:
             self._perform(call, call.hang_up(EndReason.NO_PRACK, now))
 
     def _on_terminated(self, action: Terminated, _: float) -> None:
@@ -427,7 +428,7 @@ class Switch:
                 self._tracer.sent(call, leg, action, now)
             self._deliverers[type(action)](action, now)
 
-    def _put(self, send: Send, _: float) -> None:
+    def _put(self, send: Send, now: float) -> None:
         counters = self.counters
         counters.messages_out += 1
         counters.bytes_out += len(send.data)
@@ -436,7 +437,7 @@ class Switch:
         elif not self._network.send(send.data, send.peer, send.key):
             counters.send_failures += 1
             if send.key:
-                for action in self._layer.on_transport_error(send.key):
+                for action in self._layer.on_transport_error(send.key, now):
                     # What fails at once must not end an attempt that is not begun yet.
                     asyncio.get_running_loop().call_soon(self._deliver_late, action)
 
@@ -471,8 +472,7 @@ class Switch:
 
     def hang_up(self, call_id: str, reason: EndReason, at: float | None = None) -> bool:
         """End a live call, now or as of ``at``; ``False`` when there is none of this id."""
-        call = self.calls.get(call_id)
-        if call is not None:
+        if (call := self.calls.get(call_id)) is not None:
             self._resume(call, call.hang_up(reason, self._monotonic() if at is None else at))
         return call is not None
 

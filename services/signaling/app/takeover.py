@@ -15,7 +15,7 @@ from services.signaling.core.legs import reachable
 from services.signaling.core.takeover import LiveCall, restore
 from services.signaling.core.values import CallState
 from services.signaling.ports import Journal, Media
-from services.signaling.sip.actions import DeliverRequest, Peer
+from services.signaling.sip.actions import DeliverRequest
 from services.signaling.sip.build import response_to
 from services.signaling.sip.layer import TransactionLayer
 from services.signaling.sip.resume import resume_answer, resume_invite, resume_ringing
@@ -115,13 +115,12 @@ def _give_up(
     begun, dialled = interrupted
     event = given_up(context.node, begun, wall)
     if dialled is not None:
-        vendor = Peer(*dialled.peer)
-        resume_ringing(layer, dialled.key, dialled.invite, reachable(vendor))
+        resume_ringing(layer, dialled.key, dialled.invite, reachable(dialled.peer))
         switch.follow(layer.cancel(dialled.key, now, (reason_line(event.q850_out),)), now)
     switch.tell(event)
     if not begun.invite:
         return
-    for action in layer.on_message(begun.invite, reachable(Peer(*begun.source)), now):
+    for action in layer.on_message(begun.invite, reachable(begun.source), now):
         if isinstance(action, DeliverRequest):
             tag = context.new_tag()
             reply = response_to(action.request, event.sip_code_out, to_tag=tag)

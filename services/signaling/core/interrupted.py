@@ -10,6 +10,7 @@ import msgspec
 from services.common.causes import SIP_OF_REASON, EndReason, q850_of_sip
 from services.common.events import CallEnded, CallStarted
 from services.signaling.core.record import bounded
+from services.signaling.sip.actions import Peer
 from services.signaling.sip.errors import MalformedMessage
 from services.signaling.sip.message import parse
 
@@ -19,7 +20,7 @@ class Begun(msgspec.Struct, array_like=True, frozen=True, tag="begun"):
 
     event: CallStarted
     invite: bytes = b""
-    source: tuple[str, str, int, int] = ("udp", "", 0, 0)
+    source: Peer = Peer("udp", "", 0)
 
 
 class Dialled(msgspec.Struct, array_like=True, frozen=True):
@@ -27,7 +28,7 @@ class Dialled(msgspec.Struct, array_like=True, frozen=True):
 
     key: str
     invite: bytes
-    peer: tuple[str, str, int, int]
+    peer: Peer
 
 
 class InterruptedCall(NamedTuple):

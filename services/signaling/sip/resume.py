@@ -1,15 +1,17 @@
 """INVITE transactions of a process that died, for the layer of the next.
 
-Only what its peers may still repeat, or wait for, is worth it: see RFC 6026, timers L and M.
+Part of the layer, whose state it fills. Only what its peers may still repeat, or wait for, is
+worth it: see RFC 6026, timers L and M.
 """
 
 from __future__ import annotations
 
 from services.signaling.sip.actions import Peer
 from services.signaling.sip.build import RequestDraft
+from services.signaling.sip.headers import MAGIC_COOKIE
 from services.signaling.sip.invite_usage import UasAnswer
 from services.signaling.sip.layer import TransactionLayer
-from services.signaling.sip.matching import reply_peer
+from services.signaling.sip.matching import reply_target
 from services.signaling.sip.message import Response, parse
 from services.signaling.sip.transaction.invite_client import InviteClientTransaction
 from services.signaling.sip.transaction.invite_server import InviteServerTransaction
@@ -23,21 +25,21 @@ def resume_answer(
     It is repeated until its ACK, and repetitions of its INVITE are absorbed; ``False`` when the
     time for both is over.
     """
-    until = answered_at + layer.timers.timeout
+    until = answered_at + layer._timers.timeout
     if until <= now:
         return False
     reply = parse(data)
     assert isinstance(reply, Response)
-    peer = reply_peer(reply, source)
-    invite = InviteServerTransaction(key, peer, source, layer.timers)
+    peer = reply_target(reply, source, layer.reply_to)
+    invite = InviteServerTransaction(key, peer, source, layer._timers)
     invite.resume_accepted(until)
     invite.to_tag = reply.to_tag
     invite.merge_key = (reply.call_id, reply.from_tag, reply.cseq.number)
     dialog = (reply.call_id, reply.to_tag, reply.cseq.number)
-    answer = UasAnswer(data, key, dialog, peer, layer.timers)
+    answer = UasAnswer(data, key, dialog, peer, layer._timers)
     answer.resume(now, until)
-    layer.adopt(invite)
-    layer.adopt(answer)
+    _adopt(layer, invite)
+    _adopt(layer, answer)
     return True
 
 
@@ -55,15 +57,17 @@ def resume_invite(
 
     ``ack`` is sent whenever the 2xx is repeated; ``None`` when none was sent yet.
     """
-    until = answered_at + layer.timers.timeout
+    until = answered_at + layer._timers.timeout
     if until <= now:
         return
-    invite = InviteClientTransaction(b"", key, peer, layer.timers)
+    invite = InviteClientTransaction(b"", key, peer, layer._timers)
     invite.resume_accepted(to_tag, until)
     if ack is not None:
         draft, target = ack
-        invite.remember_ack(to_tag, layer.wire(draft, target), target)
-    layer.adopt(invite)
+        invite.remember_ack(
+            to_tag, draft.wire(layer._via_line(target, MAGIC_COOKIE + layer._ids())), target
+        )
+    _adopt(layer, invite)
 
 
 def resume_ringing(layer: TransactionLayer, key: str, wire: bytes, peer: Peer) -> None:
@@ -71,6 +75,20 @@ def resume_ringing(layer: TransactionLayer, key: str, wire: bytes, peer: Peer) -
 
     It is to be cancelled: nobody waits for it any more, and no timer of its own ends it.
     """
-    invite = InviteClientTransaction(wire, key, peer, layer.timers)
+    invite = InviteClientTransaction(wire, key, peer, layer._timers)
     invite.resume_ringing()
-    layer.adopt(invite)
+    _adopt(layer, invite)
+
+
+def _adopt(
+    layer: TransactionLayer,
+    timed: InviteClientTransaction | InviteServerTransaction | UasAnswer,
+) -> None:
+    if isinstance(timed, UasAnswer):
+        layer._answers[timed.dialog] = timed
+    elif isinstance(timed, InviteServerTransaction):
+        layer._servers[timed.key] = timed
+        layer._initial[timed.merge_key] = timed.key
+    else:
+        layer._clients[timed.key] = timed
+    layer._schedule.file(timed)

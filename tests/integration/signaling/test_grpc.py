@@ -24,7 +24,7 @@ async def test_live_calls_their_ladder_and_hanging_up(tmp_path: Path) -> None:
             node="n1",
             monotonic=monotonic,
             unix_us=unix_us,
-            local=switch.sockets.local,
+            local=lambda _: switch.udp.address,
         )
         server.add(pb_grpc.add_SignalingServicer_to_server, servicer)
         await server.start(tasks)

@@ -8,6 +8,7 @@ import msgspec
 
 from services.common.events import CallStarted
 from services.signaling.core.interrupted import Begun, given_up
+from services.signaling.sip.actions import Peer
 from tests.support.signaling.machine import WALL
 from tests.support.sip_messages import INVITE
 
@@ -24,7 +25,7 @@ EVENT = CallStarted(
 
 
 def test_the_record_says_who_called_whom_and_that_the_node_went_down() -> None:
-    begun = Begun(EVENT, INVITE, ("udp", "192.0.2.10", 5060, 1))
+    begun = Begun(EVENT, INVITE, Peer("udp", "192.0.2.10", 5060, 1))
     kept = msgspec.msgpack.decode(msgspec.msgpack.encode(begun), type=Begun)
     assert kept == begun
     record = given_up("n1", kept, WALL + dt.timedelta(seconds=3))
