@@ -11,7 +11,6 @@ from typing import Final
 import asyncpg
 import msgspec
 
-from services.common.digest import ALGORITHMS
 from services.common.errors import Invalid
 from services.common.logs import get_logger
 from services.common.postgres import Pool, bounded
@@ -100,7 +99,7 @@ class TrunkLoader:
             addresses = await connection.fetch(_ADDRESSES)
             credentials = await connection.fetch(_CREDENTIALS)
             vendors = await connection.fetch(_VENDORS)
-            settings = await connection.fetch(_SETTINGS)
+            rows = await connection.fetch(_SETTINGS)
             nonce_key = await connection.fetchval(_NONCE_KEY)
         trunks = {row["id"]: _trunk(row) for row in customers}
         options = {row["id"]: _options(VendorSip, row) for row in vendors}
@@ -109,7 +108,7 @@ class TrunkLoader:
             for row in vendors
             if row["enabled"] and options[row["id"]].register.enabled
         }
-        known = {row["name"]: msgspec.json.decode(row["value"]) for row in settings}
+        settings = read_settings({row["name"]: msgspec.json.decode(row["value"]) for row in rows})
         hosts = {row["host"] for row in vendors if not row["host"].startswith(REGISTERED)}
         self._read = _Read(
             addresses=[(row["address"], trunks[row["customer_trunk_id"]]) for row in addresses],
@@ -117,11 +116,11 @@ class TrunkLoader:
             vendors=options,
             vendor_rows=[row for row in vendors if row["host"] in hosts],
             accounts=accounts,
-            digest=_digest(credentials, trunks, known, nonce_key or b""),
-            reply_to_unknown=known.get("reply_to_unknown") is True,
+            digest=_digest(credentials, trunks, settings, nonce_key or b""),
+            reply_to_unknown=settings.reply_to_unknown,
             traces=TraceChoice(
-                is_all=known.get("trace_all") is True,
-                prefixes=prefixes_of(str(known.get("trace_prefixes", ""))),
+                is_all=settings.trace_all,
+                prefixes=prefixes_of(settings.trace_prefixes),
                 trunks=[
                     *(trunk_id for trunk_id, trunk in trunks.items() if trunk.sip.trace),
                     *(trunk_id for trunk_id, sip in options.items() if sip.trace),
@@ -129,7 +128,7 @@ class TrunkLoader:
             ),
         )
         if self._on_settings is not None:
-            self._on_settings(read_settings(known))
+            self._on_settings(settings)
         await self._names.resolve(self._read.vendor_hosts)
         self.publish()
 
@@ -186,15 +185,12 @@ def _trunk(row: asyncpg.Record) -> CustomerTrunk:
 def _digest(
     credentials: Sequence[asyncpg.Record],
     trunks: Mapping[str, CustomerTrunk],
-    settings: Mapping[str, object],
+    settings: SwitchSettings,
     nonce_key: bytes,
 ) -> DigestRules:
-    defaults = DigestRules()
-    offered = str(settings.get("sip_digest_algorithms", "")).split(",")
-    algorithms = tuple(name for name in dict.fromkeys(offered) if name in ALGORITHMS)
     return DigestRules(
-        realm=str(settings.get("sip_realm", defaults.realm)),
-        algorithms=algorithms or ALGORITHMS,
+        realm=settings.sip_realm,
+        algorithms=settings.digest_algorithms,
         nonce_key=nonce_key,
         users={
             row["username"]: DigestUser(
