@@ -15,6 +15,7 @@ from services.common.errors import Invalid
 from services.common.logs import get_logger
 from services.common.postgres import Pool, bounded
 from services.common.sip_options.trunk import CustomerSip, T, VendorSip, read_options
+from services.signaling.core.addressing import vendor_peer
 from services.signaling.core.contacts import REGISTERED
 from services.signaling.core.switch_settings import SwitchSettings, read_settings
 from services.signaling.core.trunks import (
@@ -26,6 +27,7 @@ from services.signaling.core.trunks import (
     canonical_host,
     split_address,
 )
+from services.signaling.sip.listeners import default_port
 
 log = get_logger(__name__)
 
@@ -57,6 +59,8 @@ class _Read:
     addresses: list[tuple[str, CustomerTrunk]] = field(default_factory=list)
     vendor_hosts: set[str] = field(default_factory=set)
     vendors: dict[str, VendorSip] = field(default_factory=dict)
+    vendor_rows: list[asyncpg.Record] = field(default_factory=list)
+    """Those that are called at an address of theirs."""
     accounts: dict[str, Place] = field(default_factory=dict)
     digest: DigestRules = field(default_factory=DigestRules)
     reply_to_unknown: bool = False
@@ -108,6 +112,7 @@ class TrunkLoader:
             addresses=[(row["address"], trunks[row["customer_trunk_id"]]) for row in addresses],
             vendor_hosts=hosts | {place.host for place in accounts.values()},
             vendors=options,
+            vendor_rows=[row for row in vendors if row["host"] in hosts],
             accounts=accounts,
             digest=_digest(credentials, trunks, settings, nonce_key or b""),
             reply_to_unknown=settings.reply_to_unknown,
@@ -120,11 +125,25 @@ class TrunkLoader:
     def publish(self) -> None:
         """Hand the table over, with the addresses vendors have now."""
         known, read = self._names.addresses, self._read
+        vendors = [
+            (row, read.vendors[row["id"]], canonical_host(known.get(row["host"], row["host"])))
+            for row in read.vendor_rows
+        ]
         self._on_table(
             TrunkTable(
                 read.addresses,
                 vendor_hosts={known.get(host, host) for host in read.vendor_hosts},
                 vendors=read.vendors,
+                vendor_rules={
+                    address: sip.nat.reply_to
+                    for _, sip, address in vendors
+                    if sip.nat.reply_to != "auto"
+                },
+                kept_alive=[
+                    (vendor_peer(row["host"], address, row["port"], row["transport"], sip), every)
+                    for row, sip, address in vendors
+                    if (every := sip.keepalive.crlf_s) and row["enabled"] and _is_literal(address)
+                ],
                 reply_to_unknown=read.reply_to_unknown,
                 digest=read.digest,
                 accounts=read.accounts,
@@ -177,7 +196,7 @@ def _registrar(row: asyncpg.Record, sip: VendorSip) -> Place:
     host, port = row["host"], row["port"]
     if sip.register.registrar:
         host, named = _split(sip.register.registrar)
-        port = named or 5060
+        port = named or default_port(row["transport"])
     return Place(host, port, row["transport"])
 
 

@@ -42,10 +42,6 @@ def converse(
         max_call_s=plan.max_call_s,
     )
     caller.heard_at = answered.leg.heard_at = now
-    if ingress.sip.transfer.mode == "honour":
-        # An attended transfer that fails has to answer the callee's offer with it.
-        answered.leg.keeps_session = True
-        answered.leg.keep_session(attempt.draft.body)
     return Conversation(
         context,
         record,
