@@ -14,7 +14,7 @@ from proto.signaling.v1 import signaling_pb2_grpc as pb_grpc
 from services.common.bus import Bus
 from services.common.clock import monotonic, utc_now
 from services.common.config_watch import ConfigWatch
-from services.common.grpc import Server, split_address
+from services.common.grpc import Server
 from services.common.ids import CALL, new_id
 from services.common.postgres import READER, Pool, close_pool, open_pool
 from services.common.spool import Spool
@@ -24,13 +24,15 @@ from services.signaling.adapters.defence import Defence
 from services.signaling.adapters.events import SpooledEvents
 from services.signaling.adapters.location import BusLocations
 from services.signaling.adapters.media import LinkedMedia, open_media_link
-from services.signaling.adapters.network import Sockets
+from services.signaling.adapters.network import Sockets, allow_descriptors
 from services.signaling.adapters.observer import CallObserver
 from services.signaling.adapters.rating import LinkedCredits, open_rating_link
 from services.signaling.adapters.routing import LinkedPlanner, open_routing_link
-from services.signaling.adapters.tcp import TcpTransport
+from services.signaling.adapters.tcp import StreamLimits, TcpTransport
+from services.signaling.adapters.tls import TlsContexts, TlsFiles
 from services.signaling.adapters.udp import UdpSocket
 from services.signaling.app.counters import PDD_BOUNDS_S
+from services.signaling.app.keep_alive import keep_alive
 from services.signaling.app.services import Services
 from services.signaling.app.summing import SummedEvents
 from services.signaling.app.switch import Switch
@@ -44,8 +46,8 @@ from services.signaling.entrypoints.grpc import SignalingServicer
 from services.signaling.entrypoints.guard import GuardServicer
 from services.signaling.settings import SignalingSettings
 from services.signaling.sip.layer import TransactionLayer
+from services.signaling.sip.listeners import Listeners, read_listeners
 
-Address = tuple[str, int]
 TEND_S = 1.0
 
 
@@ -65,7 +67,9 @@ class SignalingService:
 
     def __init__(self, settings: SignalingSettings, telemetry: Telemetry) -> None:
         self._settings = settings
-        self._addresses = [split_address(text.strip()) for text in settings.sip.split(",")]
+        self._listeners = Listeners(
+            read_listeners(settings.sip, settings.sip_advertised, outgoing_address)
+        )
         self._names = VendorNames()
         self._bus = Bus(settings.nats_url, f"signaling-{settings.node}")
         self._spool = Spool(settings.data_dir / "spool", settings.node, self._bus.publish)
@@ -77,7 +81,21 @@ class SignalingService:
             on_messages=lambda messages: self._switch.receive(messages),
             on_failed=lambda key: self._switch.on_transport_error(key),
             on_lost=lambda peer: self._switch.on_peer_lost(peer),
+            on_closed=lambda peer: self._switch.registrations.on_peer_lost(peer),
+            knows=lambda host: self._switch.trunks.knows(host),
+            contexts=TlsContexts(
+                TlsFiles(
+                    certificate=settings.tls_certificate,
+                    key=settings.tls_key,
+                    authorities=settings.tls_authorities,
+                    verify_clients=settings.tls_verify_clients,
+                )
+            ),
+            limits=StreamLimits(most=allow_descriptors(settings.most_connections)),
+            dscp=settings.sip_dscp,
+            resets=settings.tcp_close_reset,
         )
+        self._sockets = Sockets(self._udp, self._tcp)
         self._pdd = telemetry.histogram(
             "pdd_seconds", "INVITE to the first ringing or media", PDD_BOUNDS_S
         )
@@ -93,7 +111,7 @@ class SignalingService:
             self._switch.gate.guard,
             self._bus,
             node=settings.node,
-            listeners=self._addresses,
+            listeners=self._listeners.places,
             mode=settings.nftables,
             monotonic=monotonic,
             on_log=self._observer.on_guard,
@@ -105,9 +123,17 @@ class SignalingService:
 
     def _build_switch(self) -> Switch:
         settings = self._settings
-        advertised = advertised_address(settings.sip_advertised, self._addresses[0])
         self._layer = TransactionLayer(
-            sent_by=advertised, ids=random_token, capabilities=CAPABILITIES
+            sent_by=self._listeners, ids=random_token, capabilities=CAPABILITIES
+        )
+        self._context = Context(
+            node=settings.node,
+            advertised=self._listeners,
+            new_tag=random_token,
+            new_call_id=lambda: os.urandom(12).hex(),
+            chance=random.SystemRandom().random,
+            addresses=self._names.addresses,
+            user_agent=settings.user_agent,
         )
         events = self._events = SummedEvents(
             SpooledEvents(self._spool),
@@ -117,19 +143,10 @@ class SignalingService:
             new_call_id=partial(new_id, CALL),
         )
         self._overload = Overload(random.random, most_cps=settings.most_cps)
-        self._context = Context(
-            node=settings.node,
-            advertised=advertised,
-            new_tag=random_token,
-            new_call_id=lambda: os.urandom(12).hex(),
-            chance=random.SystemRandom().random,
-            addresses=self._names.addresses,
-            user_agent=settings.user_agent,
-        )
         return Switch(
             context=self._context,
             layer=self._layer,
-            network=Sockets(self._udp, self._tcp),
+            network=self._sockets,
             services=Services(
                 planner=TimedPlanner(
                     LinkedPlanner(self._routing), self._overload.on_setup_time, monotonic
@@ -184,7 +201,7 @@ class SignalingService:
                 self._switch.gate,
                 self._events.meters,
                 node=self._settings.node,
-                listeners=self._addresses,
+                listeners=self._listeners.places,
                 trusted=lambda: self._switch.trunks.hosts,
                 firewall_state=lambda: self._defence.firewall,
                 monotonic=monotonic,
@@ -192,18 +209,23 @@ class SignalingService:
         )
         await self._grpc.start(tasks)
         await self._open_sockets()
+        tasks.create_task(keep_alive(self._sockets, self._context.keep_alives, monotonic))
 
     async def _open_sockets(self) -> None:
-        for number, address in enumerate(self._addresses, start=1):
+        for number, listener in enumerate(self._listeners.all, start=1):
+            address = (listener.host, listener.port)
+            if listener.transport != "udp":
+                await self._tcp.listen(address, listener.transport, number)
+                continue
             sock = UdpSocket(
                 address,
                 number,
                 on_datagrams=self._switch.receive,
                 on_refused=self._switch.on_refused,
+                dscp=self._settings.sip_dscp,
                 on_age=lambda age_s: self._overload.on_queue_age(age_s, monotonic()),
             )
             self._udp.append(sock)
-            await self._tcp.listen(address)
         for sock in self._udp:
             sock.start()
 
@@ -277,7 +299,8 @@ class SignalingService:
         )
         telemetry.gauge("calls", "Live calls", lambda: len(switch.calls))
         telemetry.gauge("transactions", "Alive", lambda: self._layer.transaction_count)
-        telemetry.gauge("connections", "TCP connections", lambda: self._tcp.connections)
+        telemetry.gauge("connections", "Stream connections", lambda: self._tcp.connections)
+        telemetry.counter("connections_refused_total", "Turned away", lambda: self._tcp.refused)
         telemetry.gauge("admitted_share", "Of new calls", lambda: self._overload.share)
         telemetry.gauge("queue_age_seconds", "Waited", lambda: self._overload.age_s)
         telemetry.gauge("plan_wait_seconds", "For routes", lambda: self._overload.setup_s)
@@ -296,19 +319,7 @@ class SignalingService:
             )
 
 
-def advertised_address(advertised: str, first: Address) -> str:
-    """``host:port`` as peers shall write to it."""
-    host, port = first
-    if advertised:
-        if ":" not in advertised or advertised.endswith("]"):
-            return f"{advertised}:{port}"
-        return advertised
-    if host in {"0.0.0.0", "::"}:  # noqa: S104 - compared, not bound
-        host = _outgoing_address(is_v6=host == "::")
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def _outgoing_address(*, is_v6: bool) -> str:
+def outgoing_address(is_v6: bool) -> str:
     """The address this machine would send from; nothing is sent to find out."""
     family = socket.AF_INET6 if is_v6 else socket.AF_INET
     beyond = "2001:db8::1" if is_v6 else "192.0.2.1"

@@ -11,11 +11,11 @@ from typing import Final
 import asyncpg
 import msgspec
 
-from services.common.digest import ALGORITHMS
 from services.common.errors import Invalid
 from services.common.logs import get_logger
 from services.common.postgres import Pool, bounded
 from services.common.sip_options.trunk import CustomerSip, T, VendorSip, read_options
+from services.signaling.core.addressing import vendor_peer
 from services.signaling.core.contacts import REGISTERED
 from services.signaling.core.switch_settings import SwitchSettings, read_settings
 from services.signaling.core.trunks import (
@@ -27,6 +27,7 @@ from services.signaling.core.trunks import (
     canonical_host,
     split_address,
 )
+from services.signaling.sip.listeners import default_port
 
 log = get_logger(__name__)
 
@@ -58,6 +59,8 @@ class _Read:
     addresses: list[tuple[str, CustomerTrunk]] = field(default_factory=list)
     vendor_hosts: set[str] = field(default_factory=set)
     vendors: dict[str, VendorSip] = field(default_factory=dict)
+    vendor_rows: list[asyncpg.Record] = field(default_factory=list)
+    """Those that are called at an address of theirs."""
     accounts: dict[str, Place] = field(default_factory=dict)
     digest: DigestRules = field(default_factory=DigestRules)
     reply_to_unknown: bool = False
@@ -94,7 +97,7 @@ class TrunkLoader:
             addresses = await connection.fetch(_ADDRESSES)
             credentials = await connection.fetch(_CREDENTIALS)
             vendors = await connection.fetch(_VENDORS)
-            settings = await connection.fetch(_SETTINGS)
+            rows = await connection.fetch(_SETTINGS)
             nonce_key = await connection.fetchval(_NONCE_KEY)
         trunks = {row["id"]: _trunk(row) for row in customers}
         options = {row["id"]: _options(VendorSip, row) for row in vendors}
@@ -103,29 +106,44 @@ class TrunkLoader:
             for row in vendors
             if row["enabled"] and options[row["id"]].register.enabled
         }
-        known = {row["name"]: msgspec.json.decode(row["value"]) for row in settings}
+        settings = read_settings({row["name"]: msgspec.json.decode(row["value"]) for row in rows})
         hosts = {row["host"] for row in vendors if not row["host"].startswith(REGISTERED)}
         self._read = _Read(
             addresses=[(row["address"], trunks[row["customer_trunk_id"]]) for row in addresses],
             vendor_hosts=hosts | {place.host for place in accounts.values()},
             vendors=options,
+            vendor_rows=[row for row in vendors if row["host"] in hosts],
             accounts=accounts,
-            digest=_digest(credentials, trunks, known, nonce_key or b""),
-            reply_to_unknown=known.get("reply_to_unknown") is True,
+            digest=_digest(credentials, trunks, settings, nonce_key or b""),
+            reply_to_unknown=settings.reply_to_unknown,
         )
         if self._on_settings is not None:
-            self._on_settings(read_settings(known))
+            self._on_settings(settings)
         await self._names.resolve(self._read.vendor_hosts)
         self.publish()
 
     def publish(self) -> None:
         """Hand the table over, with the addresses vendors have now."""
         known, read = self._names.addresses, self._read
+        vendors = [
+            (row, read.vendors[row["id"]], canonical_host(known.get(row["host"], row["host"])))
+            for row in read.vendor_rows
+        ]
         self._on_table(
             TrunkTable(
                 read.addresses,
                 vendor_hosts={known.get(host, host) for host in read.vendor_hosts},
                 vendors=read.vendors,
+                vendor_rules={
+                    address: sip.nat.reply_to
+                    for _, sip, address in vendors
+                    if sip.nat.reply_to != "auto"
+                },
+                kept_alive=[
+                    (vendor_peer(row["host"], address, row["port"], row["transport"], sip), every)
+                    for row, sip, address in vendors
+                    if (every := sip.keepalive.crlf_s) and row["enabled"] and _is_literal(address)
+                ],
                 reply_to_unknown=read.reply_to_unknown,
                 digest=read.digest,
                 accounts=read.accounts,
@@ -156,15 +174,12 @@ def _trunk(row: asyncpg.Record) -> CustomerTrunk:
 def _digest(
     credentials: Sequence[asyncpg.Record],
     trunks: Mapping[str, CustomerTrunk],
-    settings: Mapping[str, object],
+    settings: SwitchSettings,
     nonce_key: bytes,
 ) -> DigestRules:
-    defaults = DigestRules()
-    offered = str(settings.get("sip_digest_algorithms", "")).split(",")
-    algorithms = tuple(name for name in dict.fromkeys(offered) if name in ALGORITHMS)
     return DigestRules(
-        realm=str(settings.get("sip_realm", defaults.realm)),
-        algorithms=algorithms or ALGORITHMS,
+        realm=settings.sip_realm,
+        algorithms=settings.digest_algorithms,
         nonce_key=nonce_key,
         users={
             row["username"]: DigestUser(
@@ -181,7 +196,7 @@ def _registrar(row: asyncpg.Record, sip: VendorSip) -> Place:
     host, port = row["host"], row["port"]
     if sip.register.registrar:
         host, named = _split(sip.register.registrar)
-        port = named or 5060
+        port = named or default_port(row["transport"])
     return Place(host, port, row["transport"])
 
 

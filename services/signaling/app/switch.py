@@ -150,6 +150,8 @@ class Switch:
         self._context.trunks = table
         self.registrations.use(table)
         self._arm()
+        self._layer.reply_to = table.reply_to
+        self._context.keep_alives.keep(table.kept_alive, self._monotonic())
 
     # --- from the network ---------------------------------------------------------------
 
@@ -177,7 +179,7 @@ class Switch:
         """A request could not be delivered."""
         now = self._monotonic()
         self.counters.send_failures += 1
-        self._follow(self._layer.on_transport_error(key), now)
+        self._follow(self._layer.on_transport_error(key, now), now)
         self._arm()
 
     def on_refused(self, branch: str) -> None:
@@ -189,9 +191,9 @@ class Switch:
         self.hang_up(call_id, EndReason.RTP_TIMEOUT)
 
     def on_peer_lost(self, peer: Peer) -> None:
-        """A connection is gone."""
-        self._follow(self._layer.on_peer_lost(peer), self._monotonic())
-        self.registrations.on_peer_lost(peer)
+        """A connection over which we asked something is gone."""
+        now = self._monotonic()
+        self._follow(self._layer.on_peer_lost(peer, now), now)
         self._arm()
 
     def _follow(
@@ -434,7 +436,7 @@ class Switch:
                 self.ladders.add(call.record.call_id, step)
             self._deliverers[type(action)](action, now)
 
-    def _put(self, send: Send, _: float) -> None:
+    def _put(self, send: Send, now: float) -> None:
         counters = self.counters
         counters.messages_out += 1
         counters.bytes_out += len(send.data)
@@ -443,7 +445,7 @@ class Switch:
         elif not self._network.send(send.data, send.peer, send.key):
             counters.send_failures += 1
             if send.key:
-                for action in self._layer.on_transport_error(send.key):
+                for action in self._layer.on_transport_error(send.key, now):
                     # What fails at once must not end an attempt that is not begun yet.
                     asyncio.get_running_loop().call_soon(self._deliver_late, action)
 

@@ -32,8 +32,9 @@ from services.signaling.core.commands import (
     Respond,
 )
 from services.signaling.core.context import Context
-from services.signaling.core.conversation import Conversation, Over, converse
+from services.signaling.core.conversation import Conversation, Over
 from services.signaling.core.conversation import Step as TalkStep
+from services.signaling.core.converse import converse
 from services.signaling.core.headers import numbers, q850_received, reason_header
 from services.signaling.core.hunting import (
     Answered,
@@ -128,7 +129,7 @@ class Call:
         if unmet is not None:
             status, headers = unmet
             return self.refuse(EndReason.UNSUPPORTED, now, status=status, headers=headers)
-        refused = admit(self._context, trunk, invite, now)
+        refused = admit(self._context, trunk, self._ingress, now)
         if refused is not None:
             return self.refuse(refused, now)
         self._is_counted = True
@@ -324,10 +325,9 @@ class Call:
 
     def on_request(self, received: Received, key: str, source: Peer, now: float) -> list[Command]:
         """Take a request that names a tag of ours."""
-        conversation = self._conversation
-        if conversation is None:
+        if self._conversation is None:
             return self._on_early_request(received, key, source, now)
-        return self._talk(conversation.on_request(received, key, source, now), now)
+        return self._talk(self._conversation.on_request(received, key, source, now), now)
 
     def _on_early_request(
         self, received: Received, key: str, source: Peer, now: float
@@ -337,7 +337,7 @@ class Call:
         if not name:
             return [Respond(key, response_to(received, 481), CALLER)]
         if received.method != "BYE":
-            reply = early_reply(received, name, self._context, source.transport)
+            reply = early_reply(received, name, self._context, source)
             commands: list[Command] = [Respond(key, reply, name)]
             is_prack = received.method == "PRACK" and name == CALLER
             return commands + self._on_prack(received, now) if is_prack else commands

@@ -220,8 +220,8 @@ class Exchanges:
                 steps: list[Step] = [self._acknowledge(exchange, sdp)]
                 return steps if sdp else [*steps, Broken(_why(answer), exchange.from_leg)]
 
-    def on_ack(self, received: Received) -> list[Step]:
-        """Take the ACK of the 2xx passed back last."""
+    def on_ack(self, received: Received, *, instead: bytes = b"") -> list[Step]:
+        """Take the ACK of the 2xx passed back last; ``instead`` goes on if it has no answer."""
         exchange = self.offer
         if exchange is None or exchange.state is not State.ANSWERED:
             return []
@@ -229,6 +229,9 @@ class Exchanges:
             self.offer = None
             return []
         sdp = session(received)
+        if not sdp and instead:
+            self.offer = None
+            return [self._acknowledge(exchange, instead)]
         if not sdp:
             # "the answer MUST be in the ACK" (section 13.2.1): there is no session now.
             self.offer = None
@@ -334,7 +337,7 @@ class Exchanges:
         assert received is not None
         assert response is not None
         lines = _passed(response, RESPONSE_PASSES, leg, exchange.to_leg)
-        lines += (self._context.contact(leg.peer.transport), ALLOW)
+        lines += (leg.contact(self._context), ALLOW)
         if leg.watch is not None:
             lines += leg.watch.granted_lines(received, leg.heard_at)
         tag = leg.dialog.local_tag  # which an INVITE that takes the leg over does not have yet
@@ -395,7 +398,10 @@ class Exchanges:
 
     def _offer_media(self, exchange: Exchange, leg: Leg, sdp: bytes) -> OfferMedia:
         exchange.token = next(self._context.tokens)
-        return OfferMedia(exchange.token, leg.is_caller, sdp, leg.peer.host, leg.attempt)
+        other = exchange.to_leg if leg is exchange.from_leg else exchange.from_leg
+        return OfferMedia(
+            exchange.token, leg.is_caller, sdp, leg.peer.host, leg.attempt, other.peer.host
+        )
 
     def _answer_media(self, exchange: Exchange, leg: Leg, sdp: bytes) -> AnswerMedia:
         exchange.token = next(self._context.tokens)

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from services.common.causes import SIP_OF_REASON, EndReason, reason_of_status
 from services.common.sip_options.trunk import DEFAULT_VENDOR, VendorSip
+from services.signaling.core.addressing import vendor_peer
 from services.signaling.core.answers import (
     ReliableDialogs,
     acknowledge,
@@ -278,14 +279,9 @@ class Hunt:
                 reason = skipped if reason is EndReason.NO_ROUTE else reason
                 continue
             trunks, vendor = self._context.trunks, candidate.vendor_trunk_id
-            attempt = Attempt(
-                len(self._record.attempts),
-                candidate,
-                record,
-                skipped,
-                trunks.vendor(vendor),
-                trunks.vendor_policy(vendor),
-            )
+            sip, policy = trunks.vendor(vendor), trunks.vendor_policy(vendor)
+            number = len(self._record.attempts)
+            attempt = Attempt(number, candidate, record, skipped, sip, policy)
             self.current = attempt
             if not (candidate.media_proxy and self._offer.sdp):
                 return self._dial(attempt, self._offer.sdp, now)
@@ -308,7 +304,10 @@ class Hunt:
         )
         if limit is not None:
             return EndReason.VENDOR_CPS if limit is Limit.CPS else EndReason.VENDOR_CAPACITY
-        return Peer(candidate.transport, host, candidate.port) if way is None else way.peer
+        if way is not None:
+            return way.peer
+        sip = self._context.trunks.vendor(candidate.vendor_trunk_id)
+        return vendor_peer(candidate.host, host, candidate.port, candidate.transport, sip)
 
     def _dial(self, attempt: Attempt, sdp: bytes, now: float) -> list[Step]:
         context, candidate, offer = self._context, attempt.candidate, self._offer
@@ -319,11 +318,11 @@ class Hunt:
             attempt.dialogs = ReliableDialogs()
         if attempt.policy.is_usual and not offer.is_special:
             uri, headers = request_uri(candidate), offer.headers
-            from_ = address(candidate.caller, context.advertised)
+            from_ = address(candidate.caller, context.host(attempt.peer))
             to = address(candidate.called, bracketed(candidate.host))
         else:
             uri, from_, to, headers = outgoing(
-                candidate, attempt.policy, offer, context.advertised
+                candidate, attempt.policy, offer, context.host(attempt.peer)
             )
         asked = asked_for(attempt.sip, has_offer=bool(sdp), min_se_s=attempt.min_se_s)
         draft = request(
@@ -336,7 +335,7 @@ class Hunt:
             max_forwards=offer.max_forwards,
             route=() if way is None else way.route,
             headers=(
-                context.contact(candidate.transport), ALLOW, *context.agent, *asked, *headers,
+                context.contact(attempt.peer), ALLOW, *context.agent, *asked, *headers,
             ),
             body=sdp,
         )  # fmt: skip
@@ -490,8 +489,9 @@ class Hunt:
         is_offer: bool = True,
     ) -> Step:
         attempt.token = next(self._context.tokens)
-        host = self._offer.source_host if from_caller else attempt.peer.host
+        hosts = (self._offer.source_host, attempt.peer.host)
+        host, target = hosts if from_caller else hosts[::-1]
         if is_offer:
-            return OfferMedia(attempt.token, from_caller, sdp, host, attempt.number)
+            return OfferMedia(attempt.token, from_caller, sdp, host, attempt.number, target)
         is_provisional = response is not None and response.status < 200
         return AnswerMedia(attempt.token, from_caller, sdp, host, attempt.number, is_provisional)

@@ -90,7 +90,7 @@ class Vigil:
             return [Respond(key, response_to(received, 422, headers=headers), leg.name)]
         if received.method != "UPDATE" or received.body or watch.options.mode == "off":
             return None
-        contact = self._context.contact(leg.peer.transport)
+        contact = leg.contact(self._context)
         lines = [contact, ALLOW, *watch.granted_lines(received, now)]
         return [Respond(key, response_to(received, 200, headers=lines), leg.name)]
 
@@ -201,6 +201,10 @@ def keep_vigil(
     now: float,
 ) -> Vigil | None:
     """The vigil over a call that was just answered; ``None`` when no trunk asks for one."""
+    if ingress.sip.transfer.mode == "honour" and answered.attempt.draft is not None:
+        # Where an attended transfer fails, the callee's new offer has to be answered with it.
+        answered.leg.keeps_session = True
+        answered.leg.keep_session(answered.attempt.draft.body)
     near, far = ingress.sip.session_timer, answered.attempt.sip.session_timer
     if near is far is DEFAULT or not (is_watched(near) or is_watched(far)):
         return None
@@ -219,7 +223,7 @@ def _watch(
     leg: Leg, options: SessionTimer, terms: Terms | None, said: Message, sdp: bytes, now: float
 ) -> None:
     leg.watch = Watch(options, terms, now, allows_update=allows_update(said))
-    leg.keeps_session = options.mode != "off" and options.refresh != "update"
+    leg.keeps_session |= options.mode != "off" and options.refresh != "update"
     leg.keep_session(sdp)
 
 

@@ -13,6 +13,7 @@ from services.common.postgres import READER, close_pool, open_pool
 from services.signaling.adapters.config import TrunkLoader, VendorNames
 from services.signaling.core.switch_settings import SwitchSettings
 from services.signaling.core.trunks import Place, TrunkTable
+from services.signaling.sip.actions import Manner, Peer
 
 _SEED = """
     INSERT INTO config.account (id, name, currency) VALUES ('acc_1', 'one', 'EUR');
@@ -71,7 +72,9 @@ async def test_trunks_and_settings_are_loaded(
     assert tables[1].reply_to_unknown
     assert settings == [
         SwitchSettings(),
-        SwitchSettings(authentication_max_retry=3, record_zero_hold_time=False),
+        SwitchSettings(
+            authentication_max_retry=3, record_zero_hold_time=False, reply_to_unknown=True
+        ),
     ]
     await close_pool(pool)
 
@@ -114,6 +117,32 @@ async def test_who_is_told_apart_and_who_has_a_password(
         "vtr_5": Place("198.51.100.5", 5070, "udp"), "vtr_6": Place("localhost", 5999, "udp"),
     }  # fmt: skip
     assert set(names.addresses) == {"localhost"}
+
+
+async def test_how_peers_are_reached_and_kept_alive(
+    database: str, connection: asyncpg.Connection[asyncpg.Record]
+) -> None:
+    await connection.execute("""
+        UPDATE config.customer_trunk SET sip = '{"nat": {"reply_to": "source"}}'
+         WHERE id = 'ctr_1';
+        UPDATE config.vendor_trunk SET sip = '{"nat": {"reply_to": "via"}}' WHERE id = 'vtr_1';
+        UPDATE config.vendor_trunk
+           SET transport = 'tls', port = 5061, sip = '{"keepalive": {"crlf_s": 30}}'
+         WHERE id IN ('vtr_2', 'vtr_3');
+    """)
+    tables: list[TrunkTable] = []
+    names = VendorNames()
+    pool = await open_pool(database, role=READER, name="test", max_size=1)
+    await TrunkLoader(pool, names, tables.append).load(1)
+    await close_pool(pool)
+    (table,) = tables
+    assert table.reply_to is not None
+    sources = ("192.0.2.1", "198.51.100.1", "203.0.113.9")
+    rules = [table.reply_to(Peer("udp", source, 5060)) for source in sources]
+    assert rules == ["source", "via", "auto"]
+    # The one whose name nobody knows has nowhere to be kept alive at.
+    kept = Peer("tls", names.addresses["localhost"], 5061, manner=Manner("localhost"))
+    assert table.kept_alive == ((kept, 30),)
 
 
 async def test_postgres_away_leaves_the_table_as_it_was(
