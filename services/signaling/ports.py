@@ -10,7 +10,8 @@ from collections.abc import Callable
 from typing import Protocol
 
 from services.common.events import CallAnswered, CallEnded, CallRinging, CallStarted
-from services.signaling.core.commands import AnswerMedia, FindRoutes, OfferMedia
+from services.signaling.core.commands import AnswerMedia, AskServer, FindRoutes, OfferMedia
+from services.signaling.core.offered_routes import Ruling
 from services.signaling.core.values import Credit, MediaAnswer, MediaStats, Plan
 from services.signaling.sip.actions import Peer
 
@@ -32,6 +33,13 @@ class Planner(Protocol):
         self, question: FindRoutes, at_unix_ms: int, on_plan: Callable[[Plan | None], None]
     ) -> None:
         """Ask where a call may go; ``at_unix_ms`` decides which rates are in force."""
+
+
+class RouteServers(Protocol):
+    """Customers' own routing servers, over HTTP."""
+
+    def ask(self, question: AskServer, on_ruling: Callable[[Ruling | None], None]) -> None:
+        """Ask where a call may go; ``None`` for no usable answer in time."""
 
 
 class Credits(Protocol):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import socket
 from functools import partial
 
@@ -16,26 +17,34 @@ from services.common.ids import CALL, new_id
 from services.common.postgres import READER, Pool, close_pool, open_pool
 from services.common.spool import Spool
 from services.common.telemetry import Telemetry
-from services.signaling.adapters.config import TrunkLoader, VendorNames
+from services.signaling.adapters.config import TrunkLoader
 from services.signaling.adapters.events import SpooledEvents
 from services.signaling.adapters.media import LinkedMedia, open_media_link
+from services.signaling.adapters.names import Lookups, VendorNames
 from services.signaling.adapters.network import Sockets
 from services.signaling.adapters.observer import CallObserver
 from services.signaling.adapters.rating import LinkedCredits, open_rating_link
+from services.signaling.adapters.route_server import HttpRouteServers
 from services.signaling.adapters.routing import LinkedPlanner, open_routing_link
 from services.signaling.adapters.tcp import TcpTransport
 from services.signaling.adapters.udp import UdpSocket
 from services.signaling.app.counters import PDD_BOUNDS_S
+from services.signaling.app.probes import Probes
 from services.signaling.app.services import Services
 from services.signaling.app.switch import Switch
 from services.signaling.core.context import CAPABILITIES, Context
 from services.signaling.core.ladder import Ladders
+from services.signaling.core.probing import Prober
+from services.signaling.core.reach import Reach
 from services.signaling.core.trunks import TrunkTable
 from services.signaling.entrypoints.grpc import SignalingServicer
 from services.signaling.settings import SignalingSettings
 from services.signaling.sip.layer import TransactionLayer
 
 Address = tuple[str, int]
+
+FIRST_LOOKUPS_S = 2.0
+"""A start waits this long for the names of vendors; what is slower is known a little later."""
 
 
 def random_token() -> str:
@@ -49,7 +58,12 @@ class SignalingService:
     def __init__(self, settings: SignalingSettings, telemetry: Telemetry) -> None:
         self._settings = settings
         self._addresses = [split_address(text.strip()) for text in settings.sip.split(",")]
-        self._names = VendorNames()
+        self._names = VendorNames(
+            partial(_open_dns, settings.dns_servers),
+            monotonic=monotonic,
+            with_v6=any(":" in host for host, _ in self._addresses),
+        )
+        self._route_servers = HttpRouteServers()
         self._bus = Bus(settings.nats_url, f"signaling-{settings.node}")
         self._spool = Spool(settings.data_dir / "spool", settings.node, self._bus.publish)
         self._routing = open_routing_link(settings.routing_address)
@@ -65,27 +79,38 @@ class SignalingService:
             "pdd_seconds", "INVITE to the first ringing or media", PDD_BOUNDS_S
         )
         self._observer = CallObserver(telemetry, self._pdd, monotonic)
+        self._advertised = advertised_address(settings.sip_advertised, self._addresses[0])
+        self._context = self._build_context()
         self._switch = self._build_switch()
+        self._probes = Probes(Prober(self._context), self._switch, monotonic)
         self._grpc = Server(settings.grpc_address)
         self._pool: Pool | None = None
         self._has_trunks = False
         self._register(telemetry)
 
+    def _build_context(self) -> Context:
+        own = {split_address(self._advertised), *self._addresses}
+        return Context(
+            node=self._settings.node,
+            advertised=self._advertised,
+            new_tag=random_token,
+            new_call_id=lambda: os.urandom(12).hex(),
+            reach=Reach(
+                self._names.addresses,
+                self._names.services,
+                draw=random.random,
+                own=frozenset(own),
+            ),
+        )
+
     def _build_switch(self) -> Switch:
         settings = self._settings
-        advertised = advertised_address(settings.sip_advertised, self._addresses[0])
         self._layer = TransactionLayer(
-            sent_by=advertised, ids=random_token, capabilities=CAPABILITIES
+            sent_by=self._advertised, ids=random_token, capabilities=CAPABILITIES
         )
         events = SpooledEvents(self._spool)
         return Switch(
-            context=Context(
-                node=settings.node,
-                advertised=advertised,
-                new_tag=random_token,
-                new_call_id=lambda: os.urandom(12).hex(),
-                addresses=self._names.addresses,
-            ),
+            context=self._context,
             layer=self._layer,
             network=Sockets(self._udp, self._tcp),
             services=Services(
@@ -93,6 +118,7 @@ class SignalingService:
                 credits=LinkedCredits(self._rating),
                 media=LinkedMedia(self._media, silence_timeout_ms=settings.silence_timeout_ms),
                 events=events,
+                route_servers=self._route_servers,
             ),
             events=events,
             observer=self._observer,
@@ -108,7 +134,10 @@ class SignalingService:
     async def start(self, tasks: asyncio.TaskGroup) -> None:
         """See :meth:`services.common.run.Service.start`: sockets open last."""
         await self._spool.open()
-        for work in (self._bus, self._spool, self._routing, self._rating, self._media, self._tcp):
+        for work in (
+            self._bus, self._spool, self._routing, self._rating, self._media, self._tcp,
+            self._names, self._route_servers,
+        ):  # fmt: skip
             tasks.create_task(work.run())
         self._pool = await open_pool(
             self._settings.postgres_dsn, role=READER, name="signaling", max_size=2
@@ -117,7 +146,8 @@ class SignalingService:
         watch = ConfigWatch(self._pool, self._bus, loader.load)
         await watch.load()
         tasks.create_task(watch.run())
-        tasks.create_task(loader.follow_names())
+        self._names.on_change = loader.publish
+        await self._names.settled(FIRST_LOOKUPS_S)
         self._grpc.add(
             pb_grpc.add_SignalingServicer_to_server,
             SignalingServicer(
@@ -142,6 +172,7 @@ class SignalingService:
             await self._tcp.listen(address)
         for sock in self._udp:
             sock.start()
+        self._probes.use(self._switch.trunks.places)
 
     async def drain(self) -> None:
         """See :meth:`services.common.run.Service.drain`."""
@@ -149,6 +180,7 @@ class SignalingService:
 
     async def close(self) -> None:
         """See :meth:`services.common.run.Service.close`."""
+        self._probes.close()
         self._switch.close()
         for sock in self._udp:
             sock.close()
@@ -171,6 +203,10 @@ class SignalingService:
     def _use(self, table: TrunkTable) -> None:
         self._switch.trunks = table
         self._has_trunks = True
+        if table.asks_http:
+            self._route_servers.prepare()
+        if self._udp:
+            self._probes.use(table.places)
 
     def _on_silence(self, call_id: str) -> None:
         self._switch.on_silence(call_id)
@@ -194,6 +230,13 @@ class SignalingService:
             telemetry.counter(
                 f"{what}_timeouts_total", "Unanswered", partial(getattr, link, "timed_out")
             )
+
+
+def _open_dns(servers: str) -> Lookups:
+    """Loaded by the first name there is: most switches know their vendors by address."""
+    from services.signaling.adapters.dns import DnsLookups
+
+    return DnsLookups([server for server in servers.split(",") if server.strip()])
 
 
 def advertised_address(advertised: str, first: Address) -> str:

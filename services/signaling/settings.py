@@ -23,5 +23,7 @@ class SignalingSettings(ServiceSettings):
     """Live calls beyond which new ones get 503."""
     ladder_calls: Annotated[int, Field(ge=0)] = 1_000
     """Recent calls whose messages are kept; 0 keeps none."""
+    dns_servers: str = ""
+    """``host[:port]`` of name servers, separated by commas; empty for those of the system."""
     silence_timeout_ms: Annotated[int, Field(ge=0)] = 60_000
     """A call without RTP from either side for so long is hung up; 0 = never."""

@@ -30,6 +30,7 @@ from tests.support.signaling.ports import (
     EchoMedia,
     FixedCredits,
     FixedPlanner,
+    FixedRouteServers,
     MemoryEvents,
     Observations,
 )
@@ -79,7 +80,9 @@ class Bench:
             context=context,
             layer=TransactionLayer(sent_by=HOST, ids=random_token, capabilities=CAPABILITIES),
             network=self.wire,
-            services=Services(FixedPlanner(candidate), FixedCredits(), EchoMedia(), events),
+            services=Services(
+                FixedPlanner(candidate), FixedCredits(), EchoMedia(), events, FixedRouteServers()
+            ),
             events=events,
             observer=Observations(),
             ladders=Ladders(calls=100),

@@ -344,3 +344,18 @@ def ladder(
 
     answer = connect(url, key, data).get(f"/v1/calls/{call_id}/ladder")
     emit(answer) if as_json else show_ladder(answer["steps"], raw=raw)
+
+
+@app.command()
+def vendors(
+    *,
+    as_json: AsJson = False,
+    url: Url = "",
+    key: Key = "",
+    data: Data = DEFAULT_DATA,
+) -> None:
+    """Which vendors can be called, since when, and why not."""
+    from deploy.local.cli.explain import show_vendors
+
+    answer = connect(url, key, data).get("/v1/vendor_states")
+    emit(answer) if as_json else show_vendors(answer["data"])

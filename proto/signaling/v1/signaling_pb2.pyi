@@ -101,3 +101,49 @@ class LadderStep(_message.Message):
     summary: str
     raw: bytes
     def __init__(self, at_unix_ms: _Optional[int] = ..., leg: _Optional[str] = ..., sent: _Optional[bool] = ..., peer: _Optional[str] = ..., summary: _Optional[str] = ..., raw: _Optional[bytes] = ...) -> None: ...
+
+class ListVendorsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListVendorsReply(_message.Message):
+    __slots__ = ("vendors",)
+    VENDORS_FIELD_NUMBER: _ClassVar[int]
+    vendors: _containers.RepeatedCompositeFieldContainer[VendorState]
+    def __init__(self, vendors: _Optional[_Iterable[_Union[VendorState, _Mapping]]] = ...) -> None: ...
+
+class VendorState(_message.Message):
+    __slots__ = ("vendor_trunk_id", "name", "state", "since_unix_ms", "why", "until_unix_ms", "calls", "targets", "node")
+    VENDOR_TRUNK_ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    SINCE_UNIX_MS_FIELD_NUMBER: _ClassVar[int]
+    WHY_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_UNIX_MS_FIELD_NUMBER: _ClassVar[int]
+    CALLS_FIELD_NUMBER: _ClassVar[int]
+    TARGETS_FIELD_NUMBER: _ClassVar[int]
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    vendor_trunk_id: str
+    name: str
+    state: str
+    since_unix_ms: int
+    why: str
+    until_unix_ms: int
+    calls: int
+    targets: _containers.RepeatedCompositeFieldContainer[TargetState]
+    node: str
+    def __init__(self, vendor_trunk_id: _Optional[str] = ..., name: _Optional[str] = ..., state: _Optional[str] = ..., since_unix_ms: _Optional[int] = ..., why: _Optional[str] = ..., until_unix_ms: _Optional[int] = ..., calls: _Optional[int] = ..., targets: _Optional[_Iterable[_Union[TargetState, _Mapping]]] = ..., node: _Optional[str] = ...) -> None: ...
+
+class TargetState(_message.Message):
+    __slots__ = ("target", "state", "since_unix_ms", "why", "until_unix_ms")
+    TARGET_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    SINCE_UNIX_MS_FIELD_NUMBER: _ClassVar[int]
+    WHY_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_UNIX_MS_FIELD_NUMBER: _ClassVar[int]
+    target: str
+    state: str
+    since_unix_ms: int
+    why: str
+    until_unix_ms: int
+    def __init__(self, target: _Optional[str] = ..., state: _Optional[str] = ..., since_unix_ms: _Optional[int] = ..., why: _Optional[str] = ..., until_unix_ms: _Optional[int] = ...) -> None: ...

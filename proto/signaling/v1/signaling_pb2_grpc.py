@@ -50,6 +50,11 @@ class SignalingStub:
                 request_serializer=proto_dot_signaling_dot_v1_dot_signaling__pb2.LadderRequest.SerializeToString,
                 response_deserializer=proto_dot_signaling_dot_v1_dot_signaling__pb2.LadderReply.FromString,
                 _registered_method=True)
+        self.ListVendors = channel.unary_unary(
+                '/tandem.signaling.v1.Signaling/ListVendors',
+                request_serializer=proto_dot_signaling_dot_v1_dot_signaling__pb2.ListVendorsRequest.SerializeToString,
+                response_deserializer=proto_dot_signaling_dot_v1_dot_signaling__pb2.ListVendorsReply.FromString,
+                _registered_method=True)
 
 
 class SignalingServicer:
@@ -74,6 +79,12 @@ class SignalingServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListVendors(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SignalingServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -91,6 +102,11 @@ def add_SignalingServicer_to_server(servicer, server):
                     servicer.Ladder,
                     request_deserializer=proto_dot_signaling_dot_v1_dot_signaling__pb2.LadderRequest.FromString,
                     response_serializer=proto_dot_signaling_dot_v1_dot_signaling__pb2.LadderReply.SerializeToString,
+            ),
+            'ListVendors': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListVendors,
+                    request_deserializer=proto_dot_signaling_dot_v1_dot_signaling__pb2.ListVendorsRequest.FromString,
+                    response_serializer=proto_dot_signaling_dot_v1_dot_signaling__pb2.ListVendorsReply.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -175,6 +191,33 @@ class Signaling:
             '/tandem.signaling.v1.Signaling/Ladder',
             proto_dot_signaling_dot_v1_dot_signaling__pb2.LadderRequest.SerializeToString,
             proto_dot_signaling_dot_v1_dot_signaling__pb2.LadderReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListVendors(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tandem.signaling.v1.Signaling/ListVendors',
+            proto_dot_signaling_dot_v1_dot_signaling__pb2.ListVendorsRequest.SerializeToString,
+            proto_dot_signaling_dot_v1_dot_signaling__pb2.ListVendorsReply.FromString,
             options,
             channel_credentials,
             insecure,

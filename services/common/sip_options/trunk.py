@@ -7,18 +7,29 @@ from typing import Any, TypeVar
 import msgspec
 
 from services.common.errors import Invalid
+from services.common.sip_options.dns import VendorDns
 from services.common.sip_options.group import Group
+from services.common.sip_options.probe import VendorProbe
+from services.common.sip_options.redirects import VendorRedirects
+from services.common.sip_options.retry_after import VendorRetryAfter
+from services.common.sip_options.routing import CustomerRouting
 from services.common.sip_options.timeouts import VendorTimeouts
 
 
 class CustomerSip(Group, frozen=True):
     """How a customer is spoken to."""
 
+    routing: CustomerRouting = CustomerRouting()
+
 
 class VendorSip(Group, frozen=True):
     """How a vendor is spoken to."""
 
     timeouts: VendorTimeouts = VendorTimeouts()
+    dns: VendorDns = VendorDns()
+    probe: VendorProbe = VendorProbe()
+    redirects: VendorRedirects = VendorRedirects()
+    retry_after: VendorRetryAfter = VendorRetryAfter()
 
 
 DEFAULT_CUSTOMER = CustomerSip()

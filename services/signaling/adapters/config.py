@@ -1,10 +1,8 @@
-"""Trunks from Postgres, and the addresses of vendors named by host name."""
+"""Trunks from Postgres, with the addresses that DNS gives their names."""
 
 from __future__ import annotations
 
-import asyncio
-import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import asyncpg
@@ -14,20 +12,27 @@ from services.common.errors import Invalid
 from services.common.logs import get_logger
 from services.common.postgres import Pool, bounded
 from services.common.sip_options.trunk import CustomerSip, T, VendorSip, read_options
-from services.signaling.core.trunks import CustomerTrunk, TrunkTable, canonical_host
+from services.signaling.adapters.names import VendorNames
+from services.signaling.core.reach import literal_address
+from services.signaling.core.route_finding import server_service
+from services.signaling.core.targets import Service
+from services.signaling.core.trunks import CustomerTrunk, TrunkTable, VendorPlace
+from services.signaling.sip.uri import parse_sip_uri
 
 log = get_logger(__name__)
 
 _TIMEOUT_S: Final = 10.0
-RESOLVE_EVERY_S: Final = 30.0
-_RESOLVE_TIMEOUT_S: Final = 5.0
 
 _ADDRESSES: Final = """
     SELECT a.address, t.id, t.account_id, t.enabled, t.max_calls, t.max_cps, t.sip::text AS sip
       FROM config.customer_trunk_address a
       JOIN config.customer_trunk t ON t.id = a.customer_trunk_id
 """
-_VENDORS: Final = "SELECT id, lower(host) AS host, sip::text AS sip FROM config.vendor_trunk"
+_VENDORS: Final = """
+    SELECT id, name, lower(host) AS host, port, transport, enabled, sip::text AS sip
+      FROM config.vendor_trunk
+     ORDER BY id
+"""
 _REPLY_TO_UNKNOWN: Final = "SELECT value FROM config.setting WHERE name = 'reply_to_unknown'"
 
 
@@ -41,8 +46,7 @@ class TrunkLoader:
         self._names = names
         self._on_table = on_table
         self._addresses: dict[str, CustomerTrunk] = {}
-        self._vendor_hosts: set[str] = set()
-        self._vendors: dict[str, VendorSip] = {}
+        self._places: list[VendorPlace] = []
         self._reply_to_unknown = False
 
     async def load(self, revision: int) -> None:  # noqa: ARG002 - all of it is read anyway
@@ -60,30 +64,43 @@ class TrunkLoader:
             vendors = await connection.fetch(_VENDORS)
             setting = await connection.fetchval(_REPLY_TO_UNKNOWN)
         self._addresses = {row["address"]: _trunk(row) for row in addresses}
-        self._vendor_hosts = {row["host"] for row in vendors}
-        self._vendors = {row["id"]: _options(VendorSip, row) for row in vendors}
+        self._places = [_place(row) for row in vendors]
         self._reply_to_unknown = setting in {"true", True}
-        await self._names.resolve(self._vendor_hosts)
+        self._names.want(*_names(self._places, self._addresses.values()))
         self.publish()
 
     def publish(self) -> None:
         """Hand the table over, with the addresses vendors have now."""
         known = self._names.addresses
+        hosts = {place.host for place in self._places if place.host not in known}
         self._on_table(
             TrunkTable(
                 self._addresses,
-                vendor_hosts={known.get(host, host) for host in self._vendor_hosts},
-                vendors=self._vendors,
+                vendor_hosts={*hosts, *(each for found in known.values() for each in found)},
+                vendors={place.id: place.sip for place in self._places},
+                places=tuple(self._places),
                 reply_to_unknown=self._reply_to_unknown,
             )
         )
 
-    async def follow_names(self) -> None:
-        """Look vendors' names up again and again, until cancelled."""
-        while True:
-            await asyncio.sleep(RESOLVE_EVERY_S)
-            if await self._names.resolve(self._vendor_hosts):
-                self.publish()
+
+def _names(
+    places: Iterable[VendorPlace], customers: Iterable[CustomerTrunk]
+) -> tuple[set[str], set[Service]]:
+    """What DNS is to be asked about: vendors, and customers' routing servers."""
+    hosts: set[str] = set()
+    services: set[Service] = set()
+    for place in places:
+        hosts.add(place.host)
+        if place.sip.dns.lookup != "address":
+            services.add(Service(place.host, place.transport, place.sip.dns.lookup))
+    for trunk in customers:
+        if trunk.sip.routing.server.startswith("sip:"):
+            uri = parse_sip_uri(trunk.sip.routing.server)
+            hosts.add(uri.address[0].lower())
+            if uri.port is None:
+                services.add(server_service(uri))
+    return hosts, {each for each in services if not literal_address(each.host)}
 
 
 def _trunk(row: asyncpg.Record) -> CustomerTrunk:
@@ -97,6 +114,18 @@ def _trunk(row: asyncpg.Record) -> CustomerTrunk:
     )
 
 
+def _place(row: asyncpg.Record) -> VendorPlace:
+    return VendorPlace(
+        id=row["id"],
+        name=row["name"],
+        host=row["host"],
+        port=row["port"],
+        transport=row["transport"],
+        enabled=row["enabled"],
+        sip=_options(VendorSip, row),
+    )
+
+
 def _options(kind: type[T], row: asyncpg.Record) -> T:
     """A row that makes no sense costs its trunk the options, not the others their calls."""
     try:
@@ -104,38 +133,3 @@ def _options(kind: type[T], row: asyncpg.Record) -> T:
     except Invalid as error:
         log.warning("trunk.options_refused", trunk=row["id"], error=str(error))
         return kind()
-
-
-class VendorNames:
-    """Addresses by host name. What was once found stays until something newer is."""
-
-    def __init__(self) -> None:
-        self.addresses: dict[str, str] = {}
-        """Read by every call; changed in place."""
-
-    async def resolve(self, hosts: set[str]) -> bool:
-        """Look names up; whether any address is new."""
-        names = [host for host in hosts if not _is_literal(host)]
-        found = await asyncio.gather(*map(self._look_up, names))
-        fresh = {name: address for name, address in zip(names, found, strict=True) if address}
-        is_new = any(self.addresses.get(name) != address for name, address in fresh.items())
-        self.addresses.update(fresh)
-        return is_new
-
-    async def _look_up(self, host: str) -> str | None:
-        loop = asyncio.get_running_loop()
-        try:
-            async with asyncio.timeout(_RESOLVE_TIMEOUT_S):
-                found = await loop.getaddrinfo(host, None, type=socket.SOCK_DGRAM)
-        except OSError as error:
-            log.warning("vendor.unresolved", host=host, error=str(error))
-            return None
-        known = self.addresses.get(host)
-        addresses = [canonical_host(str(entry[4][0])) for entry in found]
-        # The one in use is kept while it is valid: calls should not hop without need.
-        return known if known in addresses else addresses[0]
-
-
-def _is_literal(host: str) -> bool:
-    text = canonical_host(host)
-    return ":" in text or text.replace(".", "").isdigit()

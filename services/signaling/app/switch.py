@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from services.common.causes import EndReason
 from services.common.events import CallEnded
 from services.signaling.app.counters import Counters
+from services.signaling.app.outside import OnAnswer, OutsideRequests
 from services.signaling.app.services import Services
 from services.signaling.app.wakeups import NEVER, Wakeups
 from services.signaling.core.call import Call
@@ -32,6 +33,7 @@ from services.signaling.core.ladder import Ladders, Step
 from services.signaling.core.legs import CALLER, dialog_of, options_reply, peer_of
 from services.signaling.core.refusals import Refusals, refused_record
 from services.signaling.core.trunks import TrunkTable
+from services.signaling.core.vendor_view import VendorView, vendor_views
 from services.signaling.ports import EventLog, Network, Observer
 from services.signaling.sip.actions import (
     Action,
@@ -46,7 +48,7 @@ from services.signaling.sip.actions import (
     Send,
     Terminated,
 )
-from services.signaling.sip.build import response_to
+from services.signaling.sip.build import RequestDraft, response_to
 from services.signaling.sip.errors import MalformedMessage
 from services.signaling.sip.layer import TransactionLayer
 from services.signaling.sip.message import Request as Received
@@ -92,6 +94,7 @@ class Switch:
         self._drained: asyncio.Event = asyncio.Event()
         self._owners: dict[str, tuple[Call, Owner, str]] = {}
         self._invites: dict[str, Call] = {}
+        self._outside = OutsideRequests()
         self._refusals = Refusals()
         self._heard: tuple[bytes, Peer] | None = None
         self._sent_along: list[Send] = []
@@ -229,6 +232,8 @@ class Switch:
         owned = self._owners.pop(action.key, None)
         if owned is not None:
             self._perform(owned[0], owned[0].on_failure(owned[1], action.status, now))
+        else:
+            self._outside.on_failure(action.key, action.status, now)
 
     def _on_no_ack(self, action: NoAck, now: float) -> None:
         call = self._invites.pop(action.key, None)
@@ -300,6 +305,8 @@ class Switch:
             call, owner, leg = owned
             self._trace(call, leg, now)
             self._perform(call, call.on_response(owner, response, now))
+        elif self._outside.on_response(key, response, now):
+            return
         elif response.status // 100 == 2 and response.cseq.method == "INVITE":
             self._hang_up_stray(response, key, now)
 
@@ -321,6 +328,15 @@ class Switch:
             found = self._context.dialogs.get(ack.to_tag.partition("-")[0])
             self._trace(call, CALLER if found is None else found[1], now)
             self._perform(call, call.on_ack(ack, key, now))
+
+    def ask(self, draft: RequestDraft, peer: Peer, on_answer: OnAnswer) -> None:
+        """Send a request that belongs to no call; ``on_answer`` is told how it ended."""
+        now = self._monotonic()
+        key, actions = self._layer.send_request(draft, peer, now)
+        self._outside.await_answer(key, on_answer)
+        for action in actions:
+            self._deliverers[type(action)](action, now)
+        self._arm()
 
     def _answer(self, request: Received, key: str, status: int, now: float, *headers: str) -> None:
         reply = response_to(request, status, to_tag=self._context.new_tag(), headers=headers)
@@ -462,6 +478,10 @@ class Switch:
     def live(self, after: str = "") -> Iterator[Call]:
         """Live calls with ids above ``after``, oldest first: ids grow with time."""
         return (call for call_id, call in self.calls.items() if call_id > after)
+
+    def vendors(self, now: float) -> list[VendorView]:
+        """Vendor trunks, and whether they can be called."""
+        return vendor_views(self._context, now)
 
     async def drain(self) -> None:
         """Refuse new calls; return when the last one is over."""

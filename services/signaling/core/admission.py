@@ -8,6 +8,7 @@ from services.signaling.core.headers import INVITE_PASSES, passed_lines
 from services.signaling.core.hunting import Answered, Hunt, Offer
 from services.signaling.core.legs import CALLER, Ingress, options_reply, session
 from services.signaling.core.limits import Limit
+from services.signaling.core.route_finding import RouteFinding
 from services.signaling.core.trunks import CustomerTrunk
 from services.signaling.sip.actions import Peer
 from services.signaling.sip.build import Reply, response_to
@@ -44,7 +45,7 @@ def early_leg(
     received: Request,
     source: Peer,
     ingress: Ingress | None,
-    hunt: Hunt | None,
+    hunt: Hunt | RouteFinding | None,
     answered: Answered | None,
 ) -> str:
     """Which leg of an unanswered call a request truly belongs to; ``""`` for none."""

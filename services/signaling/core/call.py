@@ -12,7 +12,8 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Hashable, Sequence
 
-from services.common.causes import SIP_OF_REASON, EndReason, q850_of_sip
+from services.common.causes import SIP_OF_REASON, EndReason
+from services.common.sip_options.trunk import DEFAULT_CUSTOMER
 from services.signaling.core.admission import admit, early_leg, early_reply, offer_of
 from services.signaling.core.commands import (
     AnswerMedia,
@@ -47,13 +48,16 @@ from services.signaling.core.hunting import (
     Hunt,
     Lost,
     Progress,
-    acknowledge,
     hang_up_answer,
     known_reason,
+    let_go,
 )
 from services.signaling.core.hunting import Step as HuntStep
 from services.signaling.core.legs import CALLER, Ingress
-from services.signaling.core.record import AttemptRecord, CallRecord, bounded, peer_text
+from services.signaling.core.offered_routes import Ruling
+from services.signaling.core.record import CallRecord, bounded, peer_text
+from services.signaling.core.redirects import redirection
+from services.signaling.core.route_finding import RouteFinding, TurnedDown
 from services.signaling.core.trunks import CustomerTrunk
 from services.signaling.core.values import CallState, Credit, MediaAnswer, MediaStats, Plan
 from services.signaling.sip.actions import Peer
@@ -66,7 +70,6 @@ NEVER = float("inf")
 SETTLE_S = 5.0
 """A record waits this long for the last word of a cancelled vendor."""
 
-
 _MEDIA = (OfferMedia, AnswerMedia)
 _CAN_PROGRESS = frozenset({CallState.DIALLING, CallState.RINGING})
 
@@ -76,7 +79,7 @@ class Call:
 
     __slots__ = (
         "_answered", "_context", "_conversation", "_credit", "_has_media", "_hunt", "_ingress",
-        "_is_counted", "_is_finished", "_is_recorded", "_plan", "_record_by", "_tags",
+        "_is_counted", "_is_finished", "_is_recorded", "_plan", "_record_by", "_routing", "_tags",
         "_wants_stats", "invite_key", "record", "state", "timer",
     )  # fmt: skip
 
@@ -102,7 +105,9 @@ class Call:
         self._ingress: Ingress | None = Ingress(invite, key, source, context)
         self._plan: Plan | None = None
         self._credit: Credit | None = None
-        self._hunt: Hunt | None = None
+        self._routing = DEFAULT_CUSTOMER.routing
+        self._hunt: RouteFinding | Hunt | None = None
+        """What goes on before the answer: a routing server is asked, then vendors are."""
         self._answered: Answered | None = None
         self._conversation: Conversation | None = None
         self._tags: list[str] = []
@@ -137,8 +142,19 @@ class Call:
             return self.refuse(refused, now)
         self._is_counted = True
         self._own(self._ingress.base_tag, CALLER)
+        self._routing = trunk.sip.routing
+        if self._routing.server:
+            self._hunt = RouteFinding(self._context, record, self._routing)
+            steps = self._hunt.start(offer_of(self._ingress), now)
+            return [Emit(record.started()), *self._seek(steps, now)]
         busy = self._context.vendor_limits.full
         return [Emit(record.started()), FindRoutes(trunk.id, record.caller, record.called, busy)]
+
+    def on_ruling(self, ruling: Ruling | None, now: float) -> list[Command]:
+        """Take a routing server's answer over HTTP; ``None`` when there was none."""
+        if not isinstance(self._hunt, RouteFinding):
+            return []
+        return self._seek(self._hunt.on_ruling(ruling), now)
 
     def _own(self, tag: str, leg: str) -> None:
         self._tags.append(tag)
@@ -151,10 +167,11 @@ class Call:
         if plan is None:
             return self.refuse(EndReason.ROUTING_UNAVAILABLE, now)
         self.record.plan(plan)
-        if plan.refused:
-            return self.refuse(known_reason(plan.refused), now)
-        if not plan.candidates:
-            return self.refuse(EndReason.NO_ROUTE, now)
+        if plan.refused or not plan.candidates:
+            return self.refuse(known_reason(plan.refused or EndReason.NO_ROUTE), now)
+        if self._routing.answer_with_redirect:
+            told = redirection(self._context, plan.candidates, now)
+            return self.refuse(told.reason, now, status=told.status, headers=told.lines)
         self._plan = plan
         self.state = CallState.AUTHORIZING
         return [Authorize(plan.sell_terms)]
@@ -180,7 +197,7 @@ class Call:
 
     # --- the hunt -----------------------------------------------------------------------
 
-    def _seek(self, steps: Sequence[HuntStep], now: float) -> list[Command]:
+    def _seek(self, steps: Sequence[HuntStep | TurnedDown], now: float) -> list[Command]:
         """Carry out what the hunt wants, in its order."""
         commands: list[Command] = []
         for step in steps:
@@ -190,6 +207,8 @@ class Call:
                 commands += self._on_answered(step, now)
             elif isinstance(step, Lost):
                 commands += self._on_lost(step, now)
+            elif isinstance(step, TurnedDown):
+                commands += self.refuse(step.reason, now, status=step.status, headers=step.headers)
             else:
                 self._note(step)
                 commands.append(step)
@@ -244,17 +263,11 @@ class Call:
         tag = ingress.tag(answered.attempt.number, callee.dialog.remote_tag)
         headers = passed_lines(answered.response, RESPONSE_PASSES)
         reply = ingress.answer(200, tag, answered.sdp, headers)
-        assert self._plan is not None
-        assert self._credit is not None
-        caller = ingress.leg(tag, callee.attempt)
+        plan, credit, caller = self._plan, self._credit, ingress.leg(tag, callee.attempt)
+        assert plan is not None
+        assert credit is not None
         self._conversation = converse(
-            self._context,
-            self.record,
-            caller,
-            answered,
-            self._plan,
-            self._credit,
-            invite_key=self.invite_key,
+            self._context, self.record, caller, answered, plan, credit, invite_key=self.invite_key
         )
         self.record.sip_code_out = 200
         # What an established call does not need is not kept: there are tens of thousands.
@@ -265,28 +278,21 @@ class Call:
         self, answered: Answered, reason: EndReason, now: float, *, side: str = "server"
     ) -> list[Command]:
         """The vendor answered, but the caller will not hear of it: nobody talked."""
-        context, leg = self._context, answered.leg
         self.record.answered_at = self.record.answered_attempt = None
-        answered.attempt.record.end_reason = reason
-        answered.attempt.record.ended_at = now
-        context.vendor_limits.give_back(answered.attempt.candidate.vendor_trunk_id)
-        commands: list[Command] = []
-        if answered.is_offer:
-            commands.append(acknowledge(answered.attempt.key, leg, context))
-        if not leg.is_over:
-            bye = leg.request(context, "BYE")
-            commands.append(Request(Owner(), bye, leg.target(context), leg.name))
+        commands = let_go(self._context, answered, reason, now)
         return [*commands, *self.refuse(reason, now, side=side)]
 
     # --- from the network ---------------------------------------------------------------
 
     def on_response(self, owner: Owner, response: Response, now: float) -> list[Command]:
         """Take a response to a request of ours."""
+        if isinstance(owner, RouteFinding):
+            return self._seek(owner.on_answer(response), now)
         if not isinstance(owner, Attempt):
             if self._conversation is None:
                 return []
             return self._talk(self._conversation.on_response(owner, response, now), now)
-        if self._hunt is None:
+        if not isinstance(self._hunt, Hunt):
             # A vendor given up on answers after another one has.
             is_answer = 200 <= response.status < 300
             return [*hang_up_answer(self._context, owner, response)] if is_answer else []
@@ -295,11 +301,13 @@ class Call:
 
     def on_failure(self, owner: Owner, status: int, now: float) -> list[Command]:
         """No response will come: 408 after silence, 503 when it could not be sent."""
+        if isinstance(owner, RouteFinding):
+            return self._seek(owner.on_silence(), now)
         if not isinstance(owner, Attempt):
             if self._conversation is None:
                 return []
             return self._talk(self._conversation.on_failure(owner, status, now), now)
-        if self._hunt is None:
+        if not isinstance(self._hunt, Hunt):
             return []
         commands = self._seek(self._hunt.on_failure(owner, status, now), now)
         return commands + self._try_record(now)
@@ -374,7 +382,7 @@ class Call:
         """Take rewritten SDP; ``None`` when media did not answer."""
         if self._conversation is not None:
             return self._talk(self._conversation.on_media(token, answer, now), now)
-        if self._hunt is None:
+        if not isinstance(self._hunt, Hunt):
             return []
         return self._seek(self._hunt.on_media(token, answer, now), now)
 
@@ -412,10 +420,8 @@ class Call:
             return []
         if self._answered is not None:
             return self._take_back(self._answered, reason, now)
-        commands: list[Command] = []
-        if self._hunt is not None:
-            commands += self._seek(self._hunt.stop(reason, now), now)
-        return commands + self.refuse(reason, now)
+        stopped = [] if self._hunt is None else self._seek(self._hunt.stop(reason, now), now)
+        return stopped + self.refuse(reason, now)
 
     def _talk(self, steps: Sequence[TalkStep], now: float) -> list[Command]:
         """Carry out what the conversation wants, in its order."""
@@ -434,8 +440,7 @@ class Call:
             record.q850_in = q850_received(over.bye) or 16
             record.reason_header = bounded(reason_header(over.bye))
         record.end(over.reason, over.at, side=over.side)
-        attempt = _answered_attempt(record)
-        attempt.ended_at, attempt.end_reason = over.at, over.reason
+        attempt = record.end_answered_attempt(over.reason, over.at)
         self._context.vendor_limits.give_back(attempt.candidate.vendor_trunk_id)
         return self._close(now)
 
@@ -450,12 +455,9 @@ class Call:
     ) -> list[Command]:
         """Give the INVITE a final response that is no success, at any time before the answer."""
         assert self._ingress is not None
-        record = self.record
         status = status or SIP_OF_REASON.get(reason, 503)
-        record.end(reason, now, side=side)
-        record.sip_code_out = status
-        record.q850_out = 16 if reason is EndReason.CANCELLED else q850_of_sip(status)
-        lines = headers or (reason_line(record.q850_out),)
+        self.record.refuse(reason, status, now, side=side)
+        lines = headers or (reason_line(self.record.q850_out),)
         reply = self._ingress.refusal(status, lines)
         return [Respond(self.invite_key, reply, CALLER), *self._close(now)]
 
@@ -493,8 +495,3 @@ class Call:
         for tag in self._tags:
             self._context.dialogs.pop(tag, None)
         return [Finished()]
-
-
-def _answered_attempt(record: CallRecord) -> AttemptRecord:
-    assert record.answered_attempt is not None
-    return record.attempts[record.answered_attempt]

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import lru_cache
 from ipaddress import ip_address
 from itertools import count
 from typing import TYPE_CHECKING, Final
 
 from services.signaling.core.limits import TrunkLimits
-from services.signaling.core.trunks import TrunkTable, canonical_host
+from services.signaling.core.reach import Reach
+from services.signaling.core.trunks import TrunkTable
 from services.signaling.sip.validate import Capabilities
 
 if TYPE_CHECKING:
@@ -25,14 +25,12 @@ ALLOW: Final = CAPABILITIES.allow_line
 ACCEPT: Final = CAPABILITIES.accept_line
 AGENT: Final = "User-Agent: Tandem"
 
-_LITERAL: Final = re.compile(r"[0-9.]+|.*:.*")
-
 
 class Context:
     """Shared by every call; plain data and injected functions, no I/O of its own."""
 
     __slots__ = (
-        "_addresses", "advertised", "customer_limits", "dialogs", "new_call_id", "new_tag", "node",
+        "advertised", "customer_limits", "dialogs", "new_call_id", "new_tag", "node", "reach",
         "tokens", "trunks", "vendor_limits",
     )  # fmt: skip
 
@@ -43,7 +41,7 @@ class Context:
         advertised: str,
         new_tag: Callable[[], str],
         new_call_id: Callable[[], str],
-        addresses: Mapping[str, str] | None = None,
+        reach: Reach | None = None,
     ) -> None:
         self.node = node
         self.advertised = advertised
@@ -60,7 +58,8 @@ class Context:
         """Calls, and the names of their legs, by the tags we gave their dialogs."""
         self.tokens = count(1)
         """Numbers that no two rewritings of SDP share, so that late replies fit nowhere."""
-        self._addresses = {} if addresses is None else addresses
+        self.reach = reach or Reach({}, {}, draw=lambda: 0.0)
+        """Where vendors are."""
 
     def contact(self, transport: str) -> str:
         """Our Contact header on a leg of this transport."""
@@ -69,13 +68,7 @@ class Context:
 
     def resolve(self, host: str) -> str | None:
         """The address to send to; ``None`` for a name that nobody has looked up yet."""
-        return literal_address(host) or self._addresses.get(host.lower())
-
-
-@lru_cache(4096)  # every call asks for one of the same few hosts
-def literal_address(host: str) -> str:
-    """The address that ``host`` already is, as the kernel writes it; ``""`` for a name."""
-    return canonical_host(host) if _LITERAL.fullmatch(host) else ""
+        return self.reach.resolve(host)
 
 
 @lru_cache(4096)

@@ -16,7 +16,7 @@ from services.signaling.core.headers import BYE_PASSES, passed_lines, reason_lin
 from services.signaling.core.hunting import Answered
 from services.signaling.core.legs import Leg, options_reply
 from services.signaling.core.record import CallRecord, q850_of_end
-from services.signaling.core.talk_time import TalkTime
+from services.signaling.core.talk_time import TalkTime, shortest
 from services.signaling.core.values import Credit, MediaAnswer, Plan
 from services.signaling.sip.build import response_to
 from services.signaling.sip.message import Request as Received
@@ -237,7 +237,7 @@ def converse(
     talk = TalkTime(
         record.answered_at,
         paid_ms=credit.paid_ms if credit.reservation_id else None,
-        max_call_s=plan.max_call_s,
+        max_call_s=shortest(plan.max_call_s, answered.attempt.candidate.max_call_s),
     )
     return Conversation(
         context,

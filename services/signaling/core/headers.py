@@ -6,6 +6,7 @@ the other's business.
 
 from __future__ import annotations
 
+from services.signaling.core.values import Candidate
 from services.signaling.sip.errors import MalformedMessage
 from services.signaling.sip.headers import Reason
 from services.signaling.sip.message import Message, Request
@@ -82,6 +83,19 @@ def address(number: str, host: str) -> str:
     """A From or To value for ``number`` at ``host`` (with port where it matters)."""
     user = number if number.isascii() and number.isalnum() else escape_user(number)
     return f"<sip:{user}@{host}>" if user else f"<sip:{host}>"
+
+
+def bracketed(host: str) -> str:
+    """A host as URIs write it."""
+    return f"[{host}]" if ":" in host else host
+
+
+def request_uri(candidate: Candidate) -> str:
+    """The URI a vendor is called by."""
+    user_and_host = address(candidate.called, bracketed(candidate.host))[1:-1]
+    port = "" if candidate.port == 5060 else f":{candidate.port}"
+    parameter = "" if candidate.transport == "udp" else f";transport={candidate.transport}"
+    return user_and_host + port + parameter
 
 
 def reason_header(message: Message) -> str:

@@ -31,10 +31,16 @@ from services.signaling.core.commands import (
     Request,
 )
 from services.signaling.core.context import AGENT, ALLOW, Context
-from services.signaling.core.headers import address, q850_received, reason_header
+from services.signaling.core.headers import (
+    address,
+    bracketed,
+    q850_received,
+    reason_header,
+    request_uri,
+)
+from services.signaling.core.itinerary import Itinerary, Skip, Stop
 from services.signaling.core.legs import Leg, session
-from services.signaling.core.limits import Limit
-from services.signaling.core.record import AttemptRecord, CallRecord, bounded
+from services.signaling.core.record import AttemptRecord, CallRecord, bounded, peer_text
 from services.signaling.core.values import Candidate, MediaAnswer
 from services.signaling.sip.actions import Peer
 from services.signaling.sip.build import RequestDraft, request
@@ -150,7 +156,7 @@ class Hunt:
         self._context = context
         self._record = record
         self._offer = offer
-        self._left = deque(candidates)
+        self._itinerary = Itinerary(context, candidates)
         self._abandoned: set[Attempt] = set()
         self.current: Attempt | None = None
 
@@ -222,12 +228,15 @@ class Hunt:
         attempt = self.current
         if attempt is None or now < attempt.deadline:
             return []
-        reason = EndReason.RINGING_TIMEOUT if attempt.is_alive else EndReason.VENDOR_TIMEOUT
+        reason = EndReason.VENDOR_TIMEOUT
+        if attempt.is_alive:
+            reason = EndReason.RINGING_TIMEOUT
+            self._itinerary.leave()
         return [*self._abandon(attempt, reason, now), *self._advance(reason, now)]
 
     def stop(self, reason: EndReason, now: float, headers: tuple[str, ...] = ()) -> list[Step]:
         """The caller cancelled, or the call ends for a reason of ours."""
-        self._left.clear()
+        self._itinerary.clear()
         attempt = self.current
         if attempt is None:
             return []
@@ -237,47 +246,31 @@ class Hunt:
 
     def _advance(self, reason: EndReason, now: float) -> list[Step]:
         self.current = None
-        while self._left:
-            candidate = self._left.popleft()
+        while (place := self._itinerary.next(now)) is not None:
+            candidate = place.candidate
             record = AttemptRecord(candidate, now)
             self._record.attempts.append(record)
-            skipped = self._admit(candidate, now)
-            if isinstance(skipped, EndReason):
-                record.end_reason, record.ended_at = skipped, now
+            if isinstance(place, Skip):
+                record.end_reason, record.ended_at = place.reason, now
                 # A vendor that was asked says more about the call than one that was not.
-                reason = skipped if reason is EndReason.NO_ROUTE else reason
+                reason = place.reason if reason is EndReason.NO_ROUTE else reason
                 continue
-            sip = self._context.trunks.vendor(candidate.vendor_trunk_id)
-            attempt = Attempt(len(self._record.attempts), candidate, record, skipped, sip)
+            record.target = peer_text(place.peer)
+            attempt = Attempt(len(self._record.attempts), candidate, record, place.peer, place.sip)
             self.current = attempt
             if not (candidate.media_proxy and self._offer.sdp):
                 return self._dial(attempt, self._offer.sdp, now)
             return [self._ask(attempt, self._offer.sdp, from_caller=True)]
         return [Lost(reason, _status_out(reason, self._record.sip_code_in))]
 
-    def _admit(self, candidate: Candidate, now: float) -> Peer | EndReason:
-        """Where to send the INVITE, or why not to."""
-        host = self._context.resolve(candidate.host)
-        if host is None:
-            return EndReason.VENDOR_UNREACHABLE
-        limit = self._context.vendor_limits.take(
-            candidate.vendor_trunk_id,
-            max_calls=candidate.max_calls or None,
-            max_cps=candidate.max_cps or None,
-            now=now,
-        )
-        if limit is not None:
-            return EndReason.VENDOR_CPS if limit is Limit.CPS else EndReason.VENDOR_CAPACITY
-        return Peer(candidate.transport, host, candidate.port)
-
     def _dial(self, attempt: Attempt, sdp: bytes, now: float) -> list[Step]:
         context, candidate, offer = self._context, attempt.candidate, self._offer
         attempt.tag = context.new_tag()
         draft = request(
             "INVITE",
-            _request_uri(candidate),
+            request_uri(candidate),
             from_=f"{address(candidate.caller, context.advertised)};tag={attempt.tag}",
-            to=address(candidate.called, _bracketed(candidate.host)),
+            to=address(candidate.called, bracketed(candidate.host)),
             call_id=context.new_call_id(),
             cseq=1,
             max_forwards=offer.max_forwards,
@@ -339,7 +332,7 @@ class Hunt:
         leg = Leg(attempt.name, dialog, attempt.peer, attempt=attempt.number)
         attempt.state = State.ANSWERED
         attempt.responses.clear()
-        self._left.clear()
+        self._itinerary.clear()
         is_offer = bool(sdp) and not self._offer.sdp
         answered = Answered(attempt, response, leg, sdp, is_offer)
         if is_offer:
@@ -357,11 +350,15 @@ class Hunt:
         self._record.q850_in = record.q850
         self._record.reason_header = record.reason_header
         reason = reason_of_status(status)
+        if attempt.candidate.stops_at(status):
+            self._itinerary.clear()
+        else:
+            stop = Stop(attempt.candidate, attempt.peer, attempt.sip)
+            if self._itinerary.on_refused(stop, response, now):
+                reason = EndReason.REDIRECTED
         self._close(attempt, reason, now)
         steps = self._forget(attempt)
-        if attempt.candidate.stops_at(status):
-            self._left.clear()
-        if not self._left:
+        if self._itinerary.is_over:
             self.current = None
             return [*steps, Lost(reason, _status_out(reason, status), response)]
         return [*steps, *self._advance(reason, now)]
@@ -451,6 +448,20 @@ def hang_up_answer(
     ]
 
 
+def let_go(context: Context, answered: Answered, reason: EndReason, now: float) -> list[Command]:
+    """End the leg of a vendor that answered a call the caller will not hear of."""
+    attempt, leg = answered.attempt, answered.leg
+    attempt.record.end_reason, attempt.record.ended_at = reason, now
+    context.vendor_limits.give_back(attempt.candidate.vendor_trunk_id)
+    commands: list[Command] = []
+    if answered.is_offer:
+        commands.append(acknowledge(attempt.key, leg, context))
+    if not leg.is_over:
+        bye = leg.request(context, "BYE")
+        commands.append(Request(Owner(), bye, leg.target(context), leg.name))
+    return commands
+
+
 def known_reason(reason: str) -> EndReason:
     """The end reason another service named; what it made up is our error to report."""
     try:
@@ -468,14 +479,3 @@ def _status_out(reason: EndReason, status: int) -> int:
     if status in STOP_HUNTING or status in {480, 488, 606}:
         return status
     return SIP_OF_REASON.get(reason, 503)
-
-
-def _request_uri(candidate: Candidate) -> str:
-    user_and_host = address(candidate.called, _bracketed(candidate.host))[1:-1]
-    port = "" if candidate.port == 5060 else f":{candidate.port}"
-    parameter = "" if candidate.transport == "udp" else f";transport={candidate.transport}"
-    return user_and_host + port + parameter
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host

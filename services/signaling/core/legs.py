@@ -82,6 +82,10 @@ def _hosts(dialog: Dialog) -> set[str]:
 
 
 def _target(uri: str, peer: Peer, context: Context) -> Peer:
+    place = _place(uri)
+    if place is not None and context.reach.has_address(place[0], peer.host):
+        # The dialog stays with the address that answered, of all those the name has.
+        return peer._replace(port=place[1]) if place[3] else peer
     found = peer_of(uri, context, peer.transport)
     # A private Contact behind a public source is a NAT that did not rewrite it.
     if found is None or (
@@ -107,14 +111,15 @@ def peer_of(uri: str, context: Context, transport: str = "udp") -> Peer | None:
 
 
 @lru_cache(4096)  # a trunk's calls come and go with the same few Contacts
-def _place(uri: str) -> tuple[str, int, str] | None:
+def _place(uri: str) -> tuple[str, int, str, bool] | None:
+    """Host, port, transport, and whether the port was written."""
     try:
         parsed = parse_uri(uri)
     except MalformedMessage:
         return None
     if not isinstance(parsed, SipUri):
         return None
-    return (*parsed.address, parsed.transport)
+    return (*parsed.address, parsed.transport, parsed.port is not None)
 
 
 class Ingress:

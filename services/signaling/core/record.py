@@ -48,11 +48,13 @@ class AttemptRecord:
 
     __slots__ = (
         "candidate", "end_reason", "ended_at", "q850", "reason_header", "ringing_at",
-        "sip_call_id", "sip_code", "started_at",
+        "sip_call_id", "sip_code", "started_at", "target",
     )  # fmt: skip
 
     def __init__(self, candidate: Candidate, started_at: float) -> None:
         self.candidate = candidate
+        self.target = candidate.target
+        """Where it went; the trunk's own words while it went nowhere."""
         self.started_at = started_at
         self.ringing_at: float | None = None
         self.ended_at: float | None = None
@@ -115,6 +117,19 @@ class CallRecord:
         self.answered_at = now
         self.answered_attempt = self.attempts.index(attempt)
         attempt.sip_code = self.sip_code_in = 200
+
+    def refuse(self, reason: EndReason, status: int, now: float, *, side: str) -> None:
+        """The call ends before its answer, and the caller hears ``status``."""
+        self.end(reason, now, side=side)
+        self.sip_code_out = status
+        self.q850_out = 16 if reason is EndReason.CANCELLED else q850_of_sip(status)
+
+    def end_answered_attempt(self, reason: EndReason, at: float) -> AttemptRecord:
+        """The attempt that was answered is over."""
+        assert self.answered_attempt is not None
+        attempt = self.attempts[self.answered_attempt]
+        attempt.ended_at, attempt.end_reason = at, reason
+        return attempt
 
     def end(self, reason: EndReason, now: float, *, side: str = "server") -> None:
         """The call is over. The first cause is the cause: later ones change nothing."""
@@ -227,7 +242,7 @@ class CallRecord:
         return Attempt(
             vendor_trunk_id=candidate.vendor_trunk_id,
             account_id=candidate.account_id,
-            target=candidate.target,
+            target=attempt.target,
             sip_call_id=attempt.sip_call_id,
             caller=candidate.caller,
             called=candidate.called,

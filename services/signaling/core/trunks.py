@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
+from typing import NamedTuple
 
 import msgspec
 
@@ -26,6 +27,18 @@ class CustomerTrunk(msgspec.Struct, frozen=True, kw_only=True):
     """``None`` = no limit, as ``max_cps``."""
     max_cps: int | None = None
     sip: CustomerSip = DEFAULT_CUSTOMER
+
+
+class VendorPlace(NamedTuple):
+    """A vendor trunk as far as it has to be found."""
+
+    id: str
+    name: str
+    host: str
+    port: int = 5060
+    transport: str = "udp"
+    enabled: bool = True
+    sip: VendorSip = DEFAULT_VENDOR
 
 
 @lru_cache(4096)
@@ -75,7 +88,9 @@ class TrunkTable:
     one address behind different ports.
     """
 
-    __slots__ = ("_by_host", "_by_host_port", "_hosts", "_vendors", "reply_to_unknown")
+    __slots__ = (
+        "_by_host", "_by_host_port", "_hosts", "_vendors", "places", "reply_to_unknown",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -83,8 +98,11 @@ class TrunkTable:
         *,
         vendor_hosts: Iterable[str] = (),
         vendors: Mapping[str, VendorSip] | None = None,
+        places: Sequence[VendorPlace] = (),
         reply_to_unknown: bool = False,
     ) -> None:
+        self.places = places
+        """Every vendor trunk, for those who ask whether it lives."""
         self.reply_to_unknown = reply_to_unknown
         """Whether strangers are answered 403; else they are dropped, and only counted."""
         self._vendors = vendors or {}
@@ -105,6 +123,12 @@ class TrunkTable:
     def identify(self, host: str, port: int) -> CustomerTrunk | None:
         """The customer trunk that sends from ``host`` and ``port``."""
         return self._by_host_port.get((host, port)) or self._by_host.get(host)
+
+    @property
+    def asks_http(self) -> bool:
+        """Whether any customer has a routing server that is asked over HTTP."""
+        trunks = (*self._by_host.values(), *self._by_host_port.values())
+        return any(trunk.sip.routing.server.startswith("http") for trunk in trunks)
 
     def vendor(self, vendor_trunk_id: str) -> VendorSip:
         """How a vendor is spoken to."""

@@ -14,6 +14,7 @@ from services.signaling.app.switch import Switch
 from services.signaling.core.call import Call
 from services.signaling.core.record import peer_text
 from services.signaling.core.values import CallState, Candidate
+from services.signaling.core.vendor_view import VendorView
 
 _Context: TypeAlias = "grpc.aio.ServicerContext[object, object]"
 
@@ -91,6 +92,24 @@ class SignalingServicer(pb_grpc.SignalingServicer):
             ]
         )
 
+    async def ListVendors(  # noqa: N802
+        self,
+        request: pb.ListVendorsRequest,  # noqa: ARG002
+        context: _Context,  # noqa: ARG002
+    ) -> pb.ListVendorsReply:
+        """Vendor trunks, and whether they can be called."""
+        now = self._monotonic()
+        offset_ms = self._unix_ms() - now * 1000
+
+        def unix_ms(instant: float | None) -> int:
+            return 0 if instant is None else round(instant * 1000 + offset_ms)
+
+        return pb.ListVendorsReply(
+            vendors=[
+                _vendor_state(view, self._node, unix_ms) for view in self._switch.vendors(now)
+            ]
+        )
+
     def _live_call(self, call: Call, now: float) -> pb.LiveCall:
         record = call.record
         vendor = _vendor(call)
@@ -115,6 +134,31 @@ class SignalingServicer(pb_grpc.SignalingServicer):
             node=self._node,
             media_proxy=vendor is not None and vendor.media_proxy,
         )
+
+
+def _vendor_state(
+    view: VendorView, node: str, unix_ms: Callable[[float | None], int]
+) -> pb.VendorState:
+    return pb.VendorState(
+        vendor_trunk_id=view.place.id,
+        name=view.place.name,
+        state=view.state.state,
+        since_unix_ms=unix_ms(view.state.since),
+        why=view.state.why,
+        until_unix_ms=unix_ms(view.state.until),
+        calls=view.calls,
+        targets=[
+            pb.TargetState(
+                target=peer_text(peer),
+                state=state.state,
+                since_unix_ms=unix_ms(state.since),
+                why=state.why,
+                until_unix_ms=unix_ms(state.until),
+            )
+            for peer, state in view.targets
+        ],
+        node=node,
+    )
 
 
 def _vendor(call: Call) -> Candidate | None:

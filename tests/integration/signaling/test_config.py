@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
 
+from services.common.clock import monotonic
 from services.common.errors import Unavailable
 from services.common.postgres import READER, close_pool, open_pool
-from services.signaling.adapters.config import TrunkLoader, VendorNames
+from services.signaling.adapters.config import TrunkLoader
+from services.signaling.adapters.dns import Records
+from services.signaling.adapters.names import VendorNames
+from services.signaling.core.targets import Srv
 from services.signaling.core.trunks import TrunkTable
 
 _SEED = """
@@ -25,7 +30,25 @@ _SEED = """
     VALUES ('vtr_1', 'v', 'acc_1', 'dck_1', '198.51.100.1'),
            ('vtr_2', 'w', 'acc_1', 'dck_1', 'LocalHost'),
            ('vtr_3', 'x', 'acc_1', 'dck_1', 'nobody.invalid');
+    INSERT INTO config.vendor_trunk (id, name, account_id, deck_id, host, sip)
+    VALUES ('vtr_4', 'y', 'acc_1', 'dck_1', 'srv.example', '{"dns": {"lookup": "srv"}}'),
+           ('vtr_5', 'z', 'acc_1', 'dck_1', '192.0.2.44', '{"dns": {"lookup": "srv"}}');
+    UPDATE config.customer_trunk SET sip = '{"routing": {"server": "sip:Router.example"}}'
+     WHERE id = 'ctr_1';
+    UPDATE config.customer_trunk SET sip = '{"routing": {"server": "http://192.0.2.9/"}}'
+     WHERE id = 'ctr_2';
 """
+
+
+class FixedLookups:
+    """Knows localhost and one service."""
+
+    async def query(self, name: str, kind: str) -> Records:
+        known: dict[str, Records] = {
+            "localhost A": Records(("127.0.0.1",), 60.0),
+            "_sip._udp.srv.example SRV": Records((Srv(1, 1, 5070, "192.0.2.45"),), 60.0),
+        }
+        return known.get(f"{name} {kind}", Records((), 60.0))
 
 
 @pytest.fixture
@@ -41,7 +64,7 @@ async def test_trunks_and_settings_are_loaded(
     database: str, connection: asyncpg.Connection[asyncpg.Record]
 ) -> None:
     tables: list[TrunkTable] = []
-    names = VendorNames()
+    names = VendorNames(FixedLookups, monotonic=monotonic)
     pool = await open_pool(database, role=READER, name="test", max_size=1)
     loader = TrunkLoader(pool, names, tables.append)
     await loader.load(1)
@@ -54,15 +77,27 @@ async def test_trunks_and_settings_are_loaded(
     assert (two.enabled, two.max_calls, two.max_cps) == (False, None, None)
     assert not tables[0].reply_to_unknown
     assert tables[0].knows("198.51.100.1")
-    # Names are looked up; what cannot be found is left out.
-    assert tables[0].knows(names.addresses["localhost"])
-    assert set(names.addresses) == {"localhost"}
+    assert tables[0].asks_http
+    assert [place.name for place in tables[0].places] == ["v", "w", "x", "y", "z"]
+    # Names are looked up behind its back; what is found becomes a table of its own.
+    names.on_change = loader.publish
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(names.run())
+        await names.settled(10.0)
+        running.cancel()
+    assert tables[-1].knows("127.0.0.1")
+    assert names.addresses == {"localhost": ("127.0.0.1",)}
+    # A routing server named without port is one for SRV, too.
+    assert {service.host: len(found) for service, found in names.services.items()} == {
+        "srv.example": 1,
+        "router.example": 0,
+    }
     await connection.execute(
         "INSERT INTO config.setting (name, value) VALUES ('reply_to_unknown', $1::jsonb)",
         json.dumps(True),
     )
     await loader.load(2)
-    assert tables[1].reply_to_unknown
+    assert tables[-1].reply_to_unknown
     await close_pool(pool)
 
 
@@ -71,7 +106,7 @@ async def test_postgres_away_leaves_the_table_as_it_was(
 ) -> None:
     tables: list[TrunkTable] = []
     pool = await open_pool(database, role=READER, name="test", max_size=1)
-    loader = TrunkLoader(pool, VendorNames(), tables.append)
+    loader = TrunkLoader(pool, VendorNames(FixedLookups, monotonic=monotonic), tables.append)
     await loader.load(1)
     await connection.execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'test'"

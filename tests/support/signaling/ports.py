@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from services.common.events import CallAnswered, CallEnded, CallRinging, CallStarted, encode
-from services.signaling.core.commands import AnswerMedia, FindRoutes, OfferMedia
+from services.signaling.core.commands import AnswerMedia, AskServer, FindRoutes, OfferMedia
+from services.signaling.core.offered_routes import Ruling
 from services.signaling.core.values import Candidate, Credit, MediaAnswer, MediaStats, Plan
 
 
@@ -22,6 +23,18 @@ class FixedPlanner:
         del at_unix_ms
         self.asked.append(question)
         on_plan(self.plan_now)
+
+
+class FixedRouteServers:
+    """Rules the same on every call."""
+
+    def __init__(self) -> None:
+        self.ruling: Ruling | None = None
+        self.asked: list[AskServer] = []
+
+    def ask(self, question: AskServer, on_ruling: Callable[[Ruling | None], None]) -> None:
+        self.asked.append(question)
+        on_ruling(self.ruling)
 
 
 class FixedCredits:

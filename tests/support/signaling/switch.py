@@ -26,6 +26,7 @@ from tests.support.signaling.ports import (
     EchoMedia,
     FixedCredits,
     FixedPlanner,
+    FixedRouteServers,
     MemoryEvents,
     Observations,
 )
@@ -48,6 +49,7 @@ class LoopbackSwitch:
         self.events = events or MemoryEvents()
         self.observations = Observations()
         self.credits = FixedCredits()
+        self.route_servers = FixedRouteServers()
         udp: list[UdpSocket] = []
         self.udp = UdpSocket(
             ("127.0.0.1", port),
@@ -76,7 +78,7 @@ class LoopbackSwitch:
             context=self.context,
             layer=self.layer,
             network=Sockets(udp, self.tcp),
-            services=Services(planner, self.credits, EchoMedia(), self.events),
+            services=Services(planner, self.credits, EchoMedia(), self.events, self.route_servers),
             events=self.events,
             observer=self.observations,
             ladders=Ladders(calls=ladder_calls),

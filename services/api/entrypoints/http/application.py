@@ -62,6 +62,7 @@ def make_application(
         money.trial_router(),
         calls.router(),
         calls.record_router(),
+        calls.vendor_router(),
         webhooks.router(),
         webhooks.delivery_router(),
         operations.settings_router(),

@@ -83,6 +83,18 @@ def router() -> APIRouter:
     return routes
 
 
+def vendor_router() -> APIRouter:
+    """Vendor trunks as signaling sees them now."""
+    routes = APIRouter(prefix="/vendor_states", tags=["vendor_states"])
+
+    @routes.get("", dependencies=[need("vendor_trunks:read")])
+    async def list_vendor_states(cases: Cases) -> Response:
+        """Which vendors can be called, since when, and why not; once per signaling process."""
+        return shown({"data": await cases.calls.vendors()})
+
+    return routes
+
+
 async def _hang_up(cases: UseCases, call_id: str, actor: str, source: str) -> None:
     if not await cases.calls.hang_up(call_id):
         raise NotFound("call", call_id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from services.signaling.core.legs import Ingress, Leg, dialog_of, peer_of, session
+from services.signaling.core.reach import Reach
 from services.signaling.sip.actions import Peer
 from services.signaling.sip.dialog import Dialog
 from services.signaling.sip.message import Request
@@ -109,3 +110,15 @@ def test_session_is_the_sdp_and_nothing_else() -> None:
 def test_peer_of_nonsense() -> None:
     assert peer_of("nonsense", context()) is None
     assert peer_of("tel:+49", context()) is None
+
+
+@pytest.mark.parametrize(
+    ("contact", "port"),
+    [("sip:x@sip.example", 5071), ("sip:x@SIP.example:5090", 5090)],
+)
+def test_of_a_names_addresses_the_one_that_answered_is_kept(contact: str, port: int) -> None:
+    shared = context()
+    names = {"sip.example": ("198.51.100.7", "192.0.2.10")}
+    shared.reach = Reach(names, {}, draw=lambda: 0.0)
+    answered = Peer("udp", "192.0.2.10", 5071, 1)
+    assert caller_leg(contact, answered).target(shared) == answered._replace(port=port)

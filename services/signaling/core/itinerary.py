@@ -1,0 +1,172 @@
+"""Where the hunt goes next: vendor by vendor, address by address, redirection by redirection."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from services.common.causes import EndReason
+from services.common.sip_options.trunk import VendorSip
+from services.signaling.core.context import Context
+from services.signaling.core.limits import Limit
+from services.signaling.core.redirects import contacts_of
+from services.signaling.core.retry_after import retry_after_s
+from services.signaling.core.targets import SUPPORTED
+from services.signaling.core.values import Candidate
+from services.signaling.sip.actions import Peer
+from services.signaling.sip.message import Response
+from services.signaling.sip.uri import SipUri
+
+_FOLLOWED = frozenset({300, 301, 302})
+"""305 (Use Proxy) and 380 (Alternative Service) do not name another place for the same call."""
+
+
+class Stop(NamedTuple):
+    """The next INVITE, for which the vendor's limits have a place."""
+
+    candidate: Candidate
+    peer: Peer
+    sip: VendorSip
+
+
+class Skip(NamedTuple):
+    """A vendor that is not asked."""
+
+    candidate: Candidate
+    reason: EndReason
+
+
+class Itinerary:
+    """See the module docstring."""
+
+    __slots__ = ("_context", "_followed", "_here", "_is_redirected", "_left", "_seen")
+
+    def __init__(self, context: Context, candidates: Sequence[Candidate]) -> None:
+        self._context = context
+        self._left = deque(candidates)
+        self._here: deque[tuple[Candidate, Peer]] = deque()
+        """Further places of the vendor in hand."""
+        self._is_redirected = False
+        self._followed = 0
+        self._seen: set[tuple[str, Peer]] = set()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is left to try."""
+        return not self._left and not self._here
+
+    def clear(self) -> None:
+        """Nothing more is to be tried."""
+        self._left.clear()
+        self._here.clear()
+
+    def next(self, now: float) -> Stop | Skip | None:
+        """Where to go now; ``None`` when nothing is left."""
+        if not self._here:
+            if not self._left:
+                return None
+            candidate = self._left.popleft()
+            skipped = self._arrive(candidate, now)
+            if skipped is not None:
+                return Skip(candidate, skipped)
+        candidate, peer = self._here.popleft()
+        limit = self._context.vendor_limits.take(
+            candidate.vendor_trunk_id,
+            max_calls=candidate.max_calls or None,
+            max_cps=candidate.max_cps or None,
+            now=now,
+        )
+        if limit is not None:
+            self._here.clear()
+            is_cps = limit is Limit.CPS
+            reason = EndReason.VENDOR_CPS if is_cps else EndReason.VENDOR_CAPACITY
+            return Skip(candidate, reason)
+        return Stop(candidate, peer, self._context.trunks.vendor(candidate.vendor_trunk_id))
+
+    def _arrive(self, candidate: Candidate, now: float) -> EndReason | None:
+        """Take the addresses of the next vendor in hand, or say why there are none."""
+        context = self._context
+        self._is_redirected, self._followed = False, 0
+        self._seen.clear()
+        sip = context.trunks.vendor(candidate.vendor_trunk_id)
+        reach = context.reach
+        service = reach.service_of(candidate.host, candidate.transport, sip)
+        peers = [] if service is None else reach.served(service)
+        is_served = bool(peers)
+        peers = peers or reach.peers(candidate.host, candidate.port, candidate.transport)
+        good, reason = reach.usable(candidate.vendor_trunk_id, peers, now)
+        if not good:
+            return reason
+        if is_served:
+            # The port is the record's, and stays out of the request URI (RFC 3263 section 4.2).
+            self._here.extend((_moved(candidate, peer.transport), peer) for peer in good)
+        else:
+            self._here.extend((candidate, peer) for peer in good)
+        return None
+
+    def leave(self) -> None:
+        """The vendor has spoken: its other addresses would say the same.
+
+        What a redirection named is still to be tried: these are different places.
+        """
+        if not self._is_redirected:
+            self._here.clear()
+
+    def on_refused(self, stop: Stop, response: Response, now: float) -> bool:
+        """Take the vendor's final response; whether it is a redirection that is followed."""
+        status = response.status
+        if status == 503:
+            # Another address may do better (RFC 3263 section 4.3), this one not so soon.
+            self._rest(stop, response, now)
+            return False
+        options = stop.sip.redirects
+        if status in _FOLLOWED and options.policy == "follow":
+            return self._follow(stop, contacts_of(response))
+        self.leave()
+        return False
+
+    def _rest(self, stop: Stop, response: Response, now: float) -> None:
+        seconds = min(retry_after_s(response), stop.sip.retry_after.longest_s)
+        if seconds:
+            health = self._context.reach.health
+            why = f"503 with Retry-After: {seconds}"
+            health.rest(stop.candidate.vendor_trunk_id, stop.peer, seconds, why, now)
+            self._here = deque(each for each in self._here if each[1] != stop.peer)
+
+    def _follow(self, stop: Stop, contacts: list[SipUri]) -> bool:
+        places: list[tuple[Candidate, Peer]] = []
+        self._seen.add((stop.candidate.called, stop.peer))
+        for uri in contacts:
+            if self._followed + len(places) >= stop.sip.redirects.limit:
+                break
+            place = self._place(stop.candidate, uri)
+            if place is not None and (place[0].called, place[1]) not in self._seen:
+                self._seen.add((place[0].called, place[1]))
+                places.append(place)
+        self._followed += len(places)
+        if not self._is_redirected:
+            self._here.clear()
+        self._is_redirected = True
+        self._here.extendleft(reversed(places))
+        return bool(places)
+
+    def _place(self, candidate: Candidate, uri: SipUri) -> tuple[Candidate, Peer] | None:
+        """Where a Contact leads; ``None`` for ourselves, and where nobody knows the way."""
+        reach = self._context.reach
+        host, port = uri.address
+        address = reach.resolve(host)
+        transport = uri.transport or "udp"
+        if address is None or (address, port) in reach.own or transport not in SUPPORTED:
+            return None
+        called = uri.number or candidate.called
+        moved = msgspec.structs.replace(
+            candidate, host=host, port=port, transport=transport, called=called
+        )
+        return moved, Peer(transport, address, port)
+
+
+def _moved(candidate: Candidate, transport: str) -> Candidate:
+    return msgspec.structs.replace(candidate, transport=transport, port=5060)
