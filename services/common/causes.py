@@ -37,6 +37,8 @@ class EndReason(StrEnum):
     VENDOR_BACKOFF = "vendor_backoff"
     """It asked to be left alone (Retry-After)."""
     RINGING_TIMEOUT = "ringing_timeout"
+    SETUP_TIMEOUT = "setup_timeout"
+    """The customer's limit on the whole time before the answer."""
     CODEC_MISMATCH = "codec_mismatch"
     NO_RTP_PORTS = "no_rtp_ports"
     RTP_TIMEOUT = "rtp_timeout"
@@ -85,6 +87,7 @@ SIP_OF_REASON: dict[EndReason, int] = {
     EndReason.VENDOR_DOWN: 503,
     EndReason.VENDOR_BACKOFF: 503,
     EndReason.RINGING_TIMEOUT: 480,
+    EndReason.SETUP_TIMEOUT: 408,
     EndReason.CODEC_MISMATCH: 488,
     EndReason.NO_RTP_PORTS: 503,
     EndReason.LOOP: 483,
@@ -116,16 +119,32 @@ _SIP_OF_Q850 = {
 }  # fmt: skip
 
 
-def q850_of_sip(status: int) -> int:
-    """The Q.850 cause a final SIP status stands for; 16 for success, 31 when none is defined."""
+INCOMPATIBLE = frozenset({300, 301, 302, 303})
+"""Warning codes of RFC 3261 section 20.43 that blame network, addresses, transport or bandwidth
+rather than a medium or its format."""
+
+
+def q850_of_sip(status: int, warning: int = 0) -> int:
+    """The Q.850 cause a final SIP status stands for; 16 for success, 31 when none is defined.
+
+    488 and 606 are 65, bearer capability not implemented, or 88, incompatible destination, where a
+    ``warning`` says so.
+    """
     if status < 300:
         return 16
+    if warning in INCOMPATIBLE and status in {488, 606}:
+        return 88
     return _Q850_OF_SIP.get(status, 127 if status >= 500 else 31)
 
 
-def sip_of_q850(cause: int) -> int:
-    """The SIP status that a cause before answer becomes; 500 when none is defined."""
-    return _SIP_OF_Q850.get(cause, 500)
+def sip_of_q850(cause: int, location: str = "") -> int:
+    """The SIP status that a cause before answer becomes; 0 when none is defined.
+
+    ``location`` is where the cause arose (RFC 8606): a user who rejects declines.
+    """
+    if cause == 21 and location.upper() == "U":
+        return 603
+    return _SIP_OF_Q850.get(cause, 0)
 
 
 STOP_HUNTING = frozenset({404, 484, 486, 487, 600, 603, 604})

@@ -25,6 +25,7 @@ from services.api.settings import Settings as ApiSettings
 from services.common.causes import EndReason
 from services.common.explanation import Verdict
 from services.common.settings import ServiceSettings
+from services.common.sip_options.trunk import CustomerSip, VendorSip, inlined_schema
 from services.media.settings import MediaSettings
 from services.rating.settings import RatingSettings
 from services.routing.settings import RoutingSettings
@@ -143,6 +144,30 @@ def _item(shape: Any, field: str) -> Any:
     found = re.search(r"\.(\w+)\]", str(shape.model_fields[field].annotation))
     assert found is not None
     return getattr(sys.modules["services.api.entrypoints.http.documents"], found[1])
+
+
+@pytest.mark.parametrize(("kind", "of"), [(CustomerSip, "customers"), (VendorSip, "vendors")])
+def test_every_sip_option_is_described(kind: type[CustomerSip] | type[VendorSip], of: str) -> None:
+    section = page("configuration.md").partition("\n## SIP options\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (`[^|]*`) \| ([a-z, ]+) \|", section, re.MULTILINE)
+    described = {
+        path
+        for paths, sides in rows
+        if of in sides or sides == "both"
+        for path in re.findall(r"`([\w.]+)`", paths)
+    }
+    assert described == _option_paths(inlined_schema(kind))
+
+
+def _option_paths(schema: dict[str, Any], path: str = "") -> set[str]:
+    """``group.option`` of every leaf; an object without properties is one."""
+    if "properties" not in schema:
+        return {path}
+    return {
+        leaf
+        for name, inner in schema["properties"].items()
+        for leaf in _option_paths(inner, f"{path}.{name}" if path else name)
+    } - {""}
 
 
 def test_a_full_document_names_every_field() -> None:

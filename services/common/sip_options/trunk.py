@@ -7,24 +7,42 @@ from typing import Any, TypeVar
 import msgspec
 
 from services.common.errors import Invalid
+from services.common.sip_options.codes import CustomerCodes, VendorCodes
 from services.common.sip_options.dns import VendorDns
+from services.common.sip_options.early_media import EarlyMedia
 from services.common.sip_options.group import Group
+from services.common.sip_options.headers import Headers
+from services.common.sip_options.identity import CustomerIdentity, VendorIdentity
+from services.common.sip_options.numbers import Numbers
 from services.common.sip_options.probe import VendorProbe
 from services.common.sip_options.redirects import VendorRedirects
 from services.common.sip_options.retry_after import VendorRetryAfter
 from services.common.sip_options.routing import CustomerRouting
-from services.common.sip_options.timeouts import VendorTimeouts
+from services.common.sip_options.timeouts import CustomerTimeouts, VendorTimeouts
 
 
 class CustomerSip(Group, frozen=True):
     """How a customer is spoken to."""
 
+    numbers: Numbers = Numbers()
+    identity: CustomerIdentity = CustomerIdentity()
+    headers: Headers = Headers()
+    codes: CustomerCodes = CustomerCodes()
+    early_media: EarlyMedia = EarlyMedia()
+    timeouts: CustomerTimeouts = CustomerTimeouts()
     routing: CustomerRouting = CustomerRouting()
+
+    def __post_init__(self) -> None:
+        if self.numbers.caller_from in ("pai", "rpid") and not self.identity.trusted:
+            raise ValueError("numbers.caller_from: needs identity.trusted")
 
 
 class VendorSip(Group, frozen=True):
     """How a vendor is spoken to."""
 
+    identity: VendorIdentity = VendorIdentity()
+    headers: Headers = Headers()
+    codes: VendorCodes = VendorCodes()
     timeouts: VendorTimeouts = VendorTimeouts()
     dns: VendorDns = VendorDns()
     probe: VendorProbe = VendorProbe()

@@ -5,13 +5,18 @@ from __future__ import annotations
 from services.common.causes import EndReason
 from services.signaling.core.context import Context
 from services.signaling.core.headers import INVITE_PASSES, passed_lines
-from services.signaling.core.hunting import Answered, Hunt, Offer
+from services.signaling.core.hunting import Answered, Hunt
 from services.signaling.core.legs import CALLER, Ingress, options_reply, session
 from services.signaling.core.limits import Limit
+from services.signaling.core.numbering import has_number_params
+from services.signaling.core.outgoing import Offer
+from services.signaling.core.record import CallRecord, bounded
 from services.signaling.core.route_finding import RouteFinding
+from services.signaling.core.trunk_policy import CustomerPolicy
 from services.signaling.core.trunks import CustomerTrunk
 from services.signaling.sip.actions import Peer
 from services.signaling.sip.build import Reply, response_to
+from services.signaling.sip.headers import readable
 from services.signaling.sip.message import Request
 
 
@@ -29,15 +34,29 @@ def admit(context: Context, trunk: CustomerTrunk, invite: Request, now: float) -
     return EndReason.CUSTOMER_CPS if limit is Limit.CPS else EndReason.CUSTOMER_CAPACITY
 
 
+def dialled(record: CallRecord, policy: CustomerPolicy, invite: Request) -> tuple[str, str]:
+    """Caller and called number to route and bill by; the record keeps those received as well."""
+    sources = policy.numbers
+    if sources is None:
+        return record.caller, record.called
+    caller = bounded(readable(sources.caller(invite))) or record.caller
+    called = bounded(readable(sources.called(invite))) or record.called
+    record.caller_billed, record.called_billed = caller, called
+    return caller, called
+
+
 def offer_of(ingress: Ingress) -> Offer:
     """What every egress INVITE takes over from the caller's (RFC 7332: Max-Forwards less one)."""
-    invite = ingress.invite
+    invite, customer = ingress.invite, ingress.policy
     hops = invite.max_forwards
     return Offer(
         session(invite),
         ingress.source.host,
+        invite,
         tuple(passed_lines(invite, INVITE_PASSES)),
         70 if hops is None else min(hops, 70) - 1,
+        customer,
+        invite.has("privacy") or customer.headers is not None or has_number_params(invite),
     )
 
 

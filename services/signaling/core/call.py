@@ -12,9 +12,10 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Hashable, Sequence
 
-from services.common.causes import SIP_OF_REASON, EndReason
+from services.common.causes import EndReason
 from services.common.sip_options.trunk import DEFAULT_CUSTOMER
-from services.signaling.core.admission import admit, early_leg, early_reply, offer_of
+from services.signaling.core.admission import admit, dialled, early_leg, early_reply, offer_of
+from services.signaling.core.code_policy import refusal
 from services.signaling.core.commands import (
     AnswerMedia,
     Authorize,
@@ -33,31 +34,23 @@ from services.signaling.core.commands import (
 from services.signaling.core.context import Context
 from services.signaling.core.conversation import Conversation, Over, converse
 from services.signaling.core.conversation import Step as TalkStep
-from services.signaling.core.headers import (
-    BYE_PASSES,
-    RESPONSE_PASSES,
-    numbers,
-    passed_lines,
-    q850_received,
-    reason_header,
-    reason_line,
-)
+from services.signaling.core.headers import numbers, q850_received, reason_header
 from services.signaling.core.hunting import (
     Answered,
     Attempt,
     Hunt,
     Lost,
     Progress,
-    hang_up_answer,
     known_reason,
-    let_go,
 )
 from services.signaling.core.hunting import Step as HuntStep
 from services.signaling.core.legs import CALLER, Ingress
 from services.signaling.core.offered_routes import Ruling
+from services.signaling.core.parting import hang_up_answer, let_go
 from services.signaling.core.record import CallRecord, bounded, peer_text
 from services.signaling.core.redirects import redirection
 from services.signaling.core.route_finding import RouteFinding, TurnedDown
+from services.signaling.core.trunk_policy import USUAL_VENDOR
 from services.signaling.core.trunks import CustomerTrunk
 from services.signaling.core.values import CallState, Credit, MediaAnswer, MediaStats, Plan
 from services.signaling.sip.actions import Peer
@@ -69,6 +62,7 @@ from services.signaling.sip.message import Response
 NEVER = float("inf")
 SETTLE_S = 5.0
 """A record waits this long for the last word of a cancelled vendor."""
+
 
 _MEDIA = (OfferMedia, AnswerMedia)
 _CAN_PROGRESS = frozenset({CallState.DIALLING, CallState.RINGING})
@@ -137,18 +131,19 @@ class Call:
         if trunk is None:
             return self.refuse(EndReason.UNKNOWN_CUSTOMER, now)
         record.customer_trunk_id, record.account_id = trunk.id, trunk.account_id
+        self._ingress.belongs_to(trunk.policy)
         refused = admit(self._context, trunk, invite, now)
         if refused is not None:
             return self.refuse(refused, now)
         self._is_counted = True
         self._own(self._ingress.base_tag, CALLER)
-        self._routing = trunk.sip.routing
-        if self._routing.server:
-            self._hunt = RouteFinding(self._context, record, self._routing)
-            steps = self._hunt.start(offer_of(self._ingress), now)
-            return [Emit(record.started()), *self._seek(steps, now)]
-        busy = self._context.vendor_limits.full
-        return [Emit(record.started()), FindRoutes(trunk.id, record.caller, record.called, busy)]
+        busy, self._routing = self._context.vendor_limits.full, trunk.sip.routing
+        question = FindRoutes(trunk.id, *dialled(record, trunk.policy, invite), busy)
+        if not self._routing.server:
+            return [Emit(record.started()), question]
+        self._hunt = RouteFinding(self._context, record, self._routing, question)
+        steps = self._hunt.start(offer_of(self._ingress), now)
+        return [Emit(record.started()), *self._seek(steps, now)]
 
     def on_ruling(self, ruling: Ruling | None, now: float) -> list[Command]:
         """Take a routing server's answer over HTTP; ``None`` when there was none."""
@@ -171,7 +166,7 @@ class Call:
             return self.refuse(known_reason(plan.refused or EndReason.NO_ROUTE), now)
         if self._routing.answer_with_redirect:
             told = redirection(self._context, plan.candidates, now)
-            return self.refuse(told.reason, now, status=told.status, headers=told.lines)
+            return self.refuse(told.reason, now, status=told.status, contacts=told.lines)
         self._plan = plan
         self.state = CallState.AUTHORIZING
         return [Authorize(plan.sell_terms)]
@@ -208,7 +203,7 @@ class Call:
             elif isinstance(step, Lost):
                 commands += self._on_lost(step, now)
             elif isinstance(step, TurnedDown):
-                commands += self.refuse(step.reason, now, status=step.status, headers=step.headers)
+                commands += self.refuse(step.reason, now, status=step.status)
             else:
                 self._note(step)
                 commands.append(step)
@@ -225,10 +220,14 @@ class Call:
             return []
         self.state = CallState.RINGING
         response, record = step.response, self.record
-        tag = self._ingress.tag(step.attempt.number, response.to_tag)
-        headers = passed_lines(response, RESPONSE_PASSES)
-        reply = self._ingress.answer(response.status, tag, step.sdp, headers)
-        commands: list[Command] = [Respond(self.invite_key, reply, CALLER)]
+        ingress, number = self._ingress, step.attempt.number
+        commands: list[Command] = []
+        ringing = ingress.ringing(number, response, step.sdp)
+        if ringing is not None:
+            tag = ingress.tag(number, response.to_tag)
+            headers = ingress.passed(response, step.attempt.policy)
+            reply = ingress.answer(ringing.status, tag, ringing.sdp, headers)
+            commands.append(Respond(self.invite_key, reply, CALLER))
         if record.ringing_at is None and (response.status == 180 or step.sdp):
             record.ringing_at = now
             commands.append(Emit(record.ringing(step.attempt.record, response.status, now)))
@@ -243,9 +242,8 @@ class Call:
         return [Persist(self.record.answered(step.attempt.record))]
 
     def _on_lost(self, step: Lost, now: float) -> list[Command]:
-        headers = [] if step.response is None else passed_lines(step.response, ("reason",))
         side = "server" if step.response is None else "callee"
-        return self.refuse(step.reason, now, status=step.status, headers=headers, side=side)
+        return self.refuse(step.reason, now, status=step.status, lost=step, side=side)
 
     # --- the answer ---------------------------------------------------------------------
 
@@ -261,7 +259,7 @@ class Call:
         self.state = CallState.ANSWERED
         callee = answered.leg
         tag = ingress.tag(answered.attempt.number, callee.dialog.remote_tag)
-        headers = passed_lines(answered.response, RESPONSE_PASSES)
+        headers = ingress.passed(answered.response, answered.attempt.policy)
         reply = ingress.answer(200, tag, answered.sdp, headers)
         plan, credit, caller = self._plan, self._credit, ingress.leg(tag, callee.attempt)
         assert plan is not None
@@ -323,10 +321,9 @@ class Call:
     def _give_up(self, received: Received, now: float) -> list[Command]:
         if self._ingress is None or self.state is CallState.ENDING:
             return []
-        headers = tuple(passed_lines(received, BYE_PASSES))
         commands: list[Command] = []
         if self._hunt is not None and self._answered is None:
-            commands += self._seek(self._hunt.stop(EndReason.CANCELLED, now, headers), now)
+            commands += self._seek(self._hunt.stop(EndReason.CANCELLED, now, received), now)
         self.record.reason_header = bounded(reason_header(received))
         self.record.q850_in = q850_received(received) or 16
         if self._answered is not None:
@@ -420,8 +417,10 @@ class Call:
             return []
         if self._answered is not None:
             return self._take_back(self._answered, reason, now)
-        stopped = [] if self._hunt is None else self._seek(self._hunt.stop(reason, now), now)
-        return stopped + self.refuse(reason, now)
+        commands: list[Command] = []
+        if self._hunt is not None:
+            commands += self._seek(self._hunt.stop(reason, now), now)
+        return commands + self.refuse(reason, now)
 
     def _talk(self, steps: Sequence[TalkStep], now: float) -> list[Command]:
         """Carry out what the conversation wants, in its order."""
@@ -450,15 +449,19 @@ class Call:
         now: float,
         *,
         status: int = 0,
-        headers: Sequence[str] = (),
+        lost: Lost | None = None,
         side: str = "server",
+        contacts: Sequence[str] = (),
     ) -> list[Command]:
         """Give the INVITE a final response that is no success, at any time before the answer."""
-        assert self._ingress is not None
-        status = status or SIP_OF_REASON.get(reason, 503)
-        self.record.refuse(reason, status, now, side=side)
-        lines = headers or (reason_line(self.record.q850_out),)
-        reply = self._ingress.refusal(status, lines)
+        ingress, record = self._ingress, self.record
+        assert ingress is not None
+        record.end(reason, now, side=side)
+        response, taken_for, source = (None, 0, USUAL_VENDOR) if lost is None else lost[2:]
+        told = refusal(ingress.policy.codes, reason, status, response, taken_for)
+        record.sip_code_out, record.q850_out = told.status, told.cause
+        lines = [*contacts, *told.reasons, *ingress.passed_in_refusal(response, source)]
+        reply = ingress.refusal(told.status, lines)
         return [Respond(self.invite_key, reply, CALLER), *self._close(now)]
 
     def _close(self, now: float) -> list[Command]:

@@ -12,9 +12,9 @@ from services.signaling.core.commands import Command, Extend, Owner, Request, Re
 from services.signaling.core.context import Context
 from services.signaling.core.exchanges import Broken, Exchange, Exchanges
 from services.signaling.core.exchanges import Step as ExchangeStep
-from services.signaling.core.headers import BYE_PASSES, passed_lines, reason_line
+from services.signaling.core.headers import q850_received
 from services.signaling.core.hunting import Answered
-from services.signaling.core.legs import Leg, options_reply
+from services.signaling.core.legs import Leg, closing_lines, options_reply
 from services.signaling.core.record import CallRecord, q850_of_end
 from services.signaling.core.talk_time import TalkTime, shortest
 from services.signaling.core.values import Credit, MediaAnswer, Plan
@@ -161,7 +161,7 @@ class Conversation:
         """Hang up both sides."""
         if self._is_over:
             return []
-        steps = self._close((reason_line(q850_of_end(reason)),))
+        steps = self._close(q850_of_end(reason))
         return [*steps, Over(reason, side, self._talk.end(now))]
 
     # --- the end ------------------------------------------------------------------------
@@ -175,16 +175,21 @@ class Conversation:
         if self._is_over:
             return steps
         side = "caller" if leg is self.caller else "callee"
-        steps += self._close(tuple(passed_lines(received, BYE_PASSES)))
+        steps += self._close(q850_received(received) or 16, received, leg)
         return [*steps, Over(EndReason.NORMAL, side, self._talk.end(now), received)]
 
-    def _close(self, headers: tuple[str, ...]) -> list[Step]:
+    def _close(
+        self, cause: int, received: Received | None = None, source: Leg | None = None
+    ) -> list[Step]:
         self._is_over = True
         steps: list[Step] = list(self._exchanges.close())
         for leg in (self.caller, self.callee):
             if leg.is_over:
                 continue
             if leg.is_acknowledged:
+                headers = closing_lines(
+                    leg.policy, None if source is None else source.policy, received, cause
+                )
                 steps.append(self._bye(leg, headers))
             else:
                 # "MUST NOT send a BYE on a confirmed dialog until it has received an ACK"
@@ -195,9 +200,9 @@ class Conversation:
         if None not in self._byes:
             return []
         self._byes.remove(None)
-        return [] if self.caller.is_over else [self._bye(self.caller, ())]
+        return [] if self.caller.is_over else [self._bye(self.caller, [])]
 
-    def _bye(self, leg: Leg, headers: tuple[str, ...]) -> Step:
+    def _bye(self, leg: Leg, headers: list[str]) -> Step:
         leg.is_over = True
         owner = Owner()
         self._byes.append(owner)

@@ -22,6 +22,7 @@ from services.signaling.core.commands import (
     Respond,
 )
 from services.signaling.core.context import ALLOW, Context
+from services.signaling.core.header_policy import passing
 from services.signaling.core.headers import (
     IN_DIALOG_PASSES,
     RESPONSE_PASSES,
@@ -31,8 +32,8 @@ from services.signaling.core.headers import (
 from services.signaling.core.legs import Leg, session
 from services.signaling.core.values import MediaAnswer
 from services.signaling.sip.build import Reply, response_to
+from services.signaling.sip.message import Message, Response
 from services.signaling.sip.message import Request as Received
-from services.signaling.sip.message import Response
 
 MOST_AT_ONCE = 16
 """Requests without session passed on and not answered yet, per call."""
@@ -267,7 +268,7 @@ class Exchanges:
         draft = leg.request(
             self._context,
             received.method,
-            headers=passed_lines(received, IN_DIALOG_PASSES),
+            headers=_passed(received, IN_DIALOG_PASSES, leg, exchange.from_leg),
             body=body,
             content_type=body_type(received),
             max_forwards=70 if hops is None else min(hops, 70) - 1,
@@ -298,7 +299,7 @@ class Exchanges:
             received,
             response.status,
             headers=[
-                *passed_lines(response, RESPONSE_PASSES),
+                *_passed(response, RESPONSE_PASSES, leg, exchange.to_leg),
                 self._context.contact(leg.peer.transport),
                 ALLOW,
             ],
@@ -317,7 +318,7 @@ class Exchanges:
         passed = 488 if status in {401, 407} or status < 400 else status
         received, leg = exchange.received, exchange.from_leg
         assert received is not None
-        headers = passed_lines(response, RESPONSE_PASSES)
+        headers = _passed(response, RESPONSE_PASSES, leg, exchange.to_leg)
         reply = response_to(received, passed, headers=headers)
         steps: list[Step] = [Respond(exchange.server_key, reply, leg.name)]
         if status in _GONE:
@@ -341,7 +342,7 @@ class Exchanges:
         reply = response_to(
             exchange.received,
             response.status,
-            headers=passed_lines(response, RESPONSE_PASSES),
+            headers=_passed(response, RESPONSE_PASSES, exchange.from_leg, exchange.to_leg),
             body=response.body,
             content_type=body_type(response),
         )
@@ -365,6 +366,13 @@ class Exchanges:
         return AnswerMedia(
             exchange.token, leg.is_caller, sdp, leg.peer.host, leg.attempt, provisional=False
         )
+
+
+def _passed(message: Message, usual: tuple[str, ...], to: Leg, source: Leg) -> list[str]:
+    """The lines that pass from one leg to the other."""
+    if to.policy.headers is None and source.policy.headers is None:
+        return passed_lines(message, usual)
+    return passing(message, usual, to.policy.headers, source.policy.headers)
 
 
 def _why(answer: MediaAnswer | None) -> EndReason:

@@ -6,15 +6,15 @@ the other's business.
 
 from __future__ import annotations
 
-from services.signaling.core.values import Candidate
 from services.signaling.sip.errors import MalformedMessage
 from services.signaling.sip.headers import Reason
 from services.signaling.sip.message import Message, Request
 from services.signaling.sip.uri import SipUri, TelUri, Uri, escape_user, parse_uri
 
-_BODY = ("content-disposition", "content-language", "mime-version")
+BODY = ("content-disposition", "content-language", "mime-version")
+"""What says how a body is to be read passes with it, always."""
 INVITE_PASSES = (
-    *_BODY,
+    *BODY,
     "privacy",
     "subject",
     "priority",
@@ -25,7 +25,7 @@ INVITE_PASSES = (
 """From INVITE to INVITE. Identity (RFC 8224) signs numbers and is of no use when they change,
 which its verifier finds out better than we could."""
 IN_DIALOG_PASSES = (
-    *_BODY,
+    *BODY,
     "content-encoding",
     "info-package",
     "recv-info",
@@ -33,7 +33,7 @@ IN_DIALOG_PASSES = (
     "user-to-user",
 )
 """From an in-dialog request to its copy on the other leg."""
-RESPONSE_PASSES = (*_BODY, "content-encoding", "reason", "user-to-user", "p-early-media")
+RESPONSE_PASSES = (*BODY, "content-encoding", "reason", "user-to-user", "p-early-media")
 """From a response to the response on the other leg."""
 BYE_PASSES = ("reason", "user-to-user")
 """From BYE or CANCEL to its copy on the other leg."""
@@ -81,21 +81,13 @@ def uri_of(request: Request) -> Uri:
 
 def address(number: str, host: str) -> str:
     """A From or To value for ``number`` at ``host`` (with port where it matters)."""
-    user = number if number.isascii() and number.isalnum() else escape_user(number)
+    user = user_part(number)
     return f"<sip:{user}@{host}>" if user else f"<sip:{host}>"
 
 
-def bracketed(host: str) -> str:
-    """A host as URIs write it."""
-    return f"[{host}]" if ":" in host else host
-
-
-def request_uri(candidate: Candidate) -> str:
-    """The URI a vendor is called by."""
-    user_and_host = address(candidate.called, bracketed(candidate.host))[1:-1]
-    port = "" if candidate.port == 5060 else f":{candidate.port}"
-    parameter = "" if candidate.transport == "udp" else f";transport={candidate.transport}"
-    return user_and_host + port + parameter
+def user_part(number: str) -> str:
+    """``number`` as the user part of a URI."""
+    return number if number.isascii() and number.isalnum() else escape_user(number)
 
 
 def reason_header(message: Message) -> str:
@@ -103,18 +95,24 @@ def reason_header(message: Message) -> str:
     return (message.first("reason") or "").replace("\0", "")
 
 
-def q850_received(message: Message) -> int:
-    """The Q.850 cause of a Reason header; 0 when it has none (RFC 3326, RFC 6432)."""
+def q850_reason(message: Message) -> Reason | None:
+    """The first Reason with a Q.850 cause (RFC 3326, RFC 6432)."""
     if not message.has("reason"):
-        return 0
+        return None
     for value in message.headers("reason"):
         try:
             reason = Reason.parse(value)
         except MalformedMessage:
             continue
         if reason.protocol.upper() == "Q.850" and reason.cause:
-            return reason.cause & 0x7F
-    return 0
+            return reason
+    return None
+
+
+def q850_received(message: Message) -> int:
+    """The Q.850 cause of a Reason header; 0 when it has none."""
+    reason = q850_reason(message)
+    return 0 if reason is None or reason.cause is None else reason.cause & 0x7F
 
 
 def reason_line(cause: int, text: str = "") -> str:

@@ -12,16 +12,10 @@ from collections.abc import Sequence
 from enum import Enum, auto
 from typing import NamedTuple
 
-from services.common.causes import (
-    SIP_OF_REASON,
-    STOP_HUNTING,
-    EndReason,
-    q850_of_sip,
-    reason_of_status,
-)
+from services.common.causes import SIP_OF_REASON, STOP_HUNTING, EndReason, reason_of_status
 from services.common.sip_options.trunk import DEFAULT_VENDOR, VendorSip
+from services.signaling.core.code_policy import verdict
 from services.signaling.core.commands import (
-    Acknowledge,
     AnswerMedia,
     Cancel,
     Command,
@@ -31,34 +25,27 @@ from services.signaling.core.commands import (
     Request,
 )
 from services.signaling.core.context import AGENT, ALLOW, Context
-from services.signaling.core.headers import (
-    address,
-    bracketed,
-    q850_received,
-    reason_header,
-    request_uri,
-)
+from services.signaling.core.early_media import binds
+from services.signaling.core.headers import address, reason_header
 from services.signaling.core.itinerary import Itinerary, Skip, Stop
-from services.signaling.core.legs import Leg, session
-from services.signaling.core.record import AttemptRecord, CallRecord, bounded, peer_text
+from services.signaling.core.legs import Leg, closing_lines, session
+from services.signaling.core.outgoing import Offer, bracketed, outgoing, request_uri
+from services.signaling.core.parting import acknowledge, hang_up_answer, leg_of
+from services.signaling.core.record import (
+    AttemptRecord,
+    CallRecord,
+    bounded,
+    peer_text,
+    q850_of_end,
+)
+from services.signaling.core.trunk_policy import USUAL_VENDOR, VendorPolicy
 from services.signaling.core.values import Candidate, MediaAnswer
 from services.signaling.sip.actions import Peer
 from services.signaling.sip.build import RequestDraft, request
-from services.signaling.sip.dialog import Dialog
+from services.signaling.sip.message import Request as Received
 from services.signaling.sip.message import Response
 
 NEVER = float("inf")
-
-
-class Offer(NamedTuple):
-    """What every egress INVITE of a call has in common."""
-
-    sdp: bytes
-    """``b""`` for a late offer: the callee's 200 brings it."""
-    source_host: str
-    headers: tuple[str, ...] = ()
-    """Lines that pass from the caller's INVITE."""
-    max_forwards: int = 70
 
 
 class State(Enum):
@@ -78,7 +65,7 @@ class Attempt(Owner):
 
     __slots__ = (
         "answered_at", "candidate", "deadline", "draft", "early", "is_alive", "name", "number",
-        "peer", "record", "responses", "sip", "started_at", "state", "tag", "token",
+        "peer", "policy", "record", "responses", "sip", "started_at", "state", "tag", "token",
     )  # fmt: skip
 
     def __init__(
@@ -88,6 +75,7 @@ class Attempt(Owner):
         record: AttemptRecord,
         peer: Peer,
         sip: VendorSip = DEFAULT_VENDOR,
+        policy: VendorPolicy = USUAL_VENDOR,
     ) -> None:
         super().__init__()
         self.number = number
@@ -98,6 +86,8 @@ class Attempt(Owner):
         self.peer = peer
         self.sip = sip
         """How this vendor is spoken to."""
+        self.policy = policy
+        """The same, compiled."""
         self.state = State.OFFERING
         self.is_alive = False
         """Whether the vendor has said enough: from then on only ringing is timed."""
@@ -142,6 +132,10 @@ class Lost(NamedTuple):
     status: int
     """For the caller."""
     response: Response | None = None
+    taken_for: int = 0
+    """What the vendor's refusal counts as; 0 when he had not the last word."""
+    source: VendorPolicy = USUAL_VENDOR
+    """His policy."""
 
 
 Step = Command | Progress | Answered | Lost
@@ -159,11 +153,13 @@ class Hunt:
         self._itinerary = Itinerary(context, candidates)
         self._abandoned: set[Attempt] = set()
         self.current: Attempt | None = None
+        setup_s = offer.customer.setup_s
+        self._until = record.invited_at + setup_s if setup_s else NEVER
 
     @property
     def deadline(self) -> float:
         """When :meth:`on_timer` is next due."""
-        return NEVER if self.current is None else self.current.deadline
+        return NEVER if self.current is None else min(self.current.deadline, self._until)
 
     @property
     def is_settled(self) -> bool:
@@ -226,21 +222,25 @@ class Hunt:
     def on_timer(self, now: float) -> list[Step]:
         """Give up on a vendor that says nothing, or that rings for too long."""
         attempt = self.current
-        if attempt is None or now < attempt.deadline:
+        if attempt is None or now < self.deadline:
             return []
+        if now >= self._until:
+            status = SIP_OF_REASON[EndReason.SETUP_TIMEOUT]
+            given_up = self.stop(EndReason.SETUP_TIMEOUT, now)
+            return [*given_up, Lost(EndReason.SETUP_TIMEOUT, status)]
         reason = EndReason.VENDOR_TIMEOUT
         if attempt.is_alive:
             reason = EndReason.RINGING_TIMEOUT
             self._itinerary.leave()
         return [*self._abandon(attempt, reason, now), *self._advance(reason, now)]
 
-    def stop(self, reason: EndReason, now: float, headers: tuple[str, ...] = ()) -> list[Step]:
-        """The caller cancelled, or the call ends for a reason of ours."""
+    def stop(self, reason: EndReason, now: float, received: Received | None = None) -> list[Step]:
+        """The caller cancelled with ``received``, or the call ends for a reason of ours."""
         self._itinerary.clear()
         attempt = self.current
         if attempt is None:
             return []
-        return self._abandon(attempt, reason, now, headers)
+        return self._abandon(attempt, reason, now, received)
 
     # --- one attempt after the other ----------------------------------------------------
 
@@ -256,7 +256,9 @@ class Hunt:
                 reason = place.reason if reason is EndReason.NO_ROUTE else reason
                 continue
             record.target = peer_text(place.peer)
-            attempt = Attempt(len(self._record.attempts), candidate, record, place.peer, place.sip)
+            policy = self._context.trunks.vendor_policy(candidate.vendor_trunk_id)
+            number = len(self._record.attempts)
+            attempt = Attempt(number, candidate, record, place.peer, place.sip, policy)
             self.current = attempt
             if not (candidate.media_proxy and self._offer.sdp):
                 return self._dial(attempt, self._offer.sdp, now)
@@ -266,15 +268,23 @@ class Hunt:
     def _dial(self, attempt: Attempt, sdp: bytes, now: float) -> list[Step]:
         context, candidate, offer = self._context, attempt.candidate, self._offer
         attempt.tag = context.new_tag()
+        if attempt.policy.is_usual and not offer.is_special:
+            uri, headers = request_uri(candidate), offer.headers
+            from_ = address(candidate.caller, context.advertised)
+            to = address(candidate.called, bracketed(candidate.host))
+        else:
+            uri, from_, to, headers = outgoing(
+                candidate, attempt.policy, offer, context.advertised
+            )
         draft = request(
             "INVITE",
-            request_uri(candidate),
-            from_=f"{address(candidate.caller, context.advertised)};tag={attempt.tag}",
-            to=address(candidate.called, bracketed(candidate.host)),
+            uri,
+            from_=f"{from_};tag={attempt.tag}",
+            to=to,
             call_id=context.new_call_id(),
             cseq=1,
             max_forwards=offer.max_forwards,
-            headers=(context.contact(candidate.transport), ALLOW, AGENT, *offer.headers),
+            headers=(context.contact(candidate.transport), ALLOW, AGENT, *headers),
             body=sdp,
         )
         attempt.draft, attempt.state = draft, State.CALLING
@@ -292,7 +302,7 @@ class Hunt:
             patience_ms = candidate.ringing_timeout_ms if attempt.is_alive else progress_ms
             attempt.deadline = attempt.started_at + patience_ms / 1000
         else:
-            attempt.deadline = NEVER
+            attempt.deadline = self._until = NEVER
             attempt.answered_at = now
 
     def _drain(self, attempt: Attempt) -> list[Step]:
@@ -326,10 +336,11 @@ class Hunt:
 
     def _pass(self, attempt: Attempt, response: Response, sdp: bytes) -> list[Step]:
         if response.status < 200:
+            if binds(self._offer.customer.early_media, response.status, sdp):
+                self._itinerary.clear()
             return [Progress(attempt, response, sdp)]
         assert attempt.draft is not None
-        dialog = Dialog.from_response(attempt.draft, response)
-        leg = Leg(attempt.name, dialog, attempt.peer, attempt=attempt.number)
+        leg = leg_of(attempt, attempt.draft, response)
         attempt.state = State.ANSWERED
         attempt.responses.clear()
         self._itinerary.clear()
@@ -342,25 +353,26 @@ class Hunt:
     # --- failures -----------------------------------------------------------------------
 
     def _on_refused(self, attempt: Attempt, response: Response, now: float) -> list[Step]:
-        status = response.status
-        record = attempt.record
-        record.sip_code = self._record.sip_code_in = status
-        record.q850 = q850_received(response) or q850_of_sip(status)
+        record, judged = attempt.record, verdict(attempt.policy.codes, attempt.candidate, response)
+        record.sip_code = self._record.sip_code_in = response.status
+        record.q850 = judged.cause
         record.reason_header = bounded(reason_header(response))
         self._record.q850_in = record.q850
         self._record.reason_header = record.reason_header
+        status = judged.status
         reason = reason_of_status(status)
-        if attempt.candidate.stops_at(status):
+        if judged.stops:
             self._itinerary.clear()
-        else:
-            stop = Stop(attempt.candidate, attempt.peer, attempt.sip)
-            if self._itinerary.on_refused(stop, response, now):
-                reason = EndReason.REDIRECTED
+        elif self._itinerary.on_refused(
+            Stop(attempt.candidate, attempt.peer, attempt.sip), response, now
+        ):
+            reason = EndReason.REDIRECTED
         self._close(attempt, reason, now)
         steps = self._forget(attempt)
         if self._itinerary.is_over:
             self.current = None
-            return [*steps, Lost(reason, _status_out(reason, status), response)]
+            told = _status_out(reason, status)
+            return [*steps, Lost(reason, told, response, status, attempt.policy)]
         return [*steps, *self._advance(reason, now)]
 
     def _on_media_refused(
@@ -385,7 +397,7 @@ class Hunt:
         ]
 
     def _abandon(
-        self, attempt: Attempt, reason: EndReason, now: float, headers: tuple[str, ...] = ()
+        self, attempt: Attempt, reason: EndReason, now: float, received: Received | None = None
     ) -> list[Step]:
         was_sent = attempt.state is State.CALLING
         has_answered = any(response.status >= 200 for response in attempt.responses)
@@ -398,7 +410,9 @@ class Hunt:
             return [*hang_up_answer(self._context, attempt, attempt.responses[-1])]
         attempt.state = State.ABANDONED
         self._abandoned.add(attempt)
-        return [Cancel(attempt.key, attempt.name, headers), *self._forget(attempt)]
+        cause = q850_of_end(reason) if attempt.policy.reason == "inject" else 0
+        headers = closing_lines(attempt.policy, self._offer.customer, received, cause)
+        return [Cancel(attempt.key, attempt.name, tuple(headers)), *self._forget(attempt)]
 
     def _close(self, attempt: Attempt, reason: EndReason, now: float) -> None:
         attempt.state, attempt.deadline, attempt.token = State.OVER, NEVER, 0
@@ -426,40 +440,6 @@ class Hunt:
             return OfferMedia(attempt.token, from_caller, sdp, host, attempt.number)
         is_provisional = response is not None and response.status < 200
         return AnswerMedia(attempt.token, from_caller, sdp, host, attempt.number, is_provisional)
-
-
-def acknowledge(key: str, leg: Leg, context: Context) -> Acknowledge:
-    """The ACK, without body, of the 2xx that made ``leg``."""
-    dialog = leg.dialog
-    return Acknowledge(key, dialog.remote_tag, dialog.ack(1), leg.target(context), leg.name)
-
-
-def hang_up_answer(
-    context: Context, attempt: Attempt, response: Response
-) -> list[Acknowledge | Request]:
-    """ACK and BYE for a 2xx nobody wants: another fork's, or one that crossed our CANCEL."""
-    assert attempt.draft is not None
-    dialog = Dialog.from_response(attempt.draft, response)
-    leg = Leg(attempt.name, dialog, attempt.peer, attempt=attempt.number)
-    bye = leg.request(context, "BYE")
-    return [
-        acknowledge(attempt.key, leg, context),
-        Request(Owner(), bye, leg.target(context), leg.name),
-    ]
-
-
-def let_go(context: Context, answered: Answered, reason: EndReason, now: float) -> list[Command]:
-    """End the leg of a vendor that answered a call the caller will not hear of."""
-    attempt, leg = answered.attempt, answered.leg
-    attempt.record.end_reason, attempt.record.ended_at = reason, now
-    context.vendor_limits.give_back(attempt.candidate.vendor_trunk_id)
-    commands: list[Command] = []
-    if answered.is_offer:
-        commands.append(acknowledge(attempt.key, leg, context))
-    if not leg.is_over:
-        bye = leg.request(context, "BYE")
-        commands.append(Request(Owner(), bye, leg.target(context), leg.name))
-    return commands
 
 
 def known_reason(reason: str) -> EndReason:

@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import lru_cache
 
+from services.signaling.core.code_policy import reason_lines
 from services.signaling.core.context import ACCEPT, AGENT, ALLOW, Context, is_private
+from services.signaling.core.early_media import EarlyDialogs, Ringing
+from services.signaling.core.header_policy import BYE_USUAL, PLAIN, RESPONSE_USUAL, passing
+from services.signaling.core.headers import (
+    BYE_PASSES,
+    RESPONSE_PASSES,
+    passed_lines,
+    reason_line,
+)
+from services.signaling.core.identity import connected_lines
+from services.signaling.core.trunk_policy import USUAL_CUSTOMER, CustomerPolicy, VendorPolicy
 from services.signaling.sip.actions import Peer
 from services.signaling.sip.build import Reply, RequestDraft, response_to
 from services.signaling.sip.dialog import Dialog, DialogState
@@ -23,9 +34,19 @@ _OFFERING = frozenset({"INVITE", "UPDATE"})
 class Leg:
     """A dialog that a call has with one party, from the moment it can carry requests."""
 
-    __slots__ = ("attempt", "dialog", "is_acknowledged", "is_over", "name", "peer", "source_host")
+    __slots__ = (
+        "attempt", "dialog", "is_acknowledged", "is_over", "name", "peer", "policy", "source_host",
+    )  # fmt: skip
 
-    def __init__(self, name: str, dialog: Dialog, peer: Peer, *, attempt: int) -> None:
+    def __init__(
+        self,
+        name: str,
+        dialog: Dialog,
+        peer: Peer,
+        *,
+        attempt: int,
+        policy: CustomerPolicy | VendorPolicy = USUAL_CUSTOMER,
+    ) -> None:
         self.name = name
         self.dialog = dialog
         self.peer = peer
@@ -36,6 +57,8 @@ class Leg:
         """Whether a BYE may be sent: not before the ACK of our 2xx (section 15)."""
         self.is_over = False
         """Whether BYE was sent or received."""
+        self.policy = policy
+        """What passes to this party and how it is told of causes."""
 
     @property
     def is_caller(self) -> bool:
@@ -125,7 +148,7 @@ def _place(uri: str) -> tuple[str, int, str, bool] | None:
 class Ingress:
     """The INVITE of the caller, until it has a final response that was acknowledged."""
 
-    __slots__ = ("_base", "_context", "_tags", "invite", "key", "source")
+    __slots__ = ("_base", "_context", "_tags", "early", "invite", "key", "policy", "source")
 
     def __init__(self, invite: Request, key: str, source: Peer, context: Context) -> None:
         self.invite = invite
@@ -134,6 +157,10 @@ class Ingress:
         self._context = context
         self._base = context.new_tag()
         self._tags: dict[tuple[int, str], str] = {}
+        self.policy = USUAL_CUSTOMER
+        """How the customer is dealt with, once it is known who he is."""
+        self.early: EarlyDialogs | None = None
+        """What shapes ringing and early media; ``None``: it passes as it comes."""
 
     @property
     def base_tag(self) -> str:
@@ -145,14 +172,51 @@ class Ingress:
 
         A vendor whose ringing had no tag gets none of its own for the tag it has later.
         """
+        if self.early is not None:
+            attempt, remote_tag = self.early.key(attempt, remote_tag)
         known = self._tags.get((attempt, remote_tag))
         if known is None:
             known = self._tags.pop((attempt, ""), "") or self._fresh_tag()
             self._tags[attempt, remote_tag] = known
         return known
 
+    def belongs_to(self, policy: CustomerPolicy) -> None:
+        """The customer is known."""
+        self.policy = policy
+        if policy.early_media is not None:
+            self.early = EarlyDialogs(policy.early_media)
+
     def _fresh_tag(self) -> str:
         return f"{self._base}-{len(self._tags)}" if self._tags else self._base
+
+    def ringing(self, attempt: int, response: Response, sdp: bytes) -> Ringing | None:
+        """What a provisional response becomes for the caller; ``None``: it does not pass."""
+        if self.early is None:
+            return Ringing(response.status, sdp)
+        return self.early.pass_on(attempt, response.to_tag, response.status, sdp)
+
+    def passed(self, response: Response, source: VendorPolicy) -> list[str]:
+        """The lines of ringing or answer that pass to the caller."""
+        policy = self.policy
+        if policy.is_usual and source.headers is None:
+            return passed_lines(response, RESPONSE_PASSES)
+        headers = policy.headers or PLAIN
+        stripped = (source.headers or PLAIN).stripped
+        if self.early is not None and response.status < 200:
+            stripped |= self.early.stripped
+        lines = reason_lines(policy.reason, response, 0)
+        if policy.is_told_called and source.is_trusted:
+            lines += headers.unless_added(connected_lines(response, self._context.advertised))
+        return [*lines, *headers.invite_lines(response, RESPONSE_USUAL, stripped)]
+
+    def passed_in_refusal(self, response: Response | None, source: VendorPolicy) -> list[str]:
+        """The lines of a vendor's refusal, if there was one, that pass to the caller."""
+        headers = self.policy.headers
+        if headers is None:
+            return []
+        if response is None:
+            return [*headers.added]
+        return headers.invite_lines(response, (), (source.headers or PLAIN).stripped)
 
     def accepts(self, request: Request, source: Peer) -> bool:
         """Whether a request that names our tag truly comes from the caller."""
@@ -183,7 +247,29 @@ class Ingress:
         """The dialog that a 2xx with ``to_tag`` confirms."""
         dialog = Dialog.from_request(self.invite, to_tag)
         dialog.confirm()
-        return Leg(CALLER, dialog, self.source, attempt=attempt)
+        return Leg(CALLER, dialog, self.source, attempt=attempt, policy=self.policy)
+
+
+def closing_lines(
+    to: CustomerPolicy | VendorPolicy,
+    source: CustomerPolicy | VendorPolicy | None,
+    received: Request | None,
+    cause: int,
+) -> list[str]:
+    """What a BYE or CANCEL to one party says of the reason.
+
+    ``received`` came from the party of ``source``, its copy goes out; else the call ends by us,
+    for a Q.850 ``cause``, 0 for none worth telling.
+    """
+    from_headers = None if source is None else source.headers
+    if to.headers is None and to.codes is None and from_headers is None:
+        if received is not None:
+            return passed_lines(received, BYE_PASSES)
+        return [reason_line(cause)] if cause else []
+    lines = reason_lines(to.reason, received, cause)
+    if received is not None:
+        lines += passing(received, BYE_USUAL, to.headers, from_headers)
+    return lines
 
 
 def options_reply(request: Request, tag: str) -> Reply:

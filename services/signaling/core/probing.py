@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from services.common.sip_options.trunk import VendorSip
 from services.signaling.core.context import ACCEPT, AGENT, ALLOW, Context
-from services.signaling.core.headers import bracketed
+from services.signaling.core.outgoing import bracketed
 from services.signaling.core.retry_after import retry_after_s
 from services.signaling.core.trunks import VendorPlace
 from services.signaling.core.vendor_health import Place

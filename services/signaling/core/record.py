@@ -118,12 +118,6 @@ class CallRecord:
         self.answered_attempt = self.attempts.index(attempt)
         attempt.sip_code = self.sip_code_in = 200
 
-    def refuse(self, reason: EndReason, status: int, now: float, *, side: str) -> None:
-        """The call ends before its answer, and the caller hears ``status``."""
-        self.end(reason, now, side=side)
-        self.sip_code_out = status
-        self.q850_out = 16 if reason is EndReason.CANCELLED else q850_of_sip(status)
-
     def end_answered_attempt(self, reason: EndReason, at: float) -> AttemptRecord:
         """The attempt that was answered is over."""
         assert self.answered_attempt is not None

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from services.common.causes import EndReason
 from services.signaling.core.context import Context
-from services.signaling.core.headers import request_uri
+from services.signaling.core.outgoing import request_uri
 from services.signaling.core.values import Candidate
 from services.signaling.sip.errors import MalformedMessage
 from services.signaling.sip.headers import NameAddr

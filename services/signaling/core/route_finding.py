@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from services.common.causes import EndReason, q850_of_sip
+from services.common.causes import EndReason
 from services.common.sip_options.routing import CustomerRouting
 from services.signaling.core.commands import (
     Acknowledge,
@@ -21,15 +21,16 @@ from services.signaling.core.commands import (
     Request,
 )
 from services.signaling.core.context import AGENT, ALLOW, Context
-from services.signaling.core.headers import address, bracketed, reason_line
-from services.signaling.core.hunting import Offer
+from services.signaling.core.headers import address
 from services.signaling.core.legs import Leg
 from services.signaling.core.offered_routes import Refusal, Ruling, from_response
+from services.signaling.core.outgoing import Offer, bracketed
 from services.signaling.core.record import CallRecord, bounded
 from services.signaling.core.targets import Service
 from services.signaling.sip.actions import Peer
 from services.signaling.sip.build import RequestDraft, header, request
 from services.signaling.sip.dialog import Dialog
+from services.signaling.sip.message import Request as Received
 from services.signaling.sip.message import Response
 from services.signaling.sip.uri import SipUri, parse_sip_uri
 
@@ -42,9 +43,8 @@ class TurnedDown(NamedTuple):
     """The call may not go on."""
 
     reason: EndReason
-    status: int
+    status: int = 0
     """0 for that of the reason."""
-    headers: tuple[str, ...] = ()
 
 
 Step = Command | TurnedDown
@@ -53,14 +53,20 @@ Step = Command | TurnedDown
 class RouteFinding(Owner):
     """See the module docstring; owner of the INVITE to a SIP redirect server."""
 
-    __slots__ = ("_context", "_draft", "_is_over", "_peer", "_record", "_routing", "deadline")
+    __slots__ = (
+        "_context", "_draft", "_is_over", "_peer", "_question", "_record", "_routing", "deadline",
+    )  # fmt: skip
 
     # What a hunt has, and a call looks at before the answer.
     current: None = None
     is_settled = True
 
-    def __init__(self, context: Context, record: CallRecord, routing: CustomerRouting) -> None:
+    def __init__(
+        self, context: Context, record: CallRecord, routing: CustomerRouting, question: FindRoutes
+    ) -> None:
         super().__init__()
+        self._question = question
+        """For routing, once the server has spoken."""
         self._context = context
         self._record = record
         self._routing = routing
@@ -80,8 +86,8 @@ class RouteFinding(Owner):
             question = {
                 "call_id": record.call_id,
                 "customer_trunk": record.customer_trunk_id,
-                "caller": record.caller,
-                "called": record.called,
+                "caller": self._question.caller,
+                "called": self._question.called,
                 "source": record.source,
             }
             return [AskServer(routing.server, routing.timeout_ms, question)]
@@ -100,11 +106,9 @@ class RouteFinding(Owner):
             return self._fail("routing server gave no usable answer")
         self._end()
         if isinstance(ruling, Refusal):
-            line = reason_line(q850_of_sip(ruling.status), _plain(ruling.text))
-            if ruling.text:
-                self._record.reason_header = bounded(line.partition(" ")[2])
-            return [TurnedDown(EndReason.ROUTING_SERVER_REFUSED, ruling.status, (line,))]
-        return [self._plan()._replace(offered=ruling)]
+            self._record.reason_header = bounded(ruling.text)
+            return [TurnedDown(EndReason.ROUTING_SERVER_REFUSED, ruling.status)]
+        return [self._question._replace(offered=ruling)]
 
     def on_answer(self, response: Response) -> list[Step]:
         """Take a response to the INVITE, however late."""
@@ -128,28 +132,23 @@ class RouteFinding(Owner):
         self,
         reason: EndReason,  # noqa: ARG002 - a hunt notes it
         now: float,  # noqa: ARG002
-        headers: tuple[str, ...] = (),
+        received: Received | None = None,  # noqa: ARG002
     ) -> list[Step]:
         """Nobody needs the answer any more."""
         is_asking = not self._is_over and self._draft is not None
         self._end()
-        return [Cancel(self.key, LEG, headers)] if is_asking else []
+        return [Cancel(self.key, LEG)] if is_asking else []
 
     # --- steps --------------------------------------------------------------------------
 
     def _end(self) -> None:
         self._is_over, self.deadline = True, NEVER
 
-    def _plan(self) -> FindRoutes:
-        record = self._record
-        busy = self._context.vendor_limits.full
-        return FindRoutes(record.customer_trunk_id, record.caller, record.called, busy)
-
     def _fail(self, why: str) -> list[Step]:
         self._end()
         if self._routing.on_failure == "refuse":
-            return [TurnedDown(EndReason.ROUTING_SERVER_FAILED, 0)]
-        return [self._plan()._replace(note=why)]
+            return [TurnedDown(EndReason.ROUTING_SERVER_FAILED)]
+        return [self._question._replace(note=why)]
 
     def _find(self, uri: SipUri) -> Peer | None:
         """The server's address; never our own, which would ask itself for ever."""
@@ -164,16 +163,16 @@ class RouteFinding(Owner):
         return peers[0]
 
     def _invite(self, uri: SipUri, offer: Offer) -> RequestDraft:
-        context, record = self._context, self._record
+        context, record, question = self._context, self._record, self._question
         host = bracketed(uri.address[0])
         port = "" if uri.port is None else f":{uri.port}"
         transport = f";transport={uri.transport}" if uri.transport else ""
         tag = context.new_tag()
         return request(
             "INVITE",
-            address(record.called, host)[1:-1] + port + transport,
-            from_=f"{address(record.caller, context.advertised)};tag={tag}",
-            to=address(record.called, host),
+            address(question.called, host)[1:-1] + port + transport,
+            from_=f"{address(question.caller, context.advertised)};tag={tag}",
+            to=address(question.called, host),
             call_id=context.new_call_id(),
             cseq=1,
             max_forwards=offer.max_forwards,
@@ -205,12 +204,3 @@ class RouteFinding(Owner):
 def server_service(uri: SipUri) -> Service:
     """What DNS is asked about a server named without port."""
     return Service(uri.host.lower(), uri.transport or "udp", "srv")
-
-
-def _plain(text: str) -> str:
-    """Text that can stand in a header: words, without anything that has a meaning there."""
-    kept = "".join(
-        character if character.isascii() and (character.isalnum() or character in "-_.,:") else " "
-        for character in text
-    )
-    return " ".join(kept.split())[:64]

@@ -15,6 +15,14 @@ from services.common.sip_options.trunk import (
     CustomerSip,
     VendorSip,
 )
+from services.signaling.core.trunk_policy import (
+    USUAL_CUSTOMER,
+    USUAL_VENDOR,
+    CustomerPolicy,
+    VendorPolicy,
+    customer_policy,
+    vendor_policy,
+)
 
 
 class CustomerTrunk(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,6 +35,11 @@ class CustomerTrunk(msgspec.Struct, frozen=True, kw_only=True):
     """``None`` = no limit, as ``max_cps``."""
     max_cps: int | None = None
     sip: CustomerSip = DEFAULT_CUSTOMER
+    policy: CustomerPolicy = USUAL_CUSTOMER
+    """Compiled from ``sip``, whatever it is given."""
+
+    def __post_init__(self) -> None:
+        msgspec.structs.force_setattr(self, "policy", customer_policy(self.sip))
 
 
 class VendorPlace(NamedTuple):
@@ -89,7 +102,8 @@ class TrunkTable:
     """
 
     __slots__ = (
-        "_by_host", "_by_host_port", "_hosts", "_vendors", "places", "reply_to_unknown",
+        "_by_host", "_by_host_port", "_hosts", "_policies", "_vendors", "places",
+        "reply_to_unknown",
     )  # fmt: skip
 
     def __init__(
@@ -106,6 +120,11 @@ class TrunkTable:
         self.reply_to_unknown = reply_to_unknown
         """Whether strangers are answered 403; else they are dropped, and only counted."""
         self._vendors = vendors or {}
+        self._policies = {
+            trunk_id: policy
+            for trunk_id, sip in self._vendors.items()
+            if (policy := vendor_policy(sip)) is not USUAL_VENDOR
+        }
         self._by_host: dict[str, CustomerTrunk] = {}
         self._by_host_port: dict[tuple[str, int], CustomerTrunk] = {}
         for text, trunk in addresses.items():
@@ -133,6 +152,10 @@ class TrunkTable:
     def vendor(self, vendor_trunk_id: str) -> VendorSip:
         """How a vendor is spoken to."""
         return self._vendors.get(vendor_trunk_id, DEFAULT_VENDOR)
+
+    def vendor_policy(self, vendor_trunk_id: str) -> VendorPolicy:
+        """The same, compiled."""
+        return self._policies.get(vendor_trunk_id, USUAL_VENDOR)
 
     def knows(self, host: str) -> bool:
         """Whether any trunk, customer or vendor, lives at ``host``."""

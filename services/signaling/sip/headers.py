@@ -434,6 +434,8 @@ class Reason(NamedTuple):
     """``Q.850`` or ``SIP``, as written."""
     cause: int | None
     text: str = ""
+    location: str = ""
+    """Where a Q.850 cause arose, such as ``U`` for the user (RFC 8606)."""
 
     @classmethod
     def parse(cls, value: str) -> Reason:
@@ -448,12 +450,14 @@ class Reason(NamedTuple):
             protocol,
             None if cause is None else parse_number(cause, 999),
             unquote(params.get("text") or ""),
+            params.get("location") or "",
         )
 
     def __str__(self) -> str:
         cause = "" if self.cause is None else f";cause={self.cause}"
         text = f";text={quote(self.text)}" if self.text else ""
-        return f"{self.protocol}{cause}{text}"
+        location = f";location={self.location}" if self.location else ""
+        return f"{self.protocol}{cause}{text}{location}"
 
 
 def parse_retry_after(value: str) -> int:

@@ -103,6 +103,11 @@ class Message:
         self._call_id: str | None = None
         self._to_tag: str | None = None
 
+    @property
+    def names(self) -> list[str]:
+        """Every header that is present, each once, long and in lower case."""
+        return [*self._first]
+
     def has(self, name: str) -> bool:
         """Whether a header is present; here and below, ``name`` is long and in lower case."""
         return name in self._first

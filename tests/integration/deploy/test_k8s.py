@@ -77,6 +77,13 @@ def test_signaling_keeps_its_spool_and_may_finish_its_calls() -> None:
     assert env({"spec": signaling})["TANDEM_RATING_ADDRESS"] == "tdm-rating.voice.svc:5004"
 
 
+def test_api_knows_every_signaling_pod_by_name() -> None:
+    api = workload(render(signaling={"replicas": 2}), "tdm-api")
+    assert env(api)["TANDEM_SIGNALING_ADDRESS"] == (
+        "tdm-signaling-0.tdm-signaling.voice.svc:5001,tdm-signaling-1.tdm-signaling.voice.svc:5001"
+    )
+
+
 def test_migrations_run_before_anything_is_installed_or_upgraded() -> None:
     job = workload(render(), "tdm-migrate")
     assert job["metadata"]["annotations"]["helm.sh/hook"] == "pre-install,pre-upgrade"

@@ -51,6 +51,17 @@ app.kubernetes.io/component: {{ .service }}
 {{ .root.Release.Name }}-{{ .service }}.{{ .root.Release.Namespace }}.svc:{{ (index .root.Values .service).grpcPort }}
 {{- end }}
 
+{{- define "tandem.addresses" -}}
+{{- /* Each pod of a StatefulSet by name. */ -}}
+{{- $own := index .root.Values .service }}
+{{- $name := printf "%s-%s" .root.Release.Name .service }}
+{{- $addresses := list }}
+{{- range $number := until (int $own.replicas) }}
+{{- $addresses = append $addresses (printf "%s-%d.%s.%s.svc:%d" $name $number $name $.root.Release.Namespace (int $own.grpcPort)) }}
+{{- end }}
+{{- join "," $addresses }}
+{{- end }}
+
 {{- define "tandem.probes" -}}
 readinessProbe:
   httpGet: {path: /readyz, port: ops}

@@ -42,7 +42,8 @@ def test_what_passes_to_the_egress_invite() -> None:
         max_forwards="",
     )
     offer = offer_of(Ingress(invite, "k", CALLER, context()))
-    assert offer == (OFFER, "192.0.2.10", ("Privacy: id",), 70)
+    assert offer[:5] == (OFFER, "192.0.2.10", invite, ("Privacy: id",), 70)
+    assert offer.is_special
 
 
 def test_max_forwards_is_capped() -> None:

@@ -84,8 +84,8 @@ def test_weights_are_drawn_as_rfc_2782_says(draws: list[float], order: list[Peer
 
 def test_weights_are_shares() -> None:
     choices = [Choice(0, 3, (A,)), Choice(0, 1, (B,))]
-    steps = [number / 1000 for number in range(1000)]
-    first = Counter(in_order(choices, lambda at=at: at)[0] for at in steps)
+    steps = iter([number / 1000 for number in range(1000)])
+    first = Counter(in_order(choices, lambda: next(steps))[0] for _ in range(1000))
     # RFC 2782 draws from 0 to the sum, both included: 4 of 5 numbers fall to weight 3.
     assert first == {A: 800, B: 200}
 
