@@ -100,5 +100,8 @@ class Observer(Protocol):
     def call_ended(self, event: CallEnded) -> None:
         """A call is over."""
 
+    def vendor_changed(self, vendor_trunk_id: str, target: str, failure: str) -> None:
+        """An address of a vendor went down, or with an empty ``failure`` up."""
+
     def failed(self, what: str, error: BaseException) -> None:
         """An error of ours, which must not take the process with it."""

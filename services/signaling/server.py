@@ -82,7 +82,7 @@ class SignalingService:
         self._advertised = advertised_address(settings.sip_advertised, self._addresses[0])
         self._context = self._build_context()
         self._switch = self._build_switch()
-        self._probes = Probes(Prober(self._context), self._switch, monotonic)
+        self._probes = Probes(Prober(self._context), self._switch, self._observer, monotonic)
         self._grpc = Server(settings.grpc_address)
         self._pool: Pool | None = None
         self._has_trunks = False
@@ -148,6 +148,7 @@ class SignalingService:
         tasks.create_task(watch.run())
         self._names.on_change = loader.publish
         await self._names.settled(FIRST_LOOKUPS_S)
+        await self._route_servers.settled(FIRST_LOOKUPS_S)
         self._grpc.add(
             pb_grpc.add_SignalingServicer_to_server,
             SignalingServicer(
@@ -224,6 +225,11 @@ class SignalingService:
         telemetry.gauge("calls", "Live calls", lambda: len(switch.calls))
         telemetry.gauge("transactions", "Alive", lambda: self._layer.transaction_count)
         telemetry.gauge("connections", "TCP connections", lambda: self._tcp.connections)
+        health, servers = self._context.reach.health, self._route_servers
+        telemetry.gauge("vendor_addresses_down", "Left out by probes", lambda: health.down)
+        telemetry.counter(
+            "routing_server_failures_total", "HTTP without use", lambda: servers.failed
+        )
         telemetry.gauge("spool_backlog", "Unpublished batches", lambda: spool.backlog)
         telemetry.counter("spool_lost_total", "Events lost", lambda: spool.lost)
         for what, link in (("routing", self._routing), ("rating", self._rating)):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from concurrent.futures import Future
+from contextlib import asynccontextmanager, contextmanager
 from typing import Self, cast
 
 import dns.flags
@@ -80,3 +82,26 @@ class DnsServer(asyncio.DatagramProtocol):
         lines = list(rdata)
         if lines:
             section.append(dns.rrset.from_text_list(name, self.ttl_s, "IN", kind, lines))
+
+
+@contextmanager
+def dns_in_background(records: Mapping[str, list[str]]) -> Iterator[DnsServer]:
+    """A name server with a loop and a thread of its own, for tests without."""
+    loop = asyncio.new_event_loop()
+    ready: Future[DnsServer] = Future()
+    over = asyncio.Event()
+
+    async def serve() -> None:
+        async with DnsServer.started() as server:
+            server.records.update(records)
+            ready.set_result(server)
+            await over.wait()
+
+    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
+    thread.start()
+    try:
+        yield ready.result(timeout=10)
+    finally:
+        loop.call_soon_threadsafe(over.set)
+        thread.join()
+        loop.close()

@@ -65,7 +65,11 @@ class DnsLookups:
                 return Records(listed, _HOSTS_TTL_S)
         try:
             answer = await self._open().resolve(
-                name, kind, raise_on_no_answer=False, lifetime=TIMEOUT_S, search=True
+                name,
+                kind,
+                raise_on_no_answer=False,
+                lifetime=TIMEOUT_S,
+                search=kind in {"A", "AAAA"},
             )
         except dns.resolver.NXDOMAIN:
             return Records((), _NOTHING_TTL_S)

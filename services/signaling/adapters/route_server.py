@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import msgspec
@@ -43,10 +44,18 @@ class HttpRouteServers:
         self._tasks: asyncio.TaskGroup | None = None
         self._waiting = 0
         self._wanted = asyncio.Event()
+        self._ready = asyncio.Event()
 
     def prepare(self) -> None:
         """There is a trunk with such a server now."""
         self._wanted.set()
+
+    async def settled(self, within_s: float) -> None:
+        """Return when questions can be asked, if anybody will; or when the time is over."""
+        if self._wanted.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(within_s):
+                    await self._ready.wait()
 
     async def run(self) -> None:
         """Answer questions until cancelled."""
@@ -55,6 +64,7 @@ class HttpRouteServers:
         await asyncio.to_thread(importlib.import_module, "httpx")
         async with _open_client() as client, asyncio.TaskGroup() as tasks:
             self._client, self._tasks = client, tasks
+            self._ready.set()
             try:
                 await asyncio.Event().wait()
             finally:

@@ -9,7 +9,9 @@ from typing import Protocol
 
 from services.signaling.app.outside import OnAnswer
 from services.signaling.core.probing import NEVER, Prober, Question
+from services.signaling.core.record import peer_text
 from services.signaling.core.trunks import VendorPlace
+from services.signaling.ports import Observer
 from services.signaling.sip.actions import Peer
 from services.signaling.sip.build import RequestDraft
 from services.signaling.sip.message import Response
@@ -25,9 +27,16 @@ class Asking(Protocol):
 class Probes:
     """See the module docstring."""
 
-    def __init__(self, prober: Prober, switch: Asking, monotonic: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        prober: Prober,
+        switch: Asking,
+        observer: Observer,
+        monotonic: Callable[[], float],
+    ) -> None:
         self._prober = prober
         self._switch = switch
+        self._observer = observer
         self._monotonic = monotonic
         self._timer: asyncio.TimerHandle | None = None
 
@@ -53,6 +62,7 @@ class Probes:
         self._timer = None
         for question in self._prober.on_timer(self._monotonic()):
             self._switch.ask(question.draft, question.peer, partial(self._on_answer, question))
+        self._tell()
         self._arm()
 
     def _on_answer(
@@ -62,3 +72,9 @@ class Probes:
             self._prober.on_failure(question, status, now)
         else:
             self._prober.on_response(question, response, now)
+        self._tell()
+
+    def _tell(self) -> None:
+        for change in self._prober.changes():
+            target = peer_text(change.peer)
+            self._observer.vendor_changed(change.vendor_trunk_id, target, change.failure)

@@ -36,6 +36,14 @@ class Question(NamedTuple):
     peer: Peer
 
 
+class Change(NamedTuple):
+    """An address went down, or with an empty ``failure`` up."""
+
+    vendor_trunk_id: str
+    peer: Peer
+    failure: str
+
+
 class _Asked:
     """One address that is asked again and again."""
 
@@ -61,6 +69,7 @@ class Prober:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._asked: dict[Place, _Asked] = {}
+        self._changes: list[Change] = []
 
     @property
     def deadline(self) -> float:
@@ -116,6 +125,11 @@ class Prober:
             why = "no answer to OPTIONS" if status == 408 else "OPTIONS cannot be delivered"
             self._tell(question.place, asked, why, now)
 
+    def changes(self) -> list[Change]:
+        """Addresses that went up or down since this was last asked."""
+        changes, self._changes = self._changes, []
+        return changes
+
     def _waiting(self, question: Question) -> _Asked | None:
         """Whose question this is, while its answer still counts."""
         asked = self._asked.get(question.place)
@@ -125,7 +139,8 @@ class Prober:
 
     def _tell(self, place: Place, asked: _Asked, failure: str, now: float) -> None:
         asked.waits_until = NEVER
-        self._context.reach.health.on_probe(place, asked.sip.probe, failure, now)
+        if self._context.reach.health.on_probe(place, asked.sip.probe, failure, now):
+            self._changes.append(Change(*place, failure))
 
     def _question(self, place: Place, asked: _Asked, now: float) -> Question | None:
         context = self._context

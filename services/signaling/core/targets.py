@@ -15,7 +15,8 @@ MOST_TARGETS: Final = 16
 
 SUPPORTED: Final = ("udp", "tcp")
 """Transports we speak, the one we would rather have first."""
-_SERVICES: Final = {"sip+d2u": "udp", "sip+d2t": "tcp"}
+_SERVICES: Final = {"sip+d2u": "udp", "sip+d2t": "tcp", "sips+d2t": "tls"}
+_SRV: Final = {"udp": "_sip._udp", "tcp": "_sip._tcp", "tls": "_sips._tcp"}
 
 
 class Naptr(NamedTuple):
@@ -63,7 +64,7 @@ def services_of(naptrs: Iterable[Naptr]) -> list[tuple[str, str]]:
         (record.order, record.preference, transport, record.replacement.lower().rstrip("."))
         for record in naptrs
         if record.flags.lower() == "s"
-        and (transport := _SERVICES.get(record.service.lower())) is not None
+        and (transport := _SERVICES.get(record.service.lower())) in SUPPORTED
     ]
     usable.sort(key=lambda each: each[:2])
     return [(transport, name) for _, _, transport, name in usable if name]
@@ -75,7 +76,7 @@ def names_asked(service: Service) -> list[tuple[str, str]]:
     if service.lookup == "naptr":
         # "the client ... would then do an SRV query for each supported transport" (section 4.1)
         transports += [each for each in SUPPORTED if each != service.transport]
-    return [(each, f"_sip._{each}.{service.host}") for each in transports]
+    return [(each, f"{_SRV[each]}.{service.host}") for each in transports]
 
 
 def choices_of(

@@ -57,6 +57,11 @@ class VendorHealth:
         self._down: set[Place] = set()
         self._resting: dict[Place, _Resting] = {}
 
+    @property
+    def down(self) -> int:
+        """How many addresses do not answer."""
+        return len(self._down)
+
     def trouble(self, vendor_trunk_id: str, peer: Peer, now: float) -> EndReason | None:
         """Why this address is not to be called; ``None`` when it may be."""
         if not self._down and not self._resting:

@@ -116,9 +116,13 @@ class Observations:
 
     def __init__(self) -> None:
         self.errors: list[BaseException] = []
+        self.changes: list[tuple[str, str, str]] = []
 
     def call_ended(self, event: CallEnded) -> None:
         del event
+
+    def vendor_changed(self, vendor_trunk_id: str, target: str, failure: str) -> None:
+        self.changes.append((vendor_trunk_id, target, failure))
 
     def failed(self, what: str, error: BaseException) -> None:
         del what
