@@ -10,7 +10,7 @@ ifneq ($(wildcard /etc/ssl/certs/ca-certificates.crt),)
 export UV_SYSTEM_CERTS := 1
 endif
 
-.PHONY: setup demo up check test bench proto lock clean
+.PHONY: setup demo up check test fuzz bench proto lock clean
 
 setup: $(VENV)/.installed  ## the environment, from the lock file
 
@@ -43,6 +43,9 @@ test: setup  ## all tests, with real servers and SIPp
 	@$(BIN)/lint-imports --no-cache > build/imports.txt || { cat build/imports.txt; exit 1; }
 	@$(BIN)/mypy
 	@$(BIN)/pytest
+
+fuzz: setup  ## guided fuzzing, bounded by count; what it finds is left in build/fuzz
+	@$(BIN)/python -m tests.fuzz
 
 bench: setup  ## speed and memory, beside public peers; writes build/bench.json
 	@VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet -r pyproject.toml --group bench -c requirements.lock --require-hashes || echo "without the Sippy B2BUA: it could not be built"

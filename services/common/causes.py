@@ -43,6 +43,10 @@ class EndReason(StrEnum):
     NO_RTP_PORTS = "no_rtp_ports"
     RTP_TIMEOUT = "rtp_timeout"
     NO_ACK = "no_ack"
+    NO_PRACK = "no_prack"
+    """A reliable provisional response was never acknowledged."""
+    SESSION_TIMEOUT = "session_timeout"
+    """A party stopped refreshing its session, or answering."""
     MAX_DURATION = "max_duration"
     BALANCE_EXHAUSTED = "balance_exhausted"
     ADMIN_DISCONNECT = "admin_disconnect"
@@ -90,6 +94,7 @@ SIP_OF_REASON: dict[EndReason, int] = {
     EndReason.SETUP_TIMEOUT: 408,
     EndReason.CODEC_MISMATCH: 488,
     EndReason.NO_RTP_PORTS: 503,
+    EndReason.NO_PRACK: 504,
     EndReason.LOOP: 483,
     EndReason.ROUTING_SERVER_FAILED: 503,
     EndReason.ROUTING_SERVER_REFUSED: 403,

@@ -82,7 +82,9 @@ class SignalingService:
         self._advertised = advertised_address(settings.sip_advertised, self._addresses[0])
         self._context = self._build_context()
         self._switch = self._build_switch()
-        self._probes = Probes(Prober(self._context), self._switch, self._observer, monotonic)
+        self._probes = Probes(
+            Prober(self._context), self._switch.outside, self._observer, monotonic
+        )
         self._grpc = Server(settings.grpc_address)
         self._pool: Pool | None = None
         self._has_trunks = False
@@ -95,6 +97,7 @@ class SignalingService:
             advertised=self._advertised,
             new_tag=random_token,
             new_call_id=lambda: os.urandom(12).hex(),
+            chance=random.SystemRandom().random,
             reach=Reach(
                 self._names.addresses,
                 self._names.services,

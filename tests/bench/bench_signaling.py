@@ -59,15 +59,18 @@ class Wire:
 class Bench:
     """One switch and both parties of its calls."""
 
-    def __init__(self, now: Callable[[], float] = monotonic) -> None:
+    def __init__(
+        self, now: Callable[[], float] = monotonic, candidate: Candidate | None = None
+    ) -> None:
         self.wire = Wire()
         context = Context(
             node="bench",
             advertised=HOST,
             new_tag=random_token,
             new_call_id=lambda: os.urandom(12).hex(),
+            chance=lambda: 0.5,
         )
-        candidate = Candidate(
+        candidate = candidate or Candidate(
             vendor_trunk_id="vtr_1",
             account_id="acc_2",
             host="127.0.0.1",

@@ -17,6 +17,7 @@ class Stage:
     def __init__(self, lab: Lab, folder: Path) -> None:
         self.lab = lab
         self.called = str(next(_NUMBERS))
+        self.caller_host = CALLER_HOST
         self._folder = folder
         self._ends: list[Sipp] = []
 
@@ -28,7 +29,7 @@ class Stage:
 
     def caller(self, scenario: str, **how: Any) -> Sipp:
         """Start the customer."""
-        local = (CALLER_HOST, free_port(CALLER_HOST))
+        local = (self.caller_host, free_port(self.caller_host))
         end = Sipp(
             self._folder, "caller", scenario, local, self.lab.sip, called=self.called, **how
         )

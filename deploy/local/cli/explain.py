@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from deploy.local.cli.client import Json
-from deploy.local.cli.output import console
+from deploy.local.cli.output import console, harmless
 
 
 def show_considered(considered: Iterable[Json]) -> None:
@@ -38,9 +38,9 @@ def show_ladder(steps: Sequence[Json], *, raw: bool = False) -> None:
         else:
             arrow = "-->" if step["sent"] else "<--"
             line = f"                switch {arrow} {step['leg']:<8}"
-        console.print(f"  {at}  {line} {step['summary']}", markup=False)
+        console.print(f"  {at}  {line} {harmless(step['summary'])}", markup=False)
         if raw:
-            console.print(step["raw"], markup=False)
+            console.print(harmless(step["raw"]), markup=False)
 
 
 def show_vendors(vendors: Sequence[Json]) -> None:
@@ -56,4 +56,4 @@ def _show_state(name: str, seen: Json, further: str = "") -> None:
     since = f"since {seen['since'][:19]}" if seen["since"] else ""
     until = f"until {seen['until'][:19]}" if seen["until"] else ""
     words = " ".join(word for word in (since, until, seen["why"], further) if word)
-    console.print(f"  {name:<32} {seen['state']:<10} {words}", markup=False)
+    console.print(f"  {name:<32} {seen['state']:<10} {harmless(words)}", markup=False)

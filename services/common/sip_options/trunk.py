@@ -16,14 +16,20 @@ from services.common.sip_options.identity import CustomerIdentity, VendorIdentit
 from services.common.sip_options.numbers import Numbers
 from services.common.sip_options.probe import VendorProbe
 from services.common.sip_options.redirects import VendorRedirects
+from services.common.sip_options.reliable import Reliable
 from services.common.sip_options.retry_after import VendorRetryAfter
 from services.common.sip_options.routing import CustomerRouting
+from services.common.sip_options.session_timer import SessionTimer
 from services.common.sip_options.timeouts import CustomerTimeouts, VendorTimeouts
+from services.common.sip_options.transfer import Transfer
 
 
 class CustomerSip(Group, frozen=True):
     """How a customer is spoken to."""
 
+    reliable: Reliable = Reliable()
+    session_timer: SessionTimer = SessionTimer()
+    transfer: Transfer = Transfer()
     numbers: Numbers = Numbers()
     identity: CustomerIdentity = CustomerIdentity()
     headers: Headers = Headers()
@@ -48,6 +54,8 @@ class VendorSip(Group, frozen=True):
     probe: VendorProbe = VendorProbe()
     redirects: VendorRedirects = VendorRedirects()
     retry_after: VendorRetryAfter = VendorRetryAfter()
+    reliable: Reliable = Reliable()
+    session_timer: SessionTimer = SessionTimer()
 
 
 DEFAULT_CUSTOMER = CustomerSip()

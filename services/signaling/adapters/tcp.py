@@ -60,11 +60,11 @@ class Connection(asyncio.Protocol):
                 messages.append((event.data, self.peer))
             elif isinstance(event, Ping):
                 self.write(PONG, "")
-            else:
-                self.close()
         self._busy_since = 0.0 if self._framer.is_idle else self._busy_since or now
         if messages:
             self._owner.on_messages(messages)
+        if self._framer.is_broken:
+            self.close()  # after the answers to what came before the break
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the protocol's
         """Fail what was on its way."""

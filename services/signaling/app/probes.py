@@ -1,27 +1,17 @@
-"""Drives the prober: one timer, and its questions through the switch."""
+"""Drives the prober: one timer, and its questions among the requests outside of calls."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Protocol
 
-from services.signaling.app.outside import OnAnswer
+from services.signaling.app.outside import OutsideRequests
 from services.signaling.core.probing import NEVER, Prober, Question
 from services.signaling.core.record import peer_text
 from services.signaling.core.trunks import VendorPlace
 from services.signaling.ports import Observer
-from services.signaling.sip.actions import Peer
-from services.signaling.sip.build import RequestDraft
 from services.signaling.sip.message import Response
-
-
-class Asking(Protocol):
-    """The switch, as far as it is needed here."""
-
-    def ask(self, draft: RequestDraft, peer: Peer, on_answer: OnAnswer) -> None:
-        """Send a request that belongs to no call."""
 
 
 class Probes:
@@ -30,12 +20,12 @@ class Probes:
     def __init__(
         self,
         prober: Prober,
-        switch: Asking,
+        outside: OutsideRequests,
         observer: Observer,
         monotonic: Callable[[], float],
     ) -> None:
         self._prober = prober
-        self._switch = switch
+        self._outside = outside
         self._observer = observer
         self._monotonic = monotonic
         self._timer: asyncio.TimerHandle | None = None
@@ -61,7 +51,7 @@ class Probes:
     def _on_time(self) -> None:
         self._timer = None
         for question in self._prober.on_timer(self._monotonic()):
-            self._switch.ask(question.draft, question.peer, partial(self._on_answer, question))
+            self._outside.ask(question.draft, question.peer, partial(self._on_answer, question))
         self._tell()
         self._arm()
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from services.common.causes import EndReason
 from services.common.events import CallEnded
 from services.signaling.app.counters import Counters
-from services.signaling.app.outside import OnAnswer, OutsideRequests
+from services.signaling.app.outside import OutsideRequests
 from services.signaling.app.services import Services
 from services.signaling.app.wakeups import NEVER, Wakeups
 from services.signaling.core.call import Call
@@ -30,7 +30,8 @@ from services.signaling.core.commands import (
 )
 from services.signaling.core.context import ALLOW, Context
 from services.signaling.core.ladder import Ladders, Step
-from services.signaling.core.legs import CALLER, dialog_of, options_reply, peer_of
+from services.signaling.core.legs import CALLER, options_reply
+from services.signaling.core.loop import LOOP, call_to_join, caller_of, origin_of
 from services.signaling.core.refusals import Refusals, refused_record
 from services.signaling.core.trunks import TrunkTable
 from services.signaling.core.vendor_view import VendorView, vendor_views
@@ -43,16 +44,17 @@ from services.signaling.sip.actions import (
     DeliverResponse,
     Fail,
     NoAck,
+    NoPrack,
     Peer,
     Refused,
     Send,
     Terminated,
 )
-from services.signaling.sip.build import RequestDraft, response_to
+from services.signaling.sip.build import response_to
 from services.signaling.sip.errors import MalformedMessage
 from services.signaling.sip.layer import TransactionLayer
 from services.signaling.sip.message import Request as Received
-from services.signaling.sip.message import Response, parse
+from services.signaling.sip.message import parse
 
 Datagram = tuple[bytes, Peer]
 TICK_S = 0.01
@@ -94,7 +96,7 @@ class Switch:
         self._drained: asyncio.Event = asyncio.Event()
         self._owners: dict[str, tuple[Call, Owner, str]] = {}
         self._invites: dict[str, Call] = {}
-        self._outside = OutsideRequests()
+        self.outside = OutsideRequests(context, layer, self._send_outside, monotonic)
         self._refusals = Refusals()
         self._heard: tuple[bytes, Peer] | None = None
         self._sent_along: list[Send] = []
@@ -113,6 +115,7 @@ class Switch:
             Cancelled: self._on_cancel,
             Fail: self._on_fail,
             NoAck: self._on_no_ack,
+            NoPrack: self._on_no_prack,
             Terminated: self._on_terminated,
         }
         self._performers: dict[type, Callable[..., None]] = {
@@ -155,6 +158,7 @@ class Switch:
             data.startswith(b"SIP/2.0 ")
             or self._context.trunks.knows(source.host)
             or self._context.trunks.reply_to_unknown
+            or source == LOOP
             or self._is_in_dialog(data)
         ):
             counters.unknown_dropped += 1
@@ -233,12 +237,17 @@ class Switch:
         if owned is not None:
             self._perform(owned[0], owned[0].on_failure(owned[1], action.status, now))
         else:
-            self._outside.on_failure(action.key, action.status, now)
+            self.outside.on_failure(action.key, action.status, now)
 
     def _on_no_ack(self, action: NoAck, now: float) -> None:
         call = self._invites.pop(action.key, None)
         if call is not None:
             self._perform(call, call.on_no_ack(action.key, now))
+
+    def _on_no_prack(self, action: NoPrack, now: float) -> None:
+        call = self._invites.get(action.key)
+        if call is not None:
+            self._perform(call, call.hang_up(EndReason.NO_PRACK, now))
 
     def _on_terminated(self, action: Terminated, _: float) -> None:
         # Not _invites: an INVITE whose 2xx nobody acknowledged ends in the same instant, and
@@ -274,15 +283,22 @@ class Switch:
         elif request.method == "OPTIONS":
             reply = options_reply(request, self._context.new_tag())
             self._follow(self._layer.respond(key, reply, now), now)
-        elif request.method in {"INFO", "MESSAGE"}:
+        elif request.method in {"INFO", "MESSAGE", "REFER"}:
             self._answer(request, key, 405, now, ALLOW)
         else:
             self._answer(request, key, 481, now)
 
     def _on_invite(self, action: DeliverRequest, now: float) -> None:
         invite, key, source = action
+        joined = call_to_join(self._context, invite) if source == LOOP else None
+        if joined is not None:
+            self._invites[key] = joined
+            self._perform(joined, joined.on_request(invite, key, source, now))
+            return
         call_id = self._new_call_id()
         call = Call(self._context, call_id, invite, key, source, now, self._utc_now())
+        if source == LOOP:
+            call.record.source = origin_of(self._context, invite)
         self.counters.invites += 1
         is_full = len(self.calls) >= self._most_calls
         self.calls[call_id] = call
@@ -293,8 +309,7 @@ class Switch:
         elif is_full:
             commands = call.refuse(EndReason.CUSTOMER_CAPACITY, now)
         else:
-            trunk = self._context.trunks.identify(source.host, source.port)
-            commands = call.start(trunk, now)
+            commands = call.start(caller_of(self._context, invite, source), now)
         self._perform(call, commands)
 
     def _on_response(self, action: DeliverResponse, now: float) -> None:
@@ -305,21 +320,14 @@ class Switch:
             call, owner, leg = owned
             self._trace(call, leg, now)
             self._perform(call, call.on_response(owner, response, now))
-        elif self._outside.on_response(key, response, now):
+        elif self.outside.on_response(key, response, now):
             return
         elif response.status // 100 == 2 and response.cseq.method == "INVITE":
-            self._hang_up_stray(response, key, now)
+            self.outside.hang_up(response, key, now)
 
-    def _hang_up_stray(self, response: Response, key: str, now: float) -> None:
-        """A 2xx nobody waits for, of a fork or after a CANCEL: ACK and BYE (13.2.2.4)."""
-        dialog = dialog_of(response)
-        target = peer_of(dialog.next_hop, self._context)
-        if target is None:
-            return
-        ack = dialog.ack(response.cseq.number)
-        self._follow(self._layer.send_ack(key, dialog.remote_tag, ack, target), now)
-        _, actions = self._layer.send_request(dialog.request("BYE"), target, now)
+    def _send_outside(self, actions: list[Action], now: float) -> None:
         self._follow(actions, now)
+        self._arm()
 
     def _on_ack(self, action: DeliverAck, now: float) -> None:
         ack, key = action
@@ -328,15 +336,6 @@ class Switch:
             found = self._context.dialogs.get(ack.to_tag.partition("-")[0])
             self._trace(call, CALLER if found is None else found[1], now)
             self._perform(call, call.on_ack(ack, key, now))
-
-    def ask(self, draft: RequestDraft, peer: Peer, on_answer: OnAnswer) -> None:
-        """Send a request that belongs to no call; ``on_answer`` is told how it ended."""
-        now = self._monotonic()
-        key, actions = self._layer.send_request(draft, peer, now)
-        self._outside.await_answer(key, on_answer)
-        for action in actions:
-            self._deliverers[type(action)](action, now)
-        self._arm()
 
     def _answer(self, request: Received, key: str, status: int, now: float, *headers: str) -> None:
         reply = response_to(request, status, to_tag=self._context.new_tag(), headers=headers)
@@ -434,7 +433,9 @@ class Switch:
         counters = self.counters
         counters.messages_out += 1
         counters.bytes_out += len(send.data)
-        if not self._network.send(send.data, send.peer, send.key):
+        if send.peer == LOOP:
+            asyncio.get_running_loop().call_soon(self.receive, [(send.data, LOOP)])
+        elif not self._network.send(send.data, send.peer, send.key):
             counters.send_failures += 1
             if send.key:
                 for action in self._layer.on_transport_error(send.key):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from services.common.causes import EndReason
-from services.signaling.core.context import Context
+from services.signaling.core.context import ALLOW, Context
 from services.signaling.core.headers import INVITE_PASSES, passed_lines
 from services.signaling.core.hunting import Answered, Hunt
 from services.signaling.core.legs import CALLER, Ingress, options_reply, session
@@ -81,11 +81,26 @@ def early_leg(
     return attempt.name if is_vendor else ""
 
 
-def early_reply(received: Request) -> Reply:
+def early_reply(received: Request, leg: str, context: Context, transport: str) -> Reply:
     """The answer to anything but BYE that is asked inside a dialog before the call is answered.
 
-    An UPDATE before its time gets 500 (RFC 3311 section 5.2), and so does everything else.
+    There is an offer without answer on either leg: another one gets 500 or 491, by whose it is
+    (RFC 3311 section 5.2).
     """
-    if received.method == "OPTIONS":
+    method = received.method
+    if method == "OPTIONS":
         return options_reply(received, "")
+    if method == "REFER":
+        return response_to(received, 405, headers=(ALLOW,))
+    if method == "UPDATE" and not received.body:
+        return response_to(received, 200, headers=(context.contact(transport), ALLOW))
+    if method == "PRACK":
+        return prack_reply(received)
+    if method == "UPDATE" and leg != CALLER:
+        return response_to(received, 491)
     return response_to(received, 500, headers=("Retry-After: 1",))
+
+
+def prack_reply(prack: Request) -> Reply:
+    """The answer to a PRACK that was due; an offer in it goes no further."""
+    return response_to(prack, 488 if session(prack) else 200)

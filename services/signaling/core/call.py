@@ -15,7 +15,7 @@ from collections.abc import Hashable, Sequence
 from services.common.causes import EndReason
 from services.common.sip_options.trunk import DEFAULT_CUSTOMER
 from services.signaling.core.admission import admit, dialled, early_leg, early_reply, offer_of
-from services.signaling.core.code_policy import refusal
+from services.signaling.core.answers import hang_up_answer, take_back
 from services.signaling.core.commands import (
     AnswerMedia,
     Authorize,
@@ -46,11 +46,10 @@ from services.signaling.core.hunting import (
 from services.signaling.core.hunting import Step as HuntStep
 from services.signaling.core.legs import CALLER, Ingress
 from services.signaling.core.offered_routes import Ruling
-from services.signaling.core.parting import hang_up_answer, let_go
 from services.signaling.core.record import CallRecord, bounded, peer_text
 from services.signaling.core.redirects import redirection
+from services.signaling.core.refusing import refused
 from services.signaling.core.route_finding import RouteFinding, TurnedDown
-from services.signaling.core.trunk_policy import USUAL_VENDOR
 from services.signaling.core.trunks import CustomerTrunk
 from services.signaling.core.values import CallState, Credit, MediaAnswer, MediaStats, Plan
 from services.signaling.sip.actions import Peer
@@ -62,7 +61,6 @@ from services.signaling.sip.message import Response
 NEVER = float("inf")
 SETTLE_S = 5.0
 """A record waits this long for the last word of a cancelled vendor."""
-
 
 _MEDIA = (OfferMedia, AnswerMedia)
 _CAN_PROGRESS = frozenset({CallState.DIALLING, CallState.RINGING})
@@ -101,7 +99,6 @@ class Call:
         self._credit: Credit | None = None
         self._routing = DEFAULT_CUSTOMER.routing
         self._hunt: RouteFinding | Hunt | None = None
-        """What goes on before the answer: a routing server is asked, then vendors are."""
         self._answered: Answered | None = None
         self._conversation: Conversation | None = None
         self._tags: list[str] = []
@@ -132,9 +129,13 @@ class Call:
             return self.refuse(EndReason.UNKNOWN_CUSTOMER, now)
         record.customer_trunk_id, record.account_id = trunk.id, trunk.account_id
         self._ingress.belongs_to(trunk.policy)
-        refused = admit(self._context, trunk, invite, now)
-        if refused is not None:
-            return self.refuse(refused, now)
+        unmet = self._ingress.meet(trunk.sip)
+        if unmet is not None:
+            status, headers = unmet
+            return self.refuse(EndReason.UNSUPPORTED, now, status=status, headers=headers)
+        unwanted = admit(self._context, trunk, invite, now)
+        if unwanted is not None:
+            return self.refuse(unwanted, now)
         self._is_counted = True
         self._own(self._ingress.base_tag, CALLER)
         busy, self._routing = self._context.vendor_limits.full, trunk.sip.routing
@@ -166,7 +167,7 @@ class Call:
             return self.refuse(known_reason(plan.refused or EndReason.NO_ROUTE), now)
         if self._routing.answer_with_redirect:
             told = redirection(self._context, plan.candidates, now)
-            return self.refuse(told.reason, now, status=told.status, contacts=told.lines)
+            return self.refuse(told.reason, now, status=told.status, headers=told.lines)
         self._plan = plan
         self.state = CallState.AUTHORIZING
         return [Authorize(plan.sell_terms)]
@@ -201,7 +202,7 @@ class Call:
             elif isinstance(step, Answered):
                 commands += self._on_answered(step, now)
             elif isinstance(step, Lost):
-                commands += self._on_lost(step, now)
+                commands += self.refuse(step.reason, now, status=step.status, lost=step)
             elif isinstance(step, TurnedDown):
                 commands += self.refuse(step.reason, now, status=step.status)
             else:
@@ -226,8 +227,9 @@ class Call:
         if ringing is not None:
             tag = ingress.tag(number, response.to_tag)
             headers = ingress.passed(response, step.attempt.policy)
-            reply = ingress.answer(ringing.status, tag, ringing.sdp, headers)
-            commands.append(Respond(self.invite_key, reply, CALLER))
+            reply = ingress.provisional(ringing.status, tag, ringing.sdp, headers)
+            if reply is not None:
+                commands.append(Respond(self.invite_key, reply, CALLER))
         if record.ringing_at is None and (response.status == 180 or step.sdp):
             record.ringing_at = now
             commands.append(Emit(record.ringing(step.attempt.record, response.status, now)))
@@ -241,10 +243,6 @@ class Call:
         self.record.answer(step.attempt.record, min(step.attempt.answered_at, now))
         return [Persist(self.record.answered(step.attempt.record))]
 
-    def _on_lost(self, step: Lost, now: float) -> list[Command]:
-        side = "server" if step.response is None else "callee"
-        return self.refuse(step.reason, now, status=step.status, lost=step, side=side)
-
     # --- the answer ---------------------------------------------------------------------
 
     def on_durable(self, now: float, *, durable: bool) -> list[Command]:
@@ -256,6 +254,8 @@ class Call:
         assert ingress is not None
         if not durable:
             return self._take_back(answered, EndReason.SPOOL_UNAVAILABLE, now)
+        if ingress.holds_answer():
+            return []
         self.state = CallState.ANSWERED
         callee = answered.leg
         tag = ingress.tag(answered.attempt.number, callee.dialog.remote_tag)
@@ -265,7 +265,7 @@ class Call:
         assert plan is not None
         assert credit is not None
         self._conversation = converse(
-            self._context, self.record, caller, answered, plan, credit, invite_key=self.invite_key
+            self._context, self.record, ingress, caller, answered, plan, credit, now
         )
         self.record.sip_code_out = 200
         # What an established call does not need is not kept: there are tens of thousands.
@@ -276,9 +276,9 @@ class Call:
         self, answered: Answered, reason: EndReason, now: float, *, side: str = "server"
     ) -> list[Command]:
         """The vendor answered, but the caller will not hear of it: nobody talked."""
-        self.record.answered_at = self.record.answered_attempt = None
-        commands = let_go(self._context, answered, reason, now)
-        return [*commands, *self.refuse(reason, now, side=side)]
+        self._answered = self.record.answered_at = self.record.answered_attempt = None
+        commands = take_back(self._context, answered, reason, now)
+        return commands + self.refuse(reason, now, side=side)
 
     # --- from the network ---------------------------------------------------------------
 
@@ -336,13 +336,7 @@ class Call:
         conversation = self._conversation
         if conversation is None:
             return self._on_early_request(received, key, source, now)
-        tag = received.to_tag
-        leg = conversation.caller
-        if tag != leg.dialog.local_tag:
-            leg = conversation.callee
-        if tag != leg.dialog.local_tag or not leg.accepts(received, source):
-            return [Respond(key, response_to(received, 481), leg.name)]
-        return self._talk(conversation.on_request(received, key, leg, now), now)
+        return self._talk(conversation.on_request(received, key, source, now), now)
 
     def _on_early_request(
         self, received: Received, key: str, source: Peer, now: float
@@ -352,7 +346,10 @@ class Call:
         if not name:
             return [Respond(key, response_to(received, 481), CALLER)]
         if received.method != "BYE":
-            return [Respond(key, early_reply(received), name)]
+            reply = early_reply(received, name, self._context, source.transport)
+            commands: list[Command] = [Respond(key, reply, name)]
+            is_prack = received.method == "PRACK" and name == CALLER
+            return commands + self._on_prack(received, now) if is_prack else commands
         done: list[Command] = [Respond(key, response_to(received, 200), name)]
         if name == CALLER:
             return done + self._give_up(received, now)  # section 15: may end an early dialog
@@ -360,6 +357,13 @@ class Call:
             return done
         self._answered.leg.is_over = True
         return done + self._take_back(self._answered, EndReason.NO_ANSWER, now, side="callee")
+
+    def _on_prack(self, received: Received, now: float) -> list[Command]:
+        assert self._ingress is not None
+        due = self._ingress.on_prack(received)
+        if due is not None:
+            return [Respond(self.invite_key, due, CALLER)]
+        return self.on_durable(now, durable=True) if self._ingress.is_answer_due else []
 
     def on_ack(self, received: Received, key: str, now: float) -> list[Command]:
         """Take the ACK of a 2xx of ours."""
@@ -389,7 +393,7 @@ class Call:
             return []
         self._wants_stats = False
         if stats is not None:
-            self.record.media_caller, self.record.media_callee = stats.caller, stats.callee
+            self.record.hear(stats.caller, stats.callee)
         return self._try_record(now)
 
     def on_extended(self, credit: Credit | None, now: float) -> list[Command]:
@@ -417,10 +421,8 @@ class Call:
             return []
         if self._answered is not None:
             return self._take_back(self._answered, reason, now)
-        commands: list[Command] = []
-        if self._hunt is not None:
-            commands += self._seek(self._hunt.stop(reason, now), now)
-        return commands + self.refuse(reason, now)
+        stopped = [] if self._hunt is None else self._seek(self._hunt.stop(reason, now), now)
+        return stopped + self.refuse(reason, now)
 
     def _talk(self, steps: Sequence[TalkStep], now: float) -> list[Command]:
         """Carry out what the conversation wants, in its order."""
@@ -439,8 +441,9 @@ class Call:
             record.q850_in = q850_received(over.bye) or 16
             record.reason_header = bounded(reason_header(over.bye))
         record.end(over.reason, over.at, side=over.side)
-        attempt = record.end_answered_attempt(over.reason, over.at)
-        self._context.vendor_limits.give_back(attempt.candidate.vendor_trunk_id)
+        record.doubt(over.silent, over.noticed_at)
+        vendor_trunk_id = record.answered_on.candidate.vendor_trunk_id
+        self._context.vendor_limits.give_back(vendor_trunk_id)
         return self._close(now)
 
     def refuse(
@@ -450,18 +453,15 @@ class Call:
         *,
         status: int = 0,
         lost: Lost | None = None,
+        headers: Sequence[str] = (),
         side: str = "server",
-        contacts: Sequence[str] = (),
     ) -> list[Command]:
         """Give the INVITE a final response that is no success, at any time before the answer."""
-        ingress, record = self._ingress, self.record
-        assert ingress is not None
-        record.end(reason, now, side=side)
-        response, taken_for, source = (None, 0, USUAL_VENDOR) if lost is None else lost[2:]
-        told = refusal(ingress.policy.codes, reason, status, response, taken_for)
-        record.sip_code_out, record.q850_out = told.status, told.cause
-        lines = [*contacts, *told.reasons, *ingress.passed_in_refusal(response, source)]
-        reply = ingress.refusal(told.status, lines)
+        assert self._ingress is not None
+        reply = refused(
+            self._ingress, self.record, reason, now,
+            status=status, lost=lost, headers=headers, side=side,
+        )  # fmt: skip
         return [Respond(self.invite_key, reply, CALLER), *self._close(now)]
 
     def _close(self, now: float) -> list[Command]:

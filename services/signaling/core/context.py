@@ -15,13 +15,19 @@ from services.signaling.sip.validate import Capabilities
 
 if TYPE_CHECKING:
     from services.signaling.core.call import Call
+    from services.signaling.core.loop import Onward
 
 CAPABILITIES: Final = Capabilities(
-    methods=("INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "INFO", "UPDATE", "MESSAGE")
+    methods=("INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "INFO", "UPDATE", "MESSAGE", "PRACK"),
+    extensions=frozenset({"100rel", "timer"}),
+    unadvertised=frozenset({"REFER"}),
 )
-"""PRACK is missing on purpose: reliable provisional responses end at each leg unasked for."""
+"""What some trunk may use. What one does not is refused by
+:func:`services.signaling.core.extensions.refusal` and its like, for it alone."""
 
 ALLOW: Final = CAPABILITIES.allow_line
+ALLOW_REFER: Final = f"{ALLOW}, REFER"
+"""For customers who may transfer their calls."""
 ACCEPT: Final = CAPABILITIES.accept_line
 AGENT: Final = "User-Agent: Tandem"
 
@@ -30,8 +36,8 @@ class Context:
     """Shared by every call; plain data and injected functions, no I/O of its own."""
 
     __slots__ = (
-        "advertised", "customer_limits", "dialogs", "new_call_id", "new_tag", "node", "reach",
-        "tokens", "trunks", "vendor_limits",
+        "advertised", "chance", "customer_limits", "dialogs", "new_call_id", "new_tag", "node",
+        "reach", "tokens", "transfers", "trunks", "vendor_limits",
     )  # fmt: skip
 
     def __init__(
@@ -41,6 +47,7 @@ class Context:
         advertised: str,
         new_tag: Callable[[], str],
         new_call_id: Callable[[], str],
+        chance: Callable[[], float],
         reach: Reach | None = None,
     ) -> None:
         self.node = node
@@ -50,15 +57,19 @@ class Context:
         """Fresh unguessable tokens without ``-``, which separates forks of one call."""
         self.new_call_id = new_call_id
         """Fresh SIP Call-ID values for egress legs."""
+        self.chance = chance
+        """Random numbers from 0 up to 1, for waits and first sequence numbers."""
         self.trunks = TrunkTable({})
         """Replaced whenever the configuration changes."""
         self.customer_limits = TrunkLimits()
         self.vendor_limits = TrunkLimits()
         self.dialogs: dict[str, tuple[Call, str]] = {}
         """Calls, and the names of their legs, by the tags we gave their dialogs."""
+        self.transfers: dict[str, Onward] = {}
+        """Calls that transfers have asked for, by the Call-ID of their INVITE to ourselves."""
         self.tokens = count(1)
         """Numbers that no two rewritings of SDP share, so that late replies fit nowhere."""
-        self.reach = reach or Reach({}, {}, draw=lambda: 0.0)
+        self.reach = reach or Reach({}, {}, draw=chance)
         """Where vendors are."""
 
     def contact(self, transport: str) -> str:

@@ -5,22 +5,41 @@ Tells its call one thing among its commands: :class:`Over`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from services.common.causes import EndReason
+from services.signaling.core.admission import prack_reply
 from services.signaling.core.commands import Command, Extend, Owner, Request, Respond
 from services.signaling.core.context import Context
 from services.signaling.core.exchanges import Broken, Exchange, Exchanges
 from services.signaling.core.exchanges import Step as ExchangeStep
+from services.signaling.core.extensions import required_in_dialog
 from services.signaling.core.headers import q850_received
 from services.signaling.core.hunting import Answered
-from services.signaling.core.legs import Leg, closing_lines, options_reply
+from services.signaling.core.legs import Ingress, Leg, closing_lines, options_reply
+from services.signaling.core.loop import LOOP, Onward
 from services.signaling.core.record import CallRecord, q850_of_end
 from services.signaling.core.talk_time import TalkTime, shortest
+from services.signaling.core.transfer import (
+    NAME,
+    Fallen,
+    Joined,
+    Transfer,
+    judge,
+    refused,
+    why_not_replace,
+)
+from services.signaling.core.transfer import Step as TransferStep
 from services.signaling.core.values import Credit, MediaAnswer, Plan
-from services.signaling.sip.build import response_to
+from services.signaling.core.vigil import GONE, Ask, Lifeless, Vigil, is_refresh, keep_vigil
+from services.signaling.core.vigil import Step as VigilStep
+from services.signaling.sip.actions import Peer
+from services.signaling.sip.build import Reply, response_to
+from services.signaling.sip.dialog import Dialog
 from services.signaling.sip.message import Request as Received
 from services.signaling.sip.message import Response
+from services.signaling.sip.refer import Target
 
 
 class Over(NamedTuple):
@@ -31,6 +50,10 @@ class Over(NamedTuple):
     """``caller``, ``callee`` or ``server``."""
     at: float
     bye: Received | None = None
+    silent: str = ""
+    """``caller`` or ``callee`` when that one was not heard any more, as was noticed at
+    :attr:`noticed_at`."""
+    noticed_at: float = 0.0
 
 
 Step = Command | Over
@@ -40,13 +63,15 @@ class Conversation:
     """See the module docstring."""
 
     __slots__ = (
-        "_byes", "_context", "_exchanges", "_invite_key", "_is_over", "_talk", "callee", "caller",
+        "_byes", "_context", "_departed", "_entering", "_exchanges", "_invite_key", "_is_over",
+        "_record", "_talk", "_transfer", "_transfers", "_vigil", "callee", "caller",
         "reservation_id", "sell_terms",
     )  # fmt: skip
 
     def __init__(
         self,
         context: Context,
+        record: CallRecord,
         caller: Leg,
         callee: Leg,
         exchanges: Exchanges,
@@ -55,23 +80,41 @@ class Conversation:
         invite_key: str,
         reservation_id: str,
         sell_terms: bytes,
+        vigil: Vigil | None = None,
     ) -> None:
         self._context = context
+        self._record = record
         self.caller = caller
         self.callee = callee
         self.reservation_id = reservation_id
         self.sell_terms = sell_terms
         self._exchanges = exchanges
         self._talk = talk
+        self._vigil = vigil
+        """Set when a leg's life has to be proven."""
         self._invite_key = invite_key
         self._byes: list[Owner | None] = []
         """BYEs of ours without answer; ``None`` for one that waits for the caller's ACK."""
         self._is_over = False
+        self._transfer: Transfer | None = None
+        """The last one asked for."""
+        self._transfers = 0
+        self._departed: Leg | None = None
+        """The party whose place another one has taken."""
+        self._entering: tuple[str, Leg] | None = None
+        """Who is about to take the caller's place, by the INVITE that asks for it."""
 
     @property
     def deadline(self) -> float:
         """When :meth:`on_timer` is next due."""
-        return float("inf") if self._is_over else self._talk.deadline
+        if self._is_over:
+            return float("inf")
+        deadline = self._talk.deadline
+        if self._vigil is not None:
+            deadline = min(deadline, self._vigil.deadline)
+        if self._transfer is not None:
+            deadline = min(deadline, self._transfer.deadline)
+        return deadline
 
     @property
     def is_settled(self) -> bool:
@@ -80,8 +123,15 @@ class Conversation:
 
     # --- inputs -------------------------------------------------------------------------
 
-    def on_request(self, received: Received, key: str, leg: Leg, now: float) -> list[Step]:
-        """Take a request that truly came from the other end of ``leg``."""
+    def on_request(self, received: Received, key: str, source: Peer, now: float) -> list[Step]:
+        """Take a request that names a tag of ours, or an INVITE that replaces the caller."""
+        tag = received.to_tag
+        if not tag and source == LOOP:
+            return self._on_replacing(received, key, now)
+        leg = self.caller if tag == self.caller.dialog.local_tag else self.callee
+        if tag != leg.dialog.local_tag or not leg.accepts(received, source):
+            return [self._on_departed(received, key, leg.name, source)]
+        leg.heard_at = now
         method = received.method
         if method == "BYE":
             return self._on_bye(received, key, leg, now)
@@ -90,10 +140,36 @@ class Conversation:
         refusal = leg.dialog.on_request(received)
         if refusal:
             return [Respond(key, response_to(received, refusal), leg.name)]
+        own = self._on_own_request(received, key, leg, now)
+        if own is not None:
+            return own
+        other = self.callee if leg is self.caller else self.caller
+        if other.is_over:
+            # A transferor has hung up, and nobody has taken his place yet.
+            reply = response_to(received, 500, headers=("Retry-After: 1",))
+            return [Respond(key, reply, leg.name)]
+        return self._follow(self._exchanges.on_request(received, key, leg, other), now)
+
+    def _on_own_request(
+        self, received: Received, key: str, leg: Leg, now: float
+    ) -> list[Step] | None:
+        """Answer what ends at this leg; ``None`` for what goes on to the other."""
+        method = received.method
         if method == "OPTIONS":
             return [Respond(key, options_reply(received, ""), leg.name)]
-        other = self.callee if leg is self.caller else self.caller
-        return self._follow(self._exchanges.on_request(received, key, leg, other), now)
+        if method == "PRACK":
+            return [Respond(key, prack_reply(received), leg.name)]
+        if method == "REFER":
+            return self._on_refer(received, key, leg)
+        if received.has("require"):
+            refused = required_in_dialog(received, leg.watch)
+            if refused is not None:
+                reply = response_to(received, refused.status, headers=refused.headers)
+                return [Respond(key, reply, leg.name)]
+        if self._vigil is None:
+            return None
+        steps = self._vigil.on_request(received, key, leg, now)
+        return None if steps is None else self._despair(steps, now)
 
     def on_ack(self, received: Received, key: str, now: float) -> list[Step]:
         """Take the ACK of a 2xx of ours."""
@@ -121,7 +197,17 @@ class Conversation:
     def on_response(self, owner: Owner, response: Response, now: float) -> list[Step]:
         """Take a response to a request of ours."""
         if isinstance(owner, Exchange):
+            leg = owner.to_leg
+            leg.heard_at = now
+            if leg.watch is not None and is_refresh(response):
+                leg.watch.on_accepted(response, now)
             return self._follow(self._exchanges.on_response(owner, response), now)
+        if self._is_transferring(owner):
+            assert self._transfer is not None
+            return self._relocate(self._transfer.on_response(owner, response, now), now)
+        if isinstance(owner, Ask) and self._vigil is not None:
+            owner.leg.heard_at = now if response.status not in GONE else owner.leg.heard_at
+            return self._despair(self._vigil.on_response(owner, response, now), now)
         if response.status >= 200 and owner in self._byes:
             self._byes.remove(owner)
         return []
@@ -130,6 +216,11 @@ class Conversation:
         """No response will come."""
         if isinstance(owner, Exchange):
             return self._follow(self._exchanges.on_failure(owner, status), now)
+        if self._is_transferring(owner):
+            assert self._transfer is not None
+            return self._relocate(self._transfer.on_failure(owner, status, now), now)
+        if isinstance(owner, Ask) and self._vigil is not None:
+            return self._despair(self._vigil.on_failure(owner, status, now), now)
         if owner in self._byes:
             self._byes.remove(owner)
         return []
@@ -138,6 +229,8 @@ class Conversation:
         """Take rewritten SDP."""
         if self._is_over:
             return []
+        if self._transfer is not None and token and token == self._transfer.token:
+            return self._relocate(self._transfer.on_media(answer, now), now)
         return self._follow(self._exchanges.on_media(token, answer), now)
 
     def on_extended(self, credit: Credit | None, now: float) -> None:
@@ -147,9 +240,15 @@ class Conversation:
         self._talk.on_extended(None if credit is None else credit.paid_ms, now)
 
     def on_timer(self, now: float) -> list[Step]:
-        """Ask for more talk time, or end the call when there is none."""
+        """Ask for more talk time and signs of life, or end the call when there are none."""
         if self._is_over:
             return []
+        if self._vigil is not None and self._vigil.deadline <= now:
+            steps = self._despair(self._vigil.on_timer(now), now)
+            if steps or self._is_over:
+                return steps
+        if self._transfer is not None and self._transfer.deadline <= now:
+            return self._relocate(self._transfer.on_timer(now), now)
         due = self._talk.on_timer(now)
         if isinstance(due, EndReason):
             return self.end(due, now)
@@ -164,6 +263,113 @@ class Conversation:
         steps = self._close(q850_of_end(reason))
         return [*steps, Over(reason, side, self._talk.end(now))]
 
+    def _despair(self, steps: list[VigilStep], now: float) -> list[Step]:
+        """Give a call up whose party is silent: it ended when that one was last heard."""
+        followed: list[Step] = []
+        for step in steps:
+            if not isinstance(step, Lifeless):
+                followed.append(step)
+            elif not self._is_over:
+                noticed_at = self._talk.end(now)
+                side = "caller" if step.leg is self.caller else "callee"
+                silent = side if step.reason is EndReason.SESSION_TIMEOUT else ""
+                followed += self._close(q850_of_end(step.reason))
+                ended_at = min(step.at, noticed_at)
+                followed.append(
+                    Over(step.reason, "server", ended_at, silent=silent, noticed_at=noticed_at)
+                )
+        return followed
+
+    # --- transfers ----------------------------------------------------------------------
+
+    def _on_refer(self, received: Received, key: str, leg: Leg) -> list[Step]:
+        record, context = self._record, self._context
+        target: Target | Reply = refused(received)
+        if leg is self.caller:
+            target = judge(context, record, received)
+        if isinstance(target, Target) and (self._is_moving or not leg.is_acknowledged):
+            target = response_to(received, 491)
+        if not isinstance(target, Target):
+            return [Respond(key, target, leg.name)]
+        self._transfers += 1
+        base = leg.dialog.local_tag.partition("-")[0]
+        self._transfer = transfer = Transfer(
+            context,
+            self._exchanges,
+            leg,
+            self.callee,
+            event_id=received.cseq.number,
+            tag=f"{base}-t{self._transfers}",
+        )
+        onward = Onward(
+            record.customer_trunk_id, record.account_id, record.source, target.replaces
+        )
+        call_id = f"{record.call_id}.{self._transfers}@transfer"
+        accepted = response_to(received, 202, headers=(context.contact(leg.peer.transport),))
+        return [
+            Respond(key, accepted, leg.name),
+            *transfer.start(onward, call_id, record.caller, target.number),
+        ]
+
+    @property
+    def _is_moving(self) -> bool:
+        """Whether somebody is about to take the caller's place."""
+        transfer = self._transfer
+        return self._entering is not None or (transfer is not None and transfer.is_under_way)
+
+    @property
+    def _is_leaving(self) -> bool:
+        """Whether the caller may hang up without ending the call."""
+        return self._transfer is not None and self._transfer.is_under_way
+
+    def _is_transferring(self, owner: Owner) -> bool:
+        transfer = self._transfer
+        return transfer is not None and (owner is transfer or owner is transfer.rejoin)
+
+    def _on_replacing(self, received: Received, key: str, now: float) -> list[Step]:
+        """Let another call of the same customer in (RFC 3891 section 3)."""
+        dialog = self.caller.dialog
+        status = why_not_replace(self._context, self._record, self.caller, received)
+        if not status and (self._is_moving or self._exchanges.offer is not None):
+            status = 491
+        if status or self._is_over:
+            tag = self._context.new_tag()
+            return [Respond(key, response_to(received, status or 603, to_tag=tag), NAME)]
+        self._transfers += 1
+        base = dialog.local_tag.partition("-")[0]
+        entering = Dialog.from_request(received, f"{base}-r{self._transfers}")
+        entering.confirm()
+        leg = Leg(NAME, entering, LOOP, attempt=self.callee.attempt)
+        leg.heard_at = now
+        self._entering = (key, leg)
+        return self._follow(self._exchanges.on_request(received, key, leg, self.callee), now)
+
+    def _relocate(self, steps: Sequence[TransferStep], now: float) -> list[Step]:
+        followed: list[Step] = []
+        for step in steps:
+            if isinstance(step, Joined):
+                followed += self._take_place(step.leg)
+            elif not isinstance(step, Fallen):
+                followed.append(step)
+            elif self.caller.is_over and not self._is_over:
+                followed += self._close(16)
+                followed.append(Over(EndReason.NORMAL, "caller", self._talk.end(now)))
+        return followed
+
+    def _take_place(self, leg: Leg) -> list[Step]:
+        """From now on ``leg`` is the caller's."""
+        self._departed, self.caller = self.caller, leg
+        if self._vigil is not None:
+            self._vigil.legs = [leg, self.callee]
+        return [] if self._departed.is_over else [self._bye(self._departed, [])]
+
+    def _on_departed(self, received: Received, key: str, name: str, source: Peer) -> Step:
+        """Answer who is no party any more, or never was one; ``name`` is the nearest leg's."""
+        leg, status = self._departed, 481
+        if leg is not None and leg.dialog.matches(received) and leg.accepts(received, source):
+            name, status = leg.name, 200 if received.method == "BYE" else 481
+        return Respond(key, response_to(received, status), name)
+
     # --- the end ------------------------------------------------------------------------
 
     def _on_bye(self, received: Received, key: str, leg: Leg, now: float) -> list[Step]:
@@ -172,7 +378,7 @@ class Conversation:
         leg.is_over = True
         if leg is self.caller:
             self._byes = [owner for owner in self._byes if owner is not None]
-        if self._is_over:
+        if self._is_over or (leg is self.caller and self._is_leaving):
             return steps
         side = "caller" if leg is self.caller else "callee"
         steps += self._close(q850_received(received) or 16, received, leg)
@@ -182,7 +388,8 @@ class Conversation:
         self, cause: int, received: Received | None = None, source: Leg | None = None
     ) -> list[Step]:
         self._is_over = True
-        steps: list[Step] = list(self._exchanges.close())
+        steps: list[Step] = [] if self._transfer is None else [*self._transfer.stop()]
+        steps += self._exchanges.close()
         for leg in (self.caller, self.callee):
             if leg.is_over:
                 continue
@@ -220,23 +427,39 @@ class Conversation:
                 followed += self.end(step.reason, now, side=side)
             else:
                 followed.append(step)
+                if self._entering is not None and isinstance(step, Respond):
+                    followed += self._on_entering(self._entering, step)
         return followed
+
+    def _on_entering(self, entering: tuple[str, Leg], answer: Respond) -> list[Step]:
+        key, leg = entering
+        if answer.key != key or answer.reply.status < 200:
+            return []
+        self._entering = None
+        return self._take_place(leg) if answer.reply.status < 300 else []
 
 
 def converse(
     context: Context,
     record: CallRecord,
+    ingress: Ingress,
     caller: Leg,
     answered: Answered,
     plan: Plan,
     credit: Credit,
-    *,
-    invite_key: str,
+    now: float,
 ) -> Conversation:
     """The conversation that an answer begins; the caller has yet to acknowledge his 200."""
-    exchanges = Exchanges(context, media_proxy=answered.attempt.candidate.media_proxy)
+    attempt = answered.attempt
+    assert attempt.draft is not None
+    exchanges = Exchanges(context, media_proxy=attempt.candidate.media_proxy)
     exchanges.begin(
-        invite_key, caller, answered.leg, key=answered.attempt.key, is_late=answered.is_offer
+        ingress.key,
+        caller,
+        answered.leg,
+        key=attempt.key,
+        number=attempt.draft.cseq,
+        is_late=answered.is_offer,
     )
     assert record.answered_at is not None
     talk = TalkTime(
@@ -244,13 +467,16 @@ def converse(
         paid_ms=credit.paid_ms if credit.reservation_id else None,
         max_call_s=shortest(plan.max_call_s, answered.attempt.candidate.max_call_s),
     )
+    caller.heard_at = answered.leg.heard_at = now
     return Conversation(
         context,
+        record,
         caller,
         answered.leg,
         exchanges,
         talk,
-        invite_key=invite_key,
+        invite_key=ingress.key,
         reservation_id=credit.reservation_id,
         sell_terms=plan.sell_terms,
+        vigil=keep_vigil(context, exchanges, ingress, caller, answered, now),
     )

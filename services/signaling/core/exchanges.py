@@ -74,8 +74,8 @@ class Exchange(Owner):
     """One request on its way."""
 
     __slots__ = (
-        "from_leg", "is_late", "number", "received", "response", "server_key", "state", "to_leg",
-        "token",
+        "from_leg", "is_late", "number", "received", "response", "sent", "server_key", "state",
+        "to_leg", "token",
     )  # fmt: skip
 
     def __init__(
@@ -92,29 +92,45 @@ class Exchange(Owner):
         self.number = 0
         """CSeq of the copy, for its ACK."""
         self.token = 0
+        self.sent = b""
+        """SDP of the copy."""
         self.response: Response | None = None
 
 
 class Exchanges:
     """All exchanges of one answered call."""
 
-    __slots__ = ("_context", "_media_proxy", "_others", "offer")
+    __slots__ = ("_context", "_others", "media_proxy", "offer")
 
     def __init__(self, context: Context, *, media_proxy: bool) -> None:
         self._context = context
-        self._media_proxy = media_proxy
+        self.media_proxy = media_proxy
+        """Whether SDP passes through media."""
         self._others: list[Exchange] = []
         self.offer: Exchange | None = None
         """The offer and answer under way."""
 
-    def begin(self, server_key: str, caller: Leg, callee: Leg, *, key: str, is_late: bool) -> None:
+    def begin(
+        self, server_key: str, caller: Leg, callee: Leg, *, key: str, number: int, is_late: bool
+    ) -> None:
         """The call was answered with a 200 that waits for its ACK.
 
-        With ``is_late`` that ACK brings the answer, for the callee's 2xx under ``key``.
+        With ``is_late`` that ACK brings the answer, for the callee's 2xx to our INVITE ``key``,
+        whose CSeq is ``number``.
         """
         first = Exchange(None, server_key, caller, callee)
-        first.key, first.is_late, first.number, first.state = key, is_late, 1, State.ANSWERED
+        first.key, first.is_late, first.number, first.state = key, is_late, number, State.ANSWERED
         self.offer = first
+
+    def reserve(self, leg: Leg) -> None:
+        """A re-INVITE of ours is under way on ``leg``: offers meet 491 meanwhile."""
+        self.offer = Exchange(None, "", leg, leg)
+        self.offer.state = State.ANSWERED
+
+    def release(self) -> None:
+        """That re-INVITE has its final response."""
+        if self.offer is not None and self.offer.from_leg is self.offer.to_leg:
+            self.offer = None
 
     # --- inputs -------------------------------------------------------------------------
 
@@ -133,7 +149,7 @@ class Exchanges:
         self.offer = exchange
         sdp = session(received)
         exchange.is_late = received.method == "INVITE" and not sdp
-        if sdp and self._media_proxy:
+        if sdp and self.media_proxy:
             exchange.state = State.OFFERING
             return [self._offer_media(exchange, from_leg, sdp)]
         return [self._forward(exchange, sdp)]
@@ -216,7 +232,7 @@ class Exchanges:
                 self._acknowledge(exchange, b""),
                 Broken(EndReason.CODEC_MISMATCH, exchange.from_leg),
             ]
-        if not self._media_proxy:
+        if not self.media_proxy:
             self.offer = None
             return [self._acknowledge(exchange, sdp)]
         exchange.state = State.CLOSING
@@ -233,6 +249,9 @@ class Exchanges:
                 State.ANSWERING,
             }:
                 commands.append(self._acknowledge(exchange, b""))
+            if exchange.state is State.SENT:
+                # A re-INVITE that rings for ever would otherwise outlive its call.
+                commands.append(Cancel(exchange.key, exchange.to_leg.name))
             if exchange.state not in {State.ANSWERED, State.CLOSING}:
                 self._others.append(exchange)
         commands += [
@@ -274,18 +293,20 @@ class Exchanges:
             max_forwards=70 if hops is None else min(hops, 70) - 1,
         )
         exchange.number = draft.cseq
+        exchange.sent = body
         return Request(exchange, draft, leg.target(self._context), leg.name)
 
     def _on_accepted(self, exchange: Exchange, response: Response) -> list[Step]:
         sdp = session(response)
         exchange.response = response
+        exchange.to_leg.keep_session(exchange.sent)
         steps: list[Step] = []
         assert exchange.received is not None
         if exchange.received.method == "INVITE":
             exchange.is_late = exchange.is_late and bool(sdp)
             if not exchange.is_late:
                 steps.append(self._acknowledge(exchange, b""))
-        if not sdp or not self._media_proxy:
+        if not sdp or not self.media_proxy:
             return [*steps, self._pass_back(exchange, sdp)]
         exchange.state = State.ANSWERING
         ask = self._offer_media if exchange.is_late else self._answer_media
@@ -295,16 +316,13 @@ class Exchanges:
         received, response, leg = exchange.received, exchange.response, exchange.from_leg
         assert received is not None
         assert response is not None
-        reply = response_to(
-            received,
-            response.status,
-            headers=[
-                *_passed(response, RESPONSE_PASSES, leg, exchange.to_leg),
-                self._context.contact(leg.peer.transport),
-                ALLOW,
-            ],
-            body=sdp,
-        )
+        lines = _passed(response, RESPONSE_PASSES, leg, exchange.to_leg)
+        lines += (self._context.contact(leg.peer.transport), ALLOW)
+        if leg.watch is not None:
+            lines += leg.watch.granted_lines(received, leg.heard_at)
+        tag = leg.dialog.local_tag  # which an INVITE that takes the leg over does not have yet
+        reply = response_to(received, response.status, to_tag=tag, headers=lines, body=sdp)
+        leg.keep_session(sdp)
         exchange.received = exchange.response = None
         exchange.state = State.ANSWERED
         if received.method != "INVITE":
@@ -353,6 +371,7 @@ class Exchanges:
 
     def _acknowledge(self, exchange: Exchange, sdp: bytes) -> Acknowledge:
         leg = exchange.to_leg
+        leg.keep_session(sdp)
         draft = leg.dialog.ack(exchange.number, body=sdp)
         target = leg.target(self._context)
         return Acknowledge(exchange.key, leg.dialog.remote_tag, draft, target, leg.name)

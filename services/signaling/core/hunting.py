@@ -14,6 +14,12 @@ from typing import NamedTuple
 
 from services.common.causes import SIP_OF_REASON, STOP_HUNTING, EndReason, reason_of_status
 from services.common.sip_options.trunk import DEFAULT_VENDOR, VendorSip
+from services.signaling.core.answers import (
+    ReliableDialogs,
+    acknowledge,
+    answered_leg,
+    hang_up_answer,
+)
 from services.signaling.core.code_policy import verdict
 from services.signaling.core.commands import (
     AnswerMedia,
@@ -26,11 +32,11 @@ from services.signaling.core.commands import (
 )
 from services.signaling.core.context import AGENT, ALLOW, Context
 from services.signaling.core.early_media import binds
+from services.signaling.core.extensions import asked_for, asks_again
 from services.signaling.core.headers import address, reason_header
 from services.signaling.core.itinerary import Itinerary, Skip, Stop
 from services.signaling.core.legs import Leg, closing_lines, session
 from services.signaling.core.outgoing import Offer, bracketed, outgoing, request_uri
-from services.signaling.core.parting import acknowledge, hang_up_answer, leg_of
 from services.signaling.core.record import (
     AttemptRecord,
     CallRecord,
@@ -44,6 +50,8 @@ from services.signaling.sip.actions import Peer
 from services.signaling.sip.build import RequestDraft, request
 from services.signaling.sip.message import Request as Received
 from services.signaling.sip.message import Response
+from services.signaling.sip.reliable import is_reliable
+from services.signaling.sip.session_timer import min_se
 
 NEVER = float("inf")
 
@@ -64,8 +72,9 @@ class Attempt(Owner):
     """One egress INVITE."""
 
     __slots__ = (
-        "answered_at", "candidate", "deadline", "draft", "early", "is_alive", "name", "number",
-        "peer", "policy", "record", "responses", "sip", "started_at", "state", "tag", "token",
+        "answered_at", "candidate", "deadline", "dialogs", "draft", "early", "is_alive",
+        "min_se_s", "name", "number", "peer", "policy", "record", "responses", "sip",
+        "started_at", "state", "tag", "token",
     )  # fmt: skip
 
     def __init__(
@@ -102,6 +111,10 @@ class Attempt(Owner):
         """Not looked at yet: their order must survive the rewriting."""
         self.early: dict[str, bytes] = {}
         """SDP of provisional responses, by To tag: some vendors leave it out of the 200."""
+        self.dialogs: ReliableDialogs | None = None
+        """Set when the vendor may respond reliably."""
+        self.min_se_s = 0
+        """The session interval a 422 insisted on."""
 
 
 class Progress(NamedTuple):
@@ -192,10 +205,7 @@ class Hunt:
             if status >= 300:
                 return self._on_refused(attempt, response, now)
             self._note_life(attempt, status, now)
-            if status > 100:
-                attempt.responses.append(response)
-                return self._drain(attempt) if not attempt.token else []
-            return []
+            return self._on_life(attempt, response) if status > 100 else []
         if 200 <= status < 300:
             self._abandoned.discard(attempt)
             return [*hang_up_answer(self._context, attempt, response)]
@@ -206,6 +216,16 @@ class Hunt:
             if attempt.record is self._record.attempts[-1]:
                 self._record.sip_code_in = status
         return []
+
+    def _on_life(self, attempt: Attempt, response: Response) -> list[Step]:
+        steps: list[Step] = []
+        if attempt.dialogs is not None and is_reliable(response):
+            prack = attempt.dialogs.acknowledge(self._context, attempt, response)
+            if prack is None:
+                return []
+            steps.append(prack)
+        attempt.responses.append(response)
+        return steps if attempt.token else [*steps, *self._drain(attempt)]
 
     def on_failure(self, attempt: Attempt, status: int, now: float) -> list[Step]:
         """No response will come: 408 for silence, 503 when it could not be sent."""
@@ -267,7 +287,11 @@ class Hunt:
 
     def _dial(self, attempt: Attempt, sdp: bytes, now: float) -> list[Step]:
         context, candidate, offer = self._context, attempt.candidate, self._offer
-        attempt.tag = context.new_tag()
+        before = attempt.draft
+        if before is None:
+            attempt.tag = context.new_tag()
+        if attempt.sip.reliable.mode != "off" and sdp:
+            attempt.dialogs = ReliableDialogs()
         if attempt.policy.is_usual and not offer.is_special:
             uri, headers = request_uri(candidate), offer.headers
             from_ = address(candidate.caller, context.advertised)
@@ -276,17 +300,18 @@ class Hunt:
             uri, from_, to, headers = outgoing(
                 candidate, attempt.policy, offer, context.advertised
             )
+        asked = asked_for(attempt.sip, has_offer=bool(sdp), min_se_s=attempt.min_se_s)
         draft = request(
             "INVITE",
             uri,
             from_=f"{from_};tag={attempt.tag}",
             to=to,
-            call_id=context.new_call_id(),
-            cseq=1,
+            call_id=context.new_call_id() if before is None else before.call_id,
+            cseq=1 if before is None else before.cseq + 1,
             max_forwards=offer.max_forwards,
-            headers=(context.contact(candidate.transport), ALLOW, AGENT, *headers),
+            headers=(context.contact(candidate.transport), ALLOW, AGENT, *asked, *headers),
             body=sdp,
-        )
+        )  # fmt: skip
         attempt.draft, attempt.state = draft, State.CALLING
         attempt.record.sip_call_id = draft.call_id
         attempt.started_at = now
@@ -339,8 +364,7 @@ class Hunt:
             if binds(self._offer.customer.early_media, response.status, sdp):
                 self._itinerary.clear()
             return [Progress(attempt, response, sdp)]
-        assert attempt.draft is not None
-        leg = leg_of(attempt, attempt.draft, response)
+        leg = answered_leg(attempt, response)
         attempt.state = State.ANSWERED
         attempt.responses.clear()
         self._itinerary.clear()
@@ -348,7 +372,7 @@ class Hunt:
         answered = Answered(attempt, response, leg, sdp, is_offer)
         if is_offer:
             return [answered]
-        return [acknowledge(attempt.key, leg, self._context), answered]
+        return [acknowledge(attempt, leg, self._context), answered]
 
     # --- failures -----------------------------------------------------------------------
 
@@ -360,6 +384,11 @@ class Hunt:
         self._record.q850_in = record.q850
         self._record.reason_header = record.reason_header
         status = judged.status
+        if response.status == 422 and asks_again(attempt.sip, attempt.min_se_s):
+            # The session interval this vendor bears is another one (RFC 4028 section 7.4).
+            attempt.min_se_s = min_se(response)
+            assert attempt.draft is not None
+            return self._dial(attempt, attempt.draft.body, now)
         reason = reason_of_status(status)
         if judged.stops:
             self._itinerary.clear()

@@ -5,8 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import lru_cache
 
+from services.common.sip_options.trunk import DEFAULT_CUSTOMER, CustomerSip
+from services.signaling.core import extensions
 from services.signaling.core.code_policy import reason_lines
-from services.signaling.core.context import ACCEPT, AGENT, ALLOW, Context, is_private
+from services.signaling.core.context import (
+    ACCEPT,
+    AGENT,
+    ALLOW,
+    ALLOW_REFER,
+    Context,
+    is_private,
+)
 from services.signaling.core.early_media import EarlyDialogs, Ringing
 from services.signaling.core.header_policy import BYE_USUAL, PLAIN, RESPONSE_USUAL, passing
 from services.signaling.core.headers import (
@@ -16,12 +25,15 @@ from services.signaling.core.headers import (
     reason_line,
 )
 from services.signaling.core.identity import connected_lines
+from services.signaling.core.provisionals import Provisional, Provisionals
 from services.signaling.core.trunk_policy import USUAL_CUSTOMER, CustomerPolicy, VendorPolicy
+from services.signaling.core.watch import Watch, wishes_of
 from services.signaling.sip.actions import Peer
 from services.signaling.sip.build import Reply, RequestDraft, response_to
 from services.signaling.sip.dialog import Dialog, DialogState
 from services.signaling.sip.errors import MalformedMessage
 from services.signaling.sip.message import Request, Response
+from services.signaling.sip.session_timer import grant, granted_lines
 from services.signaling.sip.uri import SipUri, parse_uri
 
 CALLER = "A"
@@ -35,7 +47,8 @@ class Leg:
     """A dialog that a call has with one party, from the moment it can carry requests."""
 
     __slots__ = (
-        "attempt", "dialog", "is_acknowledged", "is_over", "name", "peer", "policy", "source_host",
+        "attempt", "dialog", "heard_at", "is_acknowledged", "is_over", "keeps_session", "name",
+        "peer", "policy", "session", "watch",
     )  # fmt: skip
 
     def __init__(
@@ -59,11 +72,23 @@ class Leg:
         """Whether BYE was sent or received."""
         self.policy = policy
         """What passes to this party and how it is told of causes."""
+        self.heard_at = 0.0
+        """When the party last said anything inside the answered call."""
+        self.keeps_session = False
+        """Whether :attr:`session` is needed: refreshes by INVITE repeat it."""
+        self.session = b""
+        """The SDP last agreed that we sent."""
+        self.watch: Watch | None = None
+
+    def keep_session(self, sdp: bytes) -> None:
+        """Take note of SDP that we sent and that was accepted."""
+        if sdp and self.keeps_session:
+            self.session = sdp
 
     @property
     def is_caller(self) -> bool:
-        """Whether this is the ingress leg."""
-        return self.name == CALLER
+        """Whether this leg faces the customer, or stands in for him."""
+        return self.name[0] == CALLER
 
     def request(
         self,
@@ -79,6 +104,8 @@ class Leg:
         lines = list(headers)
         if method in _OFFERING:
             lines += (context.contact(self.peer.transport), ALLOW)
+            if self.watch is not None:
+                lines += self.watch.asking_lines()
         return self.dialog.request(
             method, headers=lines, body=body, content_type=content_type, max_forwards=max_forwards
         )
@@ -148,12 +175,19 @@ def _place(uri: str) -> tuple[str, int, str, bool] | None:
 class Ingress:
     """The INVITE of the caller, until it has a final response that was acknowledged."""
 
-    __slots__ = ("_base", "_context", "_tags", "early", "invite", "key", "policy", "source")
+    __slots__ = (
+        "_base", "_context", "_tags", "early", "invite", "key", "policy", "reliable", "sip",
+        "source",
+    )  # fmt: skip
 
     def __init__(self, invite: Request, key: str, source: Peer, context: Context) -> None:
         self.invite = invite
         self.key = key
         self.source = source
+        self.sip = DEFAULT_CUSTOMER
+        """How this customer is spoken to, once he is known."""
+        self.reliable: Provisionals | None = None
+        """Set when provisional responses are acknowledged."""
         self._context = context
         self._base = context.new_tag()
         self._tags: dict[tuple[int, str], str] = {}
@@ -161,6 +195,14 @@ class Ingress:
         """How the customer is dealt with, once it is known who he is."""
         self.early: EarlyDialogs | None = None
         """What shapes ringing and early media; ``None``: it passes as it comes."""
+
+    def meet(self, sip: CustomerSip) -> extensions.Refusal | None:
+        """Learn who is calling; what his INVITE asks that his trunk does not do, if anything."""
+        self.sip = sip
+        refused = extensions.refusal(sip, self.invite)
+        if refused is None:
+            self.reliable = extensions.provisionals(self._context, sip, self.invite)
+        return refused
 
     @property
     def base_tag(self) -> str:
@@ -240,8 +282,50 @@ class Ingress:
         reason: str | None = None,
     ) -> Reply:
         """A provisional response or a 2xx, with our Contact."""
-        lines = [*headers, self._context.contact(self.source.transport), ALLOW]
+        allow = ALLOW if self.sip.transfer.mode == "refuse" else ALLOW_REFER
+        lines = [*headers, self._context.contact(self.source.transport), allow]
+        if self.sip.session_timer.mode != "off" and status == 200:
+            lines += self._session_timer_lines()
         return response_to(self.invite, status, reason, to_tag=to_tag, headers=lines, body=sdp)
+
+    def provisional(
+        self, status: int, to_tag: str, sdp: bytes, headers: Iterable[str]
+    ) -> Reply | None:
+        """A provisional response; ``None`` for one that waits for the PRACK of another."""
+        reliable = self.reliable
+        if reliable is None:
+            return self.answer(status, to_tag, sdp, headers)
+        due = reliable.give(Provisional(status, to_tag, sdp, tuple(headers)))
+        return None if due is None else self._reliably(due, reliable)
+
+    def on_prack(self, received: Request) -> Reply | None:
+        """Take the PRACK of the last one; the next to send, if any."""
+        reliable = self.reliable
+        due = None if reliable is None else reliable.on_prack(received)
+        return None if due is None or reliable is None else self._reliably(due, reliable)
+
+    def holds_answer(self) -> bool:
+        """Whether the 2xx has to wait for a PRACK, which then brings it up again."""
+        reliable = self.reliable
+        if reliable is None or not reliable.holds_answer:
+            return False
+        reliable.is_held = True
+        return True
+
+    @property
+    def is_answer_due(self) -> bool:
+        """Whether a 2xx that had to wait can go now."""
+        reliable = self.reliable
+        return reliable is not None and reliable.is_held and not reliable.holds_answer
+
+    def _reliably(self, due: Provisional, reliable: Provisionals) -> Reply:
+        rseq = reliable.number(due.to_tag)
+        headers = [*due.headers, "Require: 100rel", f"RSeq: {rseq}"]
+        return self.answer(due.status, due.to_tag, due.sdp, headers)._replace(rseq=rseq)
+
+    def _session_timer_lines(self) -> list[str]:
+        terms = grant(self.invite, wishes_of(self.sip.session_timer))
+        return [] if terms is None else granted_lines(self.invite, terms)
 
     def leg(self, to_tag: str, attempt: int) -> Leg:
         """The dialog that a 2xx with ``to_tag`` confirms."""

@@ -72,9 +72,9 @@ class CallRecord:
         "account_id", "answered_at", "answered_attempt", "attempts", "call_id", "called",
         "called_billed", "caller", "caller_billed", "cause_source", "customer_trunk_id",
         "end_reason", "end_side", "ended_at", "explanation", "invited_at", "invited_wall",
-        "media_callee", "media_caller", "node", "q850_in", "q850_out", "reason_header",
-        "reservation_id", "ringing_at", "sell_terms", "sip_call_id", "sip_code_in",
-        "sip_code_out", "source",
+        "media_callee", "media_caller", "node", "noticed_at", "q850_in", "q850_out",
+        "reason_header", "reservation_id", "ringing_at", "sell_terms", "silent", "sip_call_id",
+        "sip_code_in", "sip_code_out", "source",
     )  # fmt: skip
 
     def __init__(self, call_id: str, node: str, invited_at: float, wall: dt.datetime) -> None:
@@ -97,6 +97,10 @@ class CallRecord:
         self.sip_code_in = self.sip_code_out = 0
         self.q850_in = self.q850_out = 0
         self.reason_header = ""
+        self.silent = ""
+        """``caller`` or ``callee`` when the call ended because that one was heard no more."""
+        self.noticed_at = 0.0
+        """When that was noticed; the call ended when he was last heard."""
         self.media_caller: StreamStats | None = None
         self.media_callee: StreamStats | None = None
 
@@ -118,13 +122,6 @@ class CallRecord:
         self.answered_attempt = self.attempts.index(attempt)
         attempt.sip_code = self.sip_code_in = 200
 
-    def end_answered_attempt(self, reason: EndReason, at: float) -> AttemptRecord:
-        """The attempt that was answered is over."""
-        assert self.answered_attempt is not None
-        attempt = self.attempts[self.answered_attempt]
-        attempt.ended_at, attempt.end_reason = at, reason
-        return attempt
-
     def end(self, reason: EndReason, now: float, *, side: str = "server") -> None:
         """The call is over. The first cause is the cause: later ones change nothing."""
         if self.ended_at is not None:
@@ -136,6 +133,27 @@ class CallRecord:
             self.cause_source = "customer" if side == "caller" else "vendor"
         if self.answered_at is not None:
             self.q850_out = self.q850_out or q850_of_end(reason)
+            self.answered_on.ended_at, self.answered_on.end_reason = now, reason
+
+    @property
+    def answered_on(self) -> AttemptRecord:
+        """The attempt that was answered."""
+        assert self.answered_attempt is not None
+        return self.attempts[self.answered_attempt]
+
+    def doubt(self, silent: str, noticed_at: float) -> None:
+        """A party fell silent, which was noticed only now; ``""`` for none."""
+        self.silent, self.noticed_at = silent, noticed_at
+
+    def hear(self, caller: StreamStats | None, callee: StreamStats | None) -> None:
+        """Take what was relayed: audio is a proof of life as good as signaling."""
+        self.media_caller, self.media_callee = caller, callee
+        heard = caller if self.silent == "caller" else callee if self.silent else None
+        if heard is None or heard.last_at is None or self.ended_at is None:
+            return
+        heard_at = self.invited_at + (heard.last_at - self.invited_wall).total_seconds()
+        self.ended_at = max(self.ended_at, min(heard_at, self.noticed_at))
+        self.answered_on.ended_at = self.ended_at
 
     @property
     def talk_ms(self) -> int:
@@ -260,6 +278,7 @@ _Q850_OF_END = {
     EndReason.BALANCE_EXHAUSTED: 31,
     EndReason.RTP_TIMEOUT: 41,
     EndReason.NO_ACK: 102,
+    EndReason.SESSION_TIMEOUT: 102,
     EndReason.NODE_SHUTDOWN: 41,
 }
 

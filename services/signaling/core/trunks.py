@@ -102,8 +102,8 @@ class TrunkTable:
     """
 
     __slots__ = (
-        "_by_host", "_by_host_port", "_hosts", "_policies", "_vendors", "places",
-        "reply_to_unknown",
+        "_by_host", "_by_host_port", "_by_id", "_hosts", "_policies", "_vendors",
+        "places", "reply_to_unknown",
     )  # fmt: skip
 
     def __init__(
@@ -133,6 +133,7 @@ class TrunkTable:
                 self._by_host[host] = trunk
             else:
                 self._by_host_port[host, port] = trunk
+        self._by_id = {trunk.id: trunk for trunk in addresses.values()}
         self._hosts = {
             *self._by_host,
             *(host for host, _ in self._by_host_port),
@@ -143,10 +144,14 @@ class TrunkTable:
         """The customer trunk that sends from ``host`` and ``port``."""
         return self._by_host_port.get((host, port)) or self._by_host.get(host)
 
+    def customer(self, trunk_id: str) -> CustomerTrunk | None:
+        """The customer trunk with this id."""
+        return self._by_id.get(trunk_id)
+
     @property
     def asks_http(self) -> bool:
         """Whether any customer has a routing server that is asked over HTTP."""
-        trunks = (*self._by_host.values(), *self._by_host_port.values())
+        trunks = self._by_id.values()
         return any(trunk.sip.routing.server.startswith("http") for trunk in trunks)
 
     def vendor(self, vendor_trunk_id: str) -> VendorSip:

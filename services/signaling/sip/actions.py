@@ -97,6 +97,15 @@ class NoAck(NamedTuple):
     key: str
 
 
+class NoPrack(NamedTuple):
+    """64*T1 passed and no PRACK came for a provisional response to the INVITE ``key``.
+
+    It is to be refused with a 5xx (RFC 3262 section 3).
+    """
+
+    key: str
+
+
 class Terminated(NamedTuple):
     """The transaction is gone and its key means nothing any more."""
 
@@ -112,5 +121,6 @@ Action = (
     | Cancelled
     | Fail
     | NoAck
+    | NoPrack
     | Terminated
 )

@@ -56,6 +56,8 @@ class Reply(NamedTuple):
     data: bytes
     to_tag: str
     """The tag of its To; ``""`` when there is none (a 100)."""
+    rseq: int = 0
+    """Of a provisional response that is to be repeated until its PRACK; it stands in there."""
 
 
 class RequestDraft:

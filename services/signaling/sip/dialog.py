@@ -93,7 +93,7 @@ class Dialog:
         dialog.remote_tag = invite.from_tag
         dialog.local_cseq = 0
         dialog.remote_cseq = invite.cseq.number
-        dialog.remote_target = _target(invite.contact) or invite.from_.uri
+        dialog.remote_target = _target(invite.contact or invite.from_)
         dialog.route_set = tuple(invite.headers("record-route"))
         dialog.is_confirmed = False
         return dialog
@@ -221,7 +221,7 @@ class Dialog:
         if not isinstance(first, SipUri) or first.is_loose_router:
             return self.remote_target, self.route_set
         # A strict router wants itself in the request URI, and the target at the end.
-        return str(first), (*self.route_set[1:], f"<{self.remote_target}>")
+        return str(first._replace(headers="")), (*self.route_set[1:], f"<{self.remote_target}>")
 
     def _refresh(self, message: Request | Response) -> None:
         try:

@@ -2,9 +2,9 @@
 
 One object per local address. It absorbs retransmissions, answers what needs no thought (100,
 400, 405, 415, 416, 420, 481, 482, 501, 505, the 200 of a CANCEL), repeats and acknowledges
-2xx responses, and hands the rest to its user as :mod:`.actions`. It reads no clock and owns
-no socket: the driver performs the returned actions in order, and calls :meth:`on_timer` once
-:attr:`deadline` has passed.
+2xx responses, repeats reliable provisional ones, and hands the rest to its user as
+:mod:`.actions`. It reads no clock and owns no socket: the driver performs the returned actions
+in order, and calls :meth:`on_timer` once :attr:`deadline` has passed.
 
 Keys of transactions are opaque strings. A key whose transaction is gone is ignored
 everywhere, so the user needs no bookkeeping against races.
@@ -27,7 +27,7 @@ from services.signaling.sip.actions import (
 )
 from services.signaling.sip.build import Reply, RequestDraft, response_to
 from services.signaling.sip.errors import MalformedMessage
-from services.signaling.sip.headers import MAGIC_COOKIE, own_via_pattern
+from services.signaling.sip.headers import MAGIC_COOKIE, RAck, own_via_pattern
 from services.signaling.sip.invite_usage import UasAnswer
 from services.signaling.sip.message import (
     DEFAULT_LIMITS,
@@ -36,6 +36,7 @@ from services.signaling.sip.message import (
     Response,
     parse,
 )
+from services.signaling.sip.reliable import UasProvisional
 from services.signaling.sip.transaction.invite_client import InviteClientTransaction
 from services.signaling.sip.transaction.invite_server import InviteServerTransaction
 from services.signaling.sip.transaction.non_invite_client import NonInviteClientTransaction
@@ -52,7 +53,9 @@ from services.signaling.sip.validate import Capabilities, Rejection, check_respo
 
 ClientTransaction = InviteClientTransaction | NonInviteClientTransaction
 ServerTransaction = InviteServerTransaction | NonInviteServerTransaction
-Timed = ClientTransaction | ServerTransaction | UasAnswer
+Timed = ClientTransaction | ServerTransaction | UasAnswer | UasProvisional
+
+_NEVER_SHED = frozenset({"BYE", "PRACK"})
 
 
 class TransactionLayer:
@@ -61,7 +64,7 @@ class TransactionLayer:
     ``sent_by`` is our ``host:port`` as it stands in Via. ``ids`` must return a fresh,
     unpredictable token on every call: branches made of it are all that tells a genuine response
     from a forged one. With ``max_transactions`` server transactions alive, new requests get 503
-    (BYE, ACK and CANCEL still pass).
+    (BYE, ACK, PRACK and CANCEL still pass).
     """
 
     def __init__(
@@ -83,6 +86,7 @@ class TransactionLayer:
         self._clients: dict[str, ClientTransaction] = {}
         self._servers: dict[str, ServerTransaction] = {}
         self._answers: dict[tuple[str, str, int], UasAnswer] = {}
+        self._provisionals: dict[tuple[str, str, int, int], UasProvisional] = {}
         self._initial: dict[tuple[str, str, int], str] = {}
         self._schedule: Schedule[Timed] = Schedule()
         self._via_heads: dict[str, str] = {}
@@ -176,8 +180,10 @@ class TransactionLayer:
         method = request.method
         if method == "CANCEL":
             return self._on_cancel(request, key, source, now)
-        if method != "BYE" and len(self._servers) >= self._max_transactions:
+        if len(self._servers) >= self._max_transactions and method not in _NEVER_SHED:
             return self._refuse(request, source, Rejection(503))
+        if method == "PRACK" and not self._acknowledge(request):
+            return self._refuse(request, source, Rejection(481))
         merge_key = (request.call_id, request.from_tag, request.cseq.number)
         if not request.to_tag:
             # "the request has arrived at the UAS more than once, following different paths,
@@ -286,6 +292,8 @@ class TransactionLayer:
         if transaction is None:
             return []
         actions = transaction.respond(reply, now)
+        if isinstance(transaction, InviteServerTransaction) and actions:
+            self._follow_provisional(transaction, reply, now)
         if reply.status >= 300:
             # Refused here, the same request may come again over another path: a proxy hunting.
             self._forget_initial(transaction)
@@ -345,6 +353,9 @@ class TransactionLayer:
             else:
                 self._schedule.file(timed)
             return actions
+        if isinstance(timed, UasProvisional):
+            self._schedule.file(timed)
+            return actions
         if isinstance(timed, (InviteClientTransaction, NonInviteClientTransaction)):
             return self._settle_client(timed, actions)
         return self._settle_server(timed, actions)
@@ -354,9 +365,8 @@ class TransactionLayer:
     def _settle_client(
         self, transaction: ClientTransaction, actions: list[Action]
     ) -> list[Action]:
-        if transaction.state is not TERMINATED:
-            self._schedule.file(transaction)
-        else:
+        self._schedule.file(transaction)  # one that has ended must not be woken any more
+        if transaction.state is TERMINATED:
             del self._clients[transaction.key]
             actions.append(Terminated(transaction.key))
         if transaction.key.endswith("CANCEL"):
@@ -367,10 +377,12 @@ class TransactionLayer:
     def _settle_server(
         self, transaction: ServerTransaction, actions: list[Action]
     ) -> list[Action]:
+        self._schedule.file(transaction)
         if transaction.state is not TERMINATED:
-            self._schedule.file(transaction)
             return actions
         del self._servers[transaction.key]
+        if isinstance(transaction, InviteServerTransaction) and transaction.provisional:
+            self._provisionals.pop(transaction.provisional.name, None)
         self._forget_initial(transaction)
         if not transaction.key.endswith("CANCEL"):
             actions.append(Terminated(transaction.key))
@@ -379,6 +391,36 @@ class TransactionLayer:
     def _forget_initial(self, transaction: ServerTransaction) -> None:
         if self._initial.get(transaction.merge_key) == transaction.key:
             del self._initial[transaction.merge_key]
+
+    def _follow_provisional(
+        self, invite: InviteServerTransaction, reply: Reply, now: float
+    ) -> None:
+        """Repeat what was sent reliably, until PRACK or a final response."""
+        if reply.rseq:
+            call_id, _, cseq = invite.merge_key
+            name = (call_id, reply.to_tag, cseq, reply.rseq)
+            provisional = UasProvisional(reply.data, invite.key, name, invite.peer, self._timers)
+            provisional.start(now)
+            self._provisionals[name] = invite.provisional = provisional
+            self._schedule.file(provisional)
+        elif reply.status >= 200 and invite.provisional is not None:
+            # No longer repeated, but its PRACK may still come (RFC 3262 section 3).
+            invite.provisional.stop()
+            self._schedule.file(invite.provisional)
+
+    def _acknowledge(self, prack: Request) -> bool:
+        """Stop what a PRACK acknowledges; whether there is such a response."""
+        try:
+            rack = RAck.parse(prack.first("rack") or "")
+        except MalformedMessage:
+            return False
+        name = (prack.call_id, prack.to_tag, rack.cseq, rack.rseq)
+        provisional = self._provisionals.pop(name, None) if rack.method == "INVITE" else None
+        if provisional is None:
+            return False
+        provisional.stop()
+        self._schedule.file(provisional)
+        return True
 
     def _await_ack(self, invite: InviteServerTransaction, reply: Reply, now: float) -> None:
         call_id, _, cseq = invite.merge_key

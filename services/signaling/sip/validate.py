@@ -19,6 +19,8 @@ class Capabilities:
     methods: tuple[str, ...] = ("INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "INFO", "UPDATE")
     extensions: frozenset[str] = frozenset()
     """Option tags that may be required of us."""
+    unadvertised: frozenset[str] = frozenset()
+    """Methods passed to the user although Allow does not name them: he refuses most of them."""
     session_types: tuple[str, ...] = ("application/sdp",)
     """Bodies understood in INVITE and UPDATE; other methods' bodies are passed on unread."""
 
@@ -55,7 +57,7 @@ def validate(request: Request, capabilities: Capabilities) -> Rejection | None:
     method = request.method
     if method not in METHODS:
         return Rejection(501)
-    if method not in capabilities.methods:
+    if method not in capabilities.methods and method not in capabilities.unadvertised:
         return Rejection(405, headers=(capabilities.allow_line,))
     if request.has_nul:
         return Rejection(400, "NUL in a header")
@@ -78,7 +80,7 @@ def check_response(response: Response) -> bool:
     try:
         # From and Call-ID are ours, matched by the branch.
         if not response.has_usual("to"):
-            response.to.params  # noqa: B018 - parsing is the check
+            _check_address(response.to)  # it stands in our ACK
         if response.status < 300 and response.cseq.method == "INVITE":
             if "contact" in response._first and not response.has_usual("contact"):
                 contact = response.contact
@@ -135,15 +137,24 @@ def _check_address(address: NameAddr) -> None:
     check_uri(address.uri)
 
 
+def _is_sip(uri: str) -> bool:
+    """Whether a URI that keeps the grammar is one that requests can be sent to."""
+    return uri[:5].lower().startswith(("sip:", "sips:"))
+
+
 def _check_route(message: Request | Response) -> None:
     for value in message.headers("record-route"):
-        check_uri(NameAddr.parse(value).uri)
+        uri = NameAddr.parse(value).uri
+        check_uri(uri)
+        if not _is_sip(uri):
+            raise MalformedMessage("Record-Route is no SIP URI")
 
 
 def _check_contact(request: Request) -> None:
     if "contact" not in request._first:
         # RFC 2543 clients may leave it out, and are answered at their From.
-        if request.method in _TARGET and request.via.has_magic_cookie:
+        is_answerable = not request.via.has_magic_cookie and _is_sip(request.from_.uri)
+        if request.method in _TARGET and not is_answerable:
             raise MalformedMessage("Missing Contact")
         return
     if request.has_usual("contact"):
@@ -153,7 +164,7 @@ def _check_contact(request: Request) -> None:
     if request.method == "REGISTER":
         return  # a list, or "*": the registrar's to judge
     _check_address(contact)
-    if request.method in _TARGET and contact.uri[:3].lower() != "sip":
+    if request.method in _TARGET and not _is_sip(contact.uri):
         raise MalformedMessage("Contact is no SIP URI")
 
 

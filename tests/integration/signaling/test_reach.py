@@ -107,7 +107,9 @@ async def test_probes_take_a_vendor_down_and_bring_it_back() -> None:
         )  # fmt: skip
         switch = LoopbackSwitch(FixedPlanner())
         switch.switch.trunks = TrunkTable({}, places=(place,))
-        probes = Probes(Prober(switch.context), switch.switch, switch.observations, monotonic)
+        probes = Probes(
+            Prober(switch.context), switch.switch.outside, switch.observations, monotonic
+        )
         servicer = SignalingServicer(
             switch.switch, node="n1", monotonic=monotonic, unix_ms=lambda: 1_000_000
         )

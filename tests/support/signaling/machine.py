@@ -67,6 +67,7 @@ def context(addresses: Mapping[str, str] | None = None) -> Context:
         advertised="203.0.113.1:5060",
         new_tag=lambda: f"tag{next(tags)}",
         new_call_id=lambda: f"egress{next(call_ids)}",
+        chance=lambda: 0.5,
         reach=Reach(
             {name: (address,) for name, address in (addresses or {}).items()},
             {},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
@@ -73,6 +74,7 @@ class LoopbackSwitch:
             advertised=advertised,
             new_tag=random_token,
             new_call_id=lambda: os.urandom(12).hex(),
+            chance=random.SystemRandom().random,
         )
         self.switch = Switch(
             context=self.context,

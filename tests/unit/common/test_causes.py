@@ -12,6 +12,7 @@ from services.common.causes import (
 ONLY_AFTER_ANSWER = {
     EndReason.NORMAL,
     EndReason.RTP_TIMEOUT,
+    EndReason.SESSION_TIMEOUT,
     EndReason.NO_ACK,
     EndReason.MAX_DURATION,
     EndReason.BALANCE_EXHAUSTED,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from services.signaling.sip.actions import Action, Peer, Send
 from services.signaling.sip.build import Reply
+from services.signaling.sip.reliable import UasProvisional
 from services.signaling.sip.transaction.states import (
     ACCEPTED,
     COMPLETED,
@@ -31,6 +32,7 @@ class InviteServerTransaction:
         "key",
         "merge_key",
         "peer",
+        "provisional",
         "retransmit_at",
         "source",
         "state",
@@ -52,6 +54,8 @@ class InviteServerTransaction:
         self.to_tag = ""
         self.merge_key = ("", "", 0)
         """Call-ID, From tag and CSeq number (section 8.2.2.2)."""
+        self.provisional: UasProvisional | None = None
+        """The last one that was sent reliably."""
         self._last = b""
         self._timers = timers
         self._interval = timers.t1

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.media.core.sdp import (
+    MAX_LINES,
     MAX_MEDIA,
     Connection,
     Direction,
@@ -191,6 +192,23 @@ BOMBS = {
 def test_bombs_are_malformed(body: bytes) -> None:
     with pytest.raises(MalformedSdp):
         parse(body)
+
+
+@pytest.mark.parametrize(
+    "body, reason",
+    [
+        (audio("a=" + "x" * 1_000_000), "too long"),
+        # Each is wrong in its last line too: nobody got as far as that.
+        (audio("|".join(["a=x"] * 5_000)) + b"wrong", "too many lines"),
+        (audio() + b"m=x 0 x x\r\n" * (MAX_LINES // 2) + b"m=", "too many m-lines"),
+        (audio(media="m=audio 4000 RTP/AVP " + "0 " * 30_000), "a payload type is listed twice"),
+        (audio(media="m=audio 4000 RTP/AVP " + "9" * 60_000), "a number is missing or out"),
+    ],
+)
+def test_bombs_are_put_down_at_their_first_wrong_thing(body: bytes, reason: str) -> None:
+    with pytest.raises(MalformedSdp) as caught:
+        parse(body)
+    assert caught.value.reason.startswith(reason)
 
 
 @given(st.binary(max_size=400))

@@ -69,7 +69,9 @@ def test_requests_inside_an_early_dialog() -> None:
     assert kinds(machine.caller_sends("UPDATE", 102.0, body=OFFER)) == ["A 500"]
     assert kinds(machine.caller_sends("OPTIONS", 102.0)) == ["A 200"]
     assert kinds(machine.caller_sends("INFO", 102.0, source=STRANGER)) == ["A 481"]
-    assert kinds(machine.callee_sends(invite, "UPDATE", 102.0)) == ["B1 500"]
+    assert kinds(machine.callee_sends(invite, "UPDATE", 102.0)) == ["B1 200"]
+    assert kinds(machine.callee_sends(invite, "UPDATE", 102.0, body=OFFER)) == ["B1 491"]
+    assert kinds(machine.callee_sends(invite, "REFER", 102.0)) == ["B1 405"]
     assert kinds(machine.callee_sends(invite, "BYE", 102.0)) == ["B1 200"]
     assert machine.call.state is CallState.RINGING
 

@@ -31,6 +31,7 @@ from tests.support.signaling.machine import (
     OFFER,
     Machine,
     candidate,
+    context,
     kinds,
     only,
     plan,
@@ -471,3 +472,16 @@ def test_the_source_of_a_call_is_where_its_caller_is_answered() -> None:
     assert [(bye.leg, bye.peer.host) for bye in byes] == [
         ("A", CALLER.host), ("B1", "198.51.100.1"),
     ]  # fmt: skip
+
+
+def test_a_vendor_that_hangs_up_what_was_taken_back_gives_nothing_back_twice() -> None:
+    shared = context()
+    other = Machine(shared=shared)
+    other.dial()
+    machine = Machine(shared=shared)
+    invite = machine.dial()
+    machine.say(invite, 200, 105.0, body=ANSWER)
+    machine.take(machine.call.hang_up(EndReason.ADMIN_DISCONNECT, 105.1))
+    assert kinds(machine.callee_sends(invite, "BYE", 105.2)) == ["B1 200"]
+    assert kinds(machine.history).count("ReleaseCredit") == 1
+    assert shared.vendor_limits.calls("vtr_1") == 1  # the other call's

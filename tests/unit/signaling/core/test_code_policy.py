@@ -129,6 +129,12 @@ def test_reason_of_ours_before_any_vendor_is_asked() -> None:
     assert (machine.record.q850_out, machine.record.sip_code_in) == (18, 0)
 
 
+def test_what_asks_the_caller_for_something_is_not_translated() -> None:
+    machine = call({"reliable": {"mode": "required"}, "codes": {"status_map": {"other": 480}}})
+    machine.start()
+    assert machine.final_response() == 421
+
+
 def test_reasons_win_over_what_the_vendor_said() -> None:
     codes: Options = {"reasons": {"busy": 600}, "prefer_q850": True, "status_map": {"486": 480}}
     assert refused(486, "Q.850;cause=34", customer=codes)[0] == 600

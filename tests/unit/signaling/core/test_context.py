@@ -25,6 +25,7 @@ def test_is_private() -> None:
     assert not is_private("name.example")
 
 
-def test_reliable_provisionals_are_not_offered() -> None:
-    assert "PRACK" not in CAPABILITIES.methods
-    assert not CAPABILITIES.extensions
+def test_what_some_trunk_may_use_is_not_refused_by_the_layer() -> None:
+    assert "PRACK" in CAPABILITIES.methods
+    assert {"100rel", "timer"} == CAPABILITIES.extensions
+    assert "REFER" not in CAPABILITIES.allow_line

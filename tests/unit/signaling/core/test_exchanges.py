@@ -306,4 +306,4 @@ def test_the_end_answers_what_is_under_way() -> None:
     machine.caller_sends("INVITE", 110.0, body=HOLD, key="re")
     machine.caller_sends("INFO", 110.0, key="info")
     steps = machine.callee_sends(invite, "BYE", 110.1)
-    assert kinds(steps)[:4] == ["B1 200", "A 487", "A 487", "A BYE"]
+    assert kinds(steps)[:5] == ["B1 200", "Cancel", "A 487", "A 487", "A BYE"]

@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 
 from services.common.causes import EndReason
-from services.common.sip_options.timeouts import VendorTimeouts
-from services.common.sip_options.trunk import VendorSip
+from services.common.sip_options.timeouts import CustomerTimeouts, VendorTimeouts
+from services.common.sip_options.trunk import CustomerSip, VendorSip
 from services.signaling.core.commands import AnswerMedia, OfferMedia
 from services.signaling.core.commands import Request as Dial
 from services.signaling.core.hunting import known_reason
-from services.signaling.core.trunks import TrunkTable
+from services.signaling.core.trunks import CustomerTrunk, TrunkTable
+from services.signaling.core.values import CallState, Candidate
 from tests.support.signaling.machine import (
     ANSWER,
     Machine,
@@ -71,6 +72,49 @@ def test_progress_in_time_leaves_only_ringing_to_wait_for() -> None:
     machine.say(first, 180, 106.0)
     machine.say(first, 100, 106.5)
     assert machine.call.deadline == 130.0
+
+
+def limited(*candidates: Candidate, setup_ms: int) -> Machine:
+    """A call whose customer allows only so long for all vendors together."""
+    sip = CustomerSip(timeouts=CustomerTimeouts(setup_ms=setup_ms))
+    return Machine(*candidates, trunk=CustomerTrunk(id="ctr_1", account_id="acc_1", sip=sip))
+
+
+def test_a_call_is_set_up_in_time_or_not_at_all() -> None:
+    machine = limited(candidate(1), candidate(2), setup_ms=8_000)
+    machine.dial()
+    assert machine.call.deadline == 105.0  # the vendor's own comes first
+    assert kinds(machine.take(machine.call.on_timer(105.0))) == ["Cancel", "B2 INVITE"]
+    assert machine.call.deadline == 108.0
+    assert machine.take(machine.call.on_timer(107.9)) == []
+    assert kinds(machine.take(machine.call.on_timer(108.0))) == [
+        "Cancel", "A 408", "ReleaseCredit",
+    ]  # fmt: skip
+    machine.take(machine.call.on_timer(machine.call.deadline))
+    record = machine.assert_ended(EndReason.SETUP_TIMEOUT, 408)
+    assert (record.end_side, record.q850_out) == ("server", 102)
+    reasons = [attempt.end_reason for attempt in record.attempts]
+    assert reasons == ["vendor_timeout", "setup_timeout"]
+
+
+def test_ringing_does_not_lengthen_the_setup_but_an_answer_ends_it() -> None:
+    machine = limited(candidate(1), setup_ms=8_000)
+    invite = machine.dial()
+    machine.say(invite, 180, 107.0)
+    assert machine.call.deadline == 108.0
+    machine.say(invite, 200, 107.9, body=ANSWER)
+    assert machine.call.deadline == float("inf")
+    assert machine.take(machine.call.on_timer(108.0)) == []
+    machine.durable(108.1)
+    assert machine.call.state is CallState.ANSWERED
+
+
+def test_setup_ends_while_media_is_asked() -> None:
+    machine = limited(candidate(1, media_proxy=True), setup_ms=8_000)
+    machine.start()
+    machine.take(machine.call.on_plan(machine.plan, 100.0))
+    machine.take(machine.call.on_credit(machine.credit, 100.0))
+    assert kinds(machine.take(machine.call.on_timer(108.0)))[0] == "A 408"
 
 
 def test_a_provisional_stops_the_trying_timeout_and_ringing_has_its_own() -> None:

@@ -150,3 +150,11 @@ def test_a_snapshot_continues_where_it_was() -> None:
     again = Dialog(dialog.snapshot())
     assert again.snapshot() == dialog.snapshot()
     assert again.request("BYE").wire(VIA) == dialog.request("BYE").wire(VIA)
+
+
+def test_no_uri_of_the_peer_brings_headers_into_our_requests() -> None:
+    from_ = (b"<sip:442071234567@198.51.100.7>", b"<sip:a@x?Route=%3Csip:evil%3E>")
+    assert callee(from_, (b"Contact: <", b"X: <")).remote_target == "sip:a@x"
+    strict = caller("Contact: <sip:bob@x>\r\nRecord-Route: <sip:p?Replaces=1>\r\n")
+    bye = parsed_request(strict.request("BYE").wire(VIA))
+    assert (bye.uri, bye.headers("route")) == ("sip:p", ["<sip:bob@x>"])

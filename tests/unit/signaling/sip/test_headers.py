@@ -166,6 +166,8 @@ def test_reason() -> None:
     assert Reason.parse('Q.850 ;cause=16 ;text="a \\"b\\""') == Reason("Q.850", 16, 'a "b"')
     assert str(Reason("SIP", 600, 'x"')) == 'SIP;cause=600;text="x\\""'
     assert Reason.parse("SIP") == Reason("SIP", None)
+    located = Reason.parse("Q.850;cause=21;location=U")
+    assert (located.location, str(located)) == ("U", "Q.850;cause=21;location=U")
     with pytest.raises(MalformedMessage):
         Reason.parse("Q.850;cause=x")
 

@@ -414,3 +414,22 @@ def test_thousands_of_timers_fire_in_order() -> None:
         uac.send_request(draft, TCP, float(997 * n % 1000))
     failed = [at for at, action in run_out(uac) if isinstance(action, Fail)]
     assert failed == [32.0 + n for n in range(1000)]
+
+
+def test_what_ended_before_its_time_is_not_woken() -> None:
+    # A timer left behind would run into a transaction that is gone, and take all others of the
+    # same instant with it.
+    uac, uas = layer(), server()
+    key, actions = uac.send_request(invite_draft(), TCP, 0.0)
+    uac.on_transport_error(key)
+    assert run_out(uac) == []
+    key, actions = uac.send_request(invite_draft(), TCP, 0.0)
+    (invite,) = sent(actions)
+    assert isinstance(invite, Request)
+    busy = response_to(invite, 486, to_tag="x").data
+    uac.on_message(busy, TCP, 0.1)
+    assert (uac.transaction_count, run_out(uac)) == (0, [])
+    arrival = delivered(uas.on_message(INVITE, TCP, 0.0))
+    uas.respond(arrival.key, response_to(arrival.request, 486, to_tag="x"), 0.1)
+    uas.on_message(as_method(b"ACK"), TCP, 0.2)
+    assert (uas.transaction_count, run_out(uas)) == (0, [])

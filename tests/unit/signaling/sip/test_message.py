@@ -64,6 +64,8 @@ def test_repeated_lines_keep_their_order() -> None:
     message = parsed_request(edited((b"Max-", b"Via: SIP/2.0/UDP b, SIP/2.0/UDP c\r\nMax-")))
     assert [value[12:13] for value in message.headers("via")] == ["1", "b", "c"]
     assert len(message.raw_lines("via")) == 2
+    assert message.names.count("via") == 1
+    assert {"from", "max-forwards"} <= set(message.names)
 
 
 def test_responses() -> None:

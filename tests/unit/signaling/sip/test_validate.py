@@ -83,6 +83,14 @@ def test_contact_may_be_missing_where_there_was_no_branch() -> None:
     assert verdict((b"Contact: <", b"X: <"), (b"branch=z9hG4bK-", b"branch=")) is None
 
 
+def test_a_request_can_be_answered_only_at_a_sip_uri() -> None:
+    without = (b"Contact: <", b"X: <"), (b"branch=z9hG4bK-", b"branch=")
+    refused = verdict(*without, (b'"Alice" <sip:442071234567@198.51.100.7>', b"<tel:+44207123>"))
+    assert refused == Rejection(400, "Missing Contact")
+    routes = b"Record-Route: <sip:p;lr>, <mailto:a@b>\r\nAllow:"
+    assert verdict((b"Allow:", routes)) == Rejection(400, "Record-Route is no SIP URI")
+
+
 @pytest.mark.parametrize(
     "extra, sound",
     [
@@ -101,3 +109,6 @@ def test_responses_worth_acting_on(extra: str, sound: bool) -> None:
 
 def test_a_response_with_a_malformed_to_is_dropped() -> None:
     assert not check_response(response(200, to_tag='"x'))
+    broken = response(200)
+    broken._first["to"] = "To: <sip\x81b@192.0.2.10>;tag=theirs"
+    assert not check_response(broken)
