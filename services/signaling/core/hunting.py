@@ -41,7 +41,6 @@ from services.signaling.core.record import (
     AttemptRecord,
     CallRecord,
     bounded,
-    peer_text,
     q850_of_end,
 )
 from services.signaling.core.trunk_policy import USUAL_VENDOR, VendorPolicy
@@ -275,7 +274,7 @@ class Hunt:
                 # A vendor that was asked says more about the call than one that was not.
                 reason = place.reason if reason is EndReason.NO_ROUTE else reason
                 continue
-            record.target = peer_text(place.peer)
+            record.peer = place.peer
             policy = self._context.trunks.vendor_policy(candidate.vendor_trunk_id)
             number = len(self._record.attempts)
             attempt = Attempt(number, candidate, record, place.peer, place.sip, policy)

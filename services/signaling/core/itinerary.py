@@ -24,6 +24,9 @@ _FOLLOWED = frozenset({300, 301, 302})
 """305 (Use Proxy) and 380 (Alternative Service) do not name another place for the same call."""
 
 
+_Place = tuple[Candidate, Peer]
+
+
 class Stop(NamedTuple):
     """The next INVITE, for which the vendor's limits have a place."""
 
@@ -42,16 +45,16 @@ class Skip(NamedTuple):
 class Itinerary:
     """See the module docstring."""
 
-    __slots__ = ("_context", "_followed", "_here", "_is_redirected", "_left", "_seen")
+    __slots__ = ("_context", "_followed", "_here", "_left", "_seen")
 
     def __init__(self, context: Context, candidates: Sequence[Candidate]) -> None:
         self._context = context
         self._left = deque(candidates)
-        self._here: deque[tuple[Candidate, Peer]] = deque()
+        self._here: list[_Place] = []
         """Further places of the vendor in hand."""
-        self._is_redirected = False
         self._followed = 0
-        self._seen: set[tuple[str, Peer]] = set()
+        self._seen: set[tuple[str, Peer]] | None = None
+        """Where the vendor in hand has redirected the call to and from; ``None``: it has not."""
 
     @property
     def is_over(self) -> bool:
@@ -65,54 +68,57 @@ class Itinerary:
 
     def next(self, now: float) -> Stop | Skip | None:
         """Where to go now; ``None`` when nothing is left."""
-        if not self._here:
-            if not self._left:
-                return None
+        context = self._context
+        if self._here:
+            candidate, peer = self._here.pop(0)
+            sip = context.trunks.vendor(candidate.vendor_trunk_id)
+        elif self._left:
             candidate = self._left.popleft()
-            skipped = self._arrive(candidate, now)
-            if skipped is not None:
-                return Skip(candidate, skipped)
-        candidate, peer = self._here.popleft()
-        limit = self._context.vendor_limits.take(
+            sip = context.trunks.vendor(candidate.vendor_trunk_id)
+            found = self._arrive(candidate, sip, now)
+            if isinstance(found, EndReason):
+                return Skip(candidate, found)
+            candidate, peer = found
+        else:
+            return None
+        limit = context.vendor_limits.take(
             candidate.vendor_trunk_id,
             max_calls=candidate.max_calls or None,
             max_cps=candidate.max_cps or None,
             now=now,
         )
-        if limit is not None:
-            self._here.clear()
-            is_cps = limit is Limit.CPS
-            reason = EndReason.VENDOR_CPS if is_cps else EndReason.VENDOR_CAPACITY
-            return Skip(candidate, reason)
-        return Stop(candidate, peer, self._context.trunks.vendor(candidate.vendor_trunk_id))
+        if limit is None:
+            return Stop(candidate, peer, sip)
+        self._here.clear()
+        reason = EndReason.VENDOR_CPS if limit is Limit.CPS else EndReason.VENDOR_CAPACITY
+        return Skip(candidate, reason)
 
-    def _arrive(self, candidate: Candidate, now: float) -> EndReason | None:
-        """Take the addresses of the next vendor in hand, or say why there are none."""
-        context = self._context
-        self._is_redirected, self._followed = False, 0
-        self._seen.clear()
-        sip = context.trunks.vendor(candidate.vendor_trunk_id)
-        reach = context.reach
+    def _arrive(self, candidate: Candidate, sip: VendorSip, now: float) -> _Place | EndReason:
+        """The first address of the next vendor, the others in hand; or why there is none."""
+        self._followed, self._seen = 0, None
+        reach = self._context.reach
         service = reach.service_of(candidate.host, candidate.transport, sip)
-        peers = [] if service is None else reach.served(service)
-        is_served = bool(peers)
-        peers = peers or reach.peers(candidate.host, candidate.port, candidate.transport)
+        served = [] if service is None else reach.served(service)
+        peers = served or reach.peers(candidate.host, candidate.port, candidate.transport)
         good, reason = reach.usable(candidate.vendor_trunk_id, peers, now)
         if not good:
             return reason
-        if is_served:
+        if served:
             # The port is the record's, and stays out of the request URI (RFC 3263 section 4.2).
-            self._here.extend((_moved(candidate, peer.transport), peer) for peer in good)
+            places = [(_moved(candidate, peer.transport), peer) for peer in good]
+        elif len(good) == 1:
+            return candidate, good[0]
         else:
-            self._here.extend((candidate, peer) for peer in good)
-        return None
+            places = [(candidate, peer) for peer in good]
+        self._here = places[1:]
+        return places[0]
 
     def leave(self) -> None:
         """The vendor has spoken: its other addresses would say the same.
 
         What a redirection named is still to be tried: these are different places.
         """
-        if not self._is_redirected:
+        if self._seen is None:
             self._here.clear()
 
     def on_refused(self, stop: Stop, response: Response, now: float) -> bool:
@@ -134,26 +140,27 @@ class Itinerary:
             health = self._context.reach.health
             why = f"503 with Retry-After: {seconds}"
             health.rest(stop.candidate.vendor_trunk_id, stop.peer, seconds, why, now)
-            self._here = deque(each for each in self._here if each[1] != stop.peer)
+            self._here = [each for each in self._here if each[1] != stop.peer]
 
     def _follow(self, stop: Stop, contacts: list[SipUri]) -> bool:
-        places: list[tuple[Candidate, Peer]] = []
+        if self._seen is None:
+            # What DNS says beside is no place for a call that is wanted elsewhere.
+            self._here.clear()
+            self._seen = set()
         self._seen.add((stop.candidate.called, stop.peer))
+        places: list[_Place] = []
         for uri in contacts:
-            if self._followed + len(places) >= stop.sip.redirects.limit:
+            if self._followed >= stop.sip.redirects.limit:
                 break
             place = self._place(stop.candidate, uri)
             if place is not None and (place[0].called, place[1]) not in self._seen:
                 self._seen.add((place[0].called, place[1]))
+                self._followed += 1
                 places.append(place)
-        self._followed += len(places)
-        if not self._is_redirected:
-            self._here.clear()
-        self._is_redirected = True
-        self._here.extendleft(reversed(places))
+        self._here = places + self._here
         return bool(places)
 
-    def _place(self, candidate: Candidate, uri: SipUri) -> tuple[Candidate, Peer] | None:
+    def _place(self, candidate: Candidate, uri: SipUri) -> _Place | None:
         """Where a Contact leads; ``None`` for ourselves, and where nobody knows the way."""
         reach = self._context.reach
         host, port = uri.address

@@ -84,9 +84,11 @@ class Reach:
         return self.peers(place.host, place.port, place.transport)
 
     def usable(
-        self, vendor_trunk_id: str, peers: Sequence[Peer], now: float
+        self, vendor_trunk_id: str, peers: list[Peer], now: float
     ) -> tuple[list[Peer], EndReason]:
         """Those that may be called now; and why not, for when there are none."""
+        if self.health.is_quiet:
+            return peers, EndReason.VENDOR_UNREACHABLE
         good: list[Peer] = []
         reason = EndReason.VENDOR_UNREACHABLE
         for peer in peers:

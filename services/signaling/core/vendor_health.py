@@ -1,7 +1,7 @@
 """Which addresses of vendors are not to be called now: down, or asking to be left alone.
 
-Only addresses with something to tell are kept, so that a call to a healthy vendor costs one
-look at an empty table.
+Only addresses with something to tell are kept, so that a call costs one look at two empty
+tables while all is well.
 """
 
 from __future__ import annotations
@@ -62,10 +62,13 @@ class VendorHealth:
         """How many addresses do not answer."""
         return len(self._down)
 
+    @property
+    def is_quiet(self) -> bool:
+        """Whether there is nothing the matter with any address."""
+        return not self._down and not self._resting
+
     def trouble(self, vendor_trunk_id: str, peer: Peer, now: float) -> EndReason | None:
         """Why this address is not to be called; ``None`` when it may be."""
-        if not self._down and not self._resting:
-            return None
         place = (vendor_trunk_id, peer)
         if place in self._down:
             return EndReason.VENDOR_DOWN
