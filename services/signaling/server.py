@@ -35,8 +35,9 @@ from services.signaling.app.switch import Switch
 from services.signaling.core.context import CAPABILITIES, Context
 from services.signaling.core.ladder import Ladders
 from services.signaling.core.probing import Prober
-from services.signaling.core.reach import Reach
+from services.signaling.core.reach import Reach, literal_address
 from services.signaling.core.trunks import TrunkTable
+from services.signaling.core.trunks import split_address as trunk_address
 from services.signaling.entrypoints.grpc import SignalingServicer
 from services.signaling.settings import SignalingSettings
 from services.signaling.sip.layer import TransactionLayer
@@ -59,7 +60,7 @@ class SignalingService:
         self._settings = settings
         self._addresses = [split_address(text.strip()) for text in settings.sip.split(",")]
         self._names = VendorNames(
-            partial(_open_dns, settings.dns_servers),
+            partial(_open_dns, dns_servers(settings.dns_servers)),
             monotonic=monotonic,
             with_v6=any(":" in host for host, _ in self._addresses),
         )
@@ -241,11 +242,27 @@ class SignalingService:
             )
 
 
-def _open_dns(servers: str) -> Lookups:
+def dns_servers(text: str) -> list[Address]:
+    """``TANDEM_DNS_SERVERS``, read.
+
+    Raises:
+        ValueError: one of them is no ``address[:port]``.
+    """
+    servers: list[Address] = []
+    for part in text.split(","):
+        if part.strip():
+            host, port = trunk_address(part)
+            if not literal_address(host):
+                raise ValueError(f"TANDEM_DNS_SERVERS: {host} is no address")
+            servers.append((host, port or 53))
+    return servers
+
+
+def _open_dns(servers: list[Address]) -> Lookups:
     """Loaded by the first name there is: most switches know their vendors by address."""
     from services.signaling.adapters.dns import DnsLookups
 
-    return DnsLookups([server for server in servers.split(",") if server.strip()])
+    return DnsLookups(servers)
 
 
 def advertised_address(advertised: str, first: Address) -> str:

@@ -20,7 +20,6 @@ from dns.rdtypes.IN.NAPTR import NAPTR
 from dns.rdtypes.IN.SRV import SRV
 
 from services.common.errors import Unavailable
-from services.common.grpc import split_address
 from services.signaling.core.targets import Naptr, Srv
 from services.signaling.core.trunks import canonical_host
 
@@ -45,11 +44,13 @@ class Records:
 class DnsLookups:
     """Implements :class:`services.signaling.adapters.names.Lookups`.
 
-    ``servers`` are ``host[:port]``; without any, those of the system.
+    ``servers`` are addresses with ports; without any, those of the system.
     """
 
-    def __init__(self, servers: Sequence[str] = (), *, hosts_file: Path = HOSTS_FILE) -> None:
-        self._servers = [split_address(_with_port(server)) for server in servers]
+    def __init__(
+        self, servers: Sequence[tuple[str, int]] = (), *, hosts_file: Path = HOSTS_FILE
+    ) -> None:
+        self._servers = servers
         self._hosts_file = hosts_file
         self._resolver: dns.asyncresolver.Resolver | None = None
 
@@ -92,15 +93,6 @@ class DnsLookups:
                 ]
             self._resolver = resolver
         return self._resolver
-
-
-def _with_port(server: str) -> str:
-    text = server.strip()
-    if text.startswith("["):
-        return text if "]:" in text else f"{text}:53"
-    if text.count(":") > 1:
-        return f"[{text}]:53"
-    return text if ":" in text else f"{text}:53"
 
 
 def _listed(path: Path, name: str, kind: str) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -23,6 +23,9 @@ from services.signaling.sip.uri import SipUri
 _FOLLOWED = frozenset({300, 301, 302})
 """305 (Use Proxy) and 380 (Alternative Service) do not name another place for the same call."""
 
+
+LONGEST_NUMBER: Final = 64
+"""User part that a redirection may send us to: it becomes part of the record."""
 
 _Place = tuple[Candidate, Peer]
 
@@ -169,6 +172,8 @@ class Itinerary:
         if address is None or (address, port) in reach.own or transport not in SUPPORTED:
             return None
         called = uri.number or candidate.called
+        if len(called) > LONGEST_NUMBER or not called.isprintable():
+            return None
         moved = msgspec.structs.replace(
             candidate, host=host, port=port, transport=transport, called=called
         )

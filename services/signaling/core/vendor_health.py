@@ -7,11 +7,14 @@ tables while all is well.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from services.common.causes import EndReason
 from services.common.sip_options.probe import VendorProbe
 from services.signaling.sip.actions import Peer
+
+_MOST_RESTING: Final = 1_000
+"""Beyond that, rests that are over are swept out: redirections may lead anywhere."""
 
 Place = tuple[str, Peer]
 """A vendor trunk and one of its addresses; the ``connection`` of the peer is 0."""
@@ -88,6 +91,8 @@ class VendorHealth:
         known = self._resting.get(place)
         if seconds <= 0 or (known is not None and known.until >= now + seconds):
             return
+        if len(self._resting) >= _MOST_RESTING:
+            self._resting = {at: each for at, each in self._resting.items() if each.until > now}
         is_going_on = known is not None and known.until > now
         since = known.since if known is not None and is_going_on else now
         self._resting[place] = _Resting(since, now + seconds, why)

@@ -25,7 +25,7 @@ UDP = Service("vendor.example", "udp", "srv")
 async def names_of(server: DnsServer, *, with_v6: bool = False) -> AsyncIterator[VendorNames]:
     """Kept fresh until the block ends."""
     names = VendorNames(
-        lambda: DnsLookups([server.text], hosts_file=Path("/nowhere")),
+        lambda: DnsLookups([server.address], hosts_file=Path("/nowhere")),
         monotonic=monotonic,
         with_v6=with_v6,
     )
@@ -43,7 +43,7 @@ async def test_every_kind_of_record_is_read() -> None:
         naptr = '10 20 "s" "SIP+D2U" "" _sip._udp.a.example.'
         server.set("a.example", "NAPTR", naptr)
         server.set("empty.example", "A")
-        lookups = DnsLookups([server.text], hosts_file=Path("/nowhere"))
+        lookups = DnsLookups([server.address], hosts_file=Path("/nowhere"))
         found = await lookups.query("a.example", "A")
         assert (set(found.values), found.ttl_s) == ({"192.0.2.1", "192.0.2.2"}, 60.0)
         assert (await lookups.query("a.example", "AAAA")).values == ("2001:db8::1",)
@@ -58,7 +58,7 @@ async def test_every_kind_of_record_is_read() -> None:
 async def test_a_failing_server_is_not_an_empty_answer() -> None:
     async with DnsServer.started() as server:
         server.fails = True
-        lookups = DnsLookups([server.text], hosts_file=Path("/nowhere"))
+        lookups = DnsLookups([server.address], hosts_file=Path("/nowhere"))
         with pytest.raises(Unavailable):
             await lookups.query("a.example", "A")
 
@@ -67,7 +67,7 @@ async def test_the_hosts_file_comes_first(tmp_path: Path) -> None:
     hosts = tmp_path / "hosts"
     hosts.write_text("# local\n192.0.2.7 gw GW.example # a comment\n::1 gw.example\n\nbroken\n")
     async with DnsServer.started() as server:
-        lookups = DnsLookups([server.text], hosts_file=hosts)
+        lookups = DnsLookups([server.address], hosts_file=hosts)
         assert (await lookups.query("gw.example", "A")).values == ("192.0.2.7",)
         assert (await lookups.query("gw.example", "AAAA")).values == ("::1",)
         assert server.asked.total() == 0

@@ -47,7 +47,7 @@ SERVICE = Service("vendor.example", "udp", "srv")
 @asynccontextmanager
 async def named_vendor(server: DnsServer) -> AsyncIterator[tuple[LoopbackSwitch, VendorNames]]:
     """A switch whose one vendor is found by SRV records."""
-    names = VendorNames(lambda: DnsLookups([server.text]), monotonic=monotonic)
+    names = VendorNames(lambda: DnsLookups([server.address]), monotonic=monotonic)
     names.want({"vendor.example"}, {SERVICE})
     candidate = msgspec.structs.replace(to_vendor(("vendor.example", 5060)), trying_timeout_ms=500)
     switch = LoopbackSwitch(FixedPlanner(candidate))

@@ -257,6 +257,8 @@ def test_headers_of_a_contact_never_reach_our_request() -> None:
         "<sip:2000@198.51.100.1>",  # where we come from
         "<sip:1@unknown.example>",
         "<sip:1@192.0.2.5;transport=sctp>",
+        f"<sip:{'4' * 65}@192.0.2.5>",
+        "<sip:4%0D%0A@192.0.2.5>",
         "<tel:+49>",
     ],
 )

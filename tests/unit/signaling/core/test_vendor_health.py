@@ -73,3 +73,11 @@ def test_what_nobody_asks_any_more_is_forgotten() -> None:
     assert [seen.peer for seen in health.seen(5.0)] == [OTHER]
     health.keep_only(set(), set())
     assert list(health.seen(5.0)) == []
+
+
+def test_rests_that_are_over_do_not_pile_up() -> None:
+    health = VendorHealth()
+    for number in range(3_000):
+        peer = Peer("udp", f"192.0.2.{number % 256}", 5000 + number)
+        health.rest("vtr_1", peer, 1.0, "503", float(number))
+    assert len(health._resting) <= 1_001
