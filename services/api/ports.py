@@ -288,6 +288,22 @@ class LiveCalls(Protocol):
         ...
 
 
+class Guard(Protocol):
+    """Who is kept out by signaling, over all of its processes."""
+
+    async def show(self, limit: int) -> list[Record]:
+        """Bans, counters and meters of each process. Raises: Unavailable."""
+
+    async def ban(self, target: str, seconds: int) -> str:
+        """Keep an address or network out; how the list writes it. Raises: Invalid, Unavailable."""
+
+    async def unban(self, target: str) -> bool:
+        """Let in again; whether anybody kept it out. Raises: Invalid, Unavailable."""
+
+    async def rules(self, form: str) -> str:
+        """Rules for a firewall of the operator's own. Raises: Invalid, Unavailable."""
+
+
 @dataclass(frozen=True, slots=True)
 class CdrFilter:
     """Which call detail records."""
@@ -314,6 +330,9 @@ class Records(Protocol):
     ) -> list[Record]:
         """Records, newest first, before the (``invited_at``, ``call_id``). Raises: Unavailable."""
         ...
+
+    async def totals(self, chosen: CdrFilter) -> list[Record]:
+        """Calls and talk time by end reason, most frequent first. Raises: Unavailable."""
 
     async def get(self, call_id: str) -> Record:
         """One record with attempts and explanation. Raises: NotFound, Unavailable."""

@@ -18,6 +18,7 @@ from services.api.adapters.database import Database
 from services.api.adapters.decks import PostgresDecks
 from services.api.adapters.deliveries import PostgresDeliveries
 from services.api.adapters.endpoint import HttpEndpoint
+from services.api.adapters.guard import GrpcGuard
 from services.api.adapters.keys import PostgresKeys
 from services.api.adapters.probes import BusProbe, CallProbe
 from services.api.adapters.services import ChannelProbe, GrpcCashier, GrpcLiveCalls, GrpcPlanner
@@ -210,6 +211,7 @@ class ApiService:
             calls=self._calls,
             records=self._records,
             planner=self._planner,
+            guard=GrpcGuard(self._calls.channels),
             ready=self.ready,
         )
 

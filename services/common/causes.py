@@ -65,6 +65,10 @@ class EndReason(StrEnum):
     """The record of the answer could not be made durable."""
     UNSUPPORTED = "unsupported"
     """The request asked for something we do not do (415, 420, 416)."""
+    OVERLOAD = "overload"
+    """There was more to do than could be done."""
+    ILLEGAL_CALL = "illegal_call"
+    """An INVITE from an address nobody has; it was not answered."""
     INTERNAL_ERROR = "internal_error"
 
 
@@ -105,6 +109,8 @@ SIP_OF_REASON: dict[EndReason, int] = {
     EndReason.UNSUPPORTED: 420,
     EndReason.NODE_SHUTDOWN: 503,
     EndReason.ADMIN_DISCONNECT: 503,
+    EndReason.OVERLOAD: 503,
+    EndReason.ILLEGAL_CALL: 403,
     EndReason.INTERNAL_ERROR: 500,
 }
 """What the customer is told when we refuse for this reason before an answer."""

@@ -12,6 +12,9 @@ UTC = dt.UTC
 monotonic = time.monotonic
 """Seconds that never step backwards; only differences mean anything."""
 
+wall_ns = time.time_ns
+"""Nanoseconds since 1970, to compare with the kernel's stamps on datagrams; for nothing else."""
+
 
 def utc_now() -> dt.datetime:
     """Wall time, aware, UTC."""

@@ -18,7 +18,7 @@ CALLS_STREAM = "CALLS"
 PROGRESS_SUBJECT = "calls.progress"
 """Batches of :class:`CallStarted`, :class:`CallRinging` and :class:`CallAnswered`."""
 ENDED_SUBJECT = "calls.ended"
-"""Batches of :class:`CallEnded`: exactly one for each INVITE that got past the transport."""
+"""Batches of :class:`CallEnded`: each INVITE that got past the transport is counted in one."""
 CDR_STREAM = "CDR"
 """JetStream stream over ``cdr.>``."""
 RATED_SUBJECT = "cdr.rated"
@@ -156,6 +156,9 @@ class CallEnded(Event, frozen=True, kw_only=True, tag="ended"):
     media_callee: StreamStats | None = None
     """``None`` when the audio did not pass through us."""
     explanation: msgspec.Raw = msgspec.Raw(b"null")
+    count: int = 1
+    """Calls told of: more than 1 when many that came to nothing are told of as one, which has the
+    numbers of the first and ended with the last."""
 
 
 class Charge(msgspec.Struct, frozen=True, kw_only=True):

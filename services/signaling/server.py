@@ -8,6 +8,7 @@ import random
 import socket
 from functools import partial
 
+from proto.signaling.v1 import guard_pb2_grpc as guard_grpc
 from proto.signaling.v1 import signaling_pb2_grpc as pb_grpc
 from services.common.bus import Bus
 from services.common.clock import monotonic, utc_now
@@ -18,6 +19,7 @@ from services.common.postgres import READER, Pool, close_pool, open_pool
 from services.common.spool import Spool
 from services.common.telemetry import Telemetry
 from services.signaling.adapters.config import TrunkLoader
+from services.signaling.adapters.defence import Defence
 from services.signaling.adapters.events import SpooledEvents
 from services.signaling.adapters.media import LinkedMedia, open_media_link
 from services.signaling.adapters.names import Lookups, VendorNames
@@ -31,18 +33,24 @@ from services.signaling.adapters.udp import UdpSocket
 from services.signaling.app.counters import PDD_BOUNDS_S
 from services.signaling.app.probes import Probes
 from services.signaling.app.services import Services
+from services.signaling.app.summing import SummedEvents
 from services.signaling.app.switch import Switch
+from services.signaling.app.timed_planner import TimedPlanner
 from services.signaling.core.context import CAPABILITIES, Context
 from services.signaling.core.ladder import Ladders
+from services.signaling.core.overload import Overload
 from services.signaling.core.probing import Prober
 from services.signaling.core.reach import Reach, literal_address
+from services.signaling.core.switch_settings import SwitchSettings
 from services.signaling.core.trunks import TrunkTable
 from services.signaling.core.trunks import split_address as trunk_address
 from services.signaling.entrypoints.grpc import SignalingServicer
+from services.signaling.entrypoints.guard import GuardServicer
 from services.signaling.settings import SignalingSettings
 from services.signaling.sip.layer import TransactionLayer
 
 Address = tuple[str, int]
+TEND_S = 1.0
 
 FIRST_LOOKUPS_S = 2.0
 """A start waits this long for the names of vendors; what is slower is known a little later."""
@@ -87,6 +95,16 @@ class SignalingService:
             Prober(self._context), self._switch.outside, self._observer, monotonic
         )
         self._grpc = Server(settings.grpc_address)
+        self._defence = Defence(
+            self._switch.gate.guard,
+            self._bus,
+            node=settings.node,
+            listeners=self._addresses,
+            mode=settings.nftables,
+            monotonic=monotonic,
+            on_log=self._observer.on_guard,
+        )
+        self._switch.gate.on_guard.append(self._defence.on_guard)
         self._pool: Pool | None = None
         self._has_trunks = False
         self._register(telemetry)
@@ -99,6 +117,7 @@ class SignalingService:
             new_tag=random_token,
             new_call_id=lambda: os.urandom(12).hex(),
             chance=random.SystemRandom().random,
+            user_agent=self._settings.user_agent,
             reach=Reach(
                 self._names.addresses,
                 self._names.services,
@@ -112,13 +131,22 @@ class SignalingService:
         self._layer = TransactionLayer(
             sent_by=self._advertised, ids=random_token, capabilities=CAPABILITIES
         )
-        events = SpooledEvents(self._spool)
+        events = self._events = SummedEvents(
+            SpooledEvents(self._spool),
+            node=settings.node,
+            monotonic=monotonic,
+            utc_now=utc_now,
+            new_call_id=partial(new_id, CALL),
+        )
+        self._overload = Overload(random.random, most_cps=settings.most_cps)
         return Switch(
             context=self._context,
             layer=self._layer,
             network=Sockets(self._udp, self._tcp),
             services=Services(
-                planner=LinkedPlanner(self._routing),
+                planner=TimedPlanner(
+                    LinkedPlanner(self._routing), self._overload.on_setup_time, monotonic
+                ),
                 credits=LinkedCredits(self._rating),
                 media=LinkedMedia(self._media, silence_timeout_ms=settings.silence_timeout_ms),
                 events=events,
@@ -131,6 +159,7 @@ class SignalingService:
             monotonic=monotonic,
             utc_now=utc_now,
             most_calls=settings.most_calls,
+            overload=self._overload,
         )
 
     # --- life ---------------------------------------------------------------------------
@@ -146,13 +175,15 @@ class SignalingService:
         self._pool = await open_pool(
             self._settings.postgres_dsn, role=READER, name="signaling", max_size=2
         )
-        loader = TrunkLoader(self._pool, self._names, self._use)
+        loader = TrunkLoader(self._pool, self._names, self._use, self._go_by)
         watch = ConfigWatch(self._pool, self._bus, loader.load)
         await watch.load()
         tasks.create_task(watch.run())
         self._names.on_change = loader.publish
         await self._names.settled(FIRST_LOOKUPS_S)
         await self._route_servers.settled(FIRST_LOOKUPS_S)
+        tasks.create_task(self._tend())
+        await self._defence.start(tasks)
         self._grpc.add(
             pb_grpc.add_SignalingServicer_to_server,
             SignalingServicer(
@@ -160,6 +191,18 @@ class SignalingService:
                 node=self._settings.node,
                 monotonic=monotonic,
                 unix_ms=lambda: round(utc_now().timestamp() * 1000),
+            ),
+        )
+        self._grpc.add(
+            guard_grpc.add_GuardServicer_to_server,
+            GuardServicer(
+                self._switch.gate,
+                self._events.meters,
+                node=self._settings.node,
+                listeners=self._addresses,
+                trusted=lambda: self._switch.trunks.hosts,
+                firewall_state=lambda: self._defence.firewall,
+                monotonic=monotonic,
             ),
         )
         await self._grpc.start(tasks)
@@ -172,12 +215,24 @@ class SignalingService:
                 number,
                 on_datagrams=self._switch.receive,
                 on_refused=self._switch.on_refused,
+                on_age=lambda age_s: self._overload.on_queue_age(age_s, monotonic()),
             )
             self._udp.append(sock)
             await self._tcp.listen(address)
         for sock in self._udp:
             sock.start()
         self._probes.use(self._switch.trunks.places)
+
+    async def _tend(self) -> None:
+        """Look after what counts: sums are told, what is over is forgotten."""
+        guard, events = self._switch.gate.guard, self._events
+        while True:
+            await asyncio.sleep(TEND_S)
+            now = monotonic()
+            events.flush(now)
+            events.meters.on_timer(now)
+            guard.on_timer(now)
+            self._overload.on_timer(now)
 
     async def drain(self) -> None:
         """See :meth:`services.common.run.Service.drain`."""
@@ -187,6 +242,8 @@ class SignalingService:
         """See :meth:`services.common.run.Service.close`."""
         self._probes.close()
         self._switch.close()
+        self._events.flush()
+        await self._defence.close()
         for sock in self._udp:
             sock.close()
         self._tcp.close()
@@ -207,11 +264,16 @@ class SignalingService:
 
     def _use(self, table: TrunkTable) -> None:
         self._switch.trunks = table
+        self._defence.on_trusted(table.hosts)
         self._has_trunks = True
         if table.asks_http:
             self._route_servers.prepare()
         if self._udp:
             self._probes.use(table.places)
+
+    def _go_by(self, settings: SwitchSettings) -> None:
+        self._events.settings = settings
+        self._switch.gate.guard.rules = settings.guard_rules
 
     def _on_silence(self, call_id: str) -> None:
         self._switch.on_silence(call_id)
@@ -220,7 +282,8 @@ class SignalingService:
         counters, switch, spool = self._switch.counters, self._switch, self._spool
         for name in (
             "messages_in", "messages_out", "bytes_in", "bytes_out", "unknown_dropped", "invites",
-            "retransmissions", "send_failures", "errors", "answered",
+            "retransmissions", "send_failures", "errors", "answered", "banned_dropped",
+            "scanners_dropped", "shed", "shed_dropped",
         ):  # fmt: skip
             telemetry.counter(f"{name}_total", name, partial(getattr, counters, name))
         telemetry.counter_by(
@@ -234,6 +297,16 @@ class SignalingService:
         telemetry.counter(
             "routing_server_failures_total", "HTTP without use", lambda: servers.failed
         )
+        telemetry.gauge("admitted_share", "Of new calls", lambda: self._overload.share)
+        telemetry.gauge("queue_age_seconds", "Waited", lambda: self._overload.age_s)
+        telemetry.gauge("plan_wait_seconds", "For routes", lambda: self._overload.setup_s)
+        guard, events = switch.gate.guard, self._events
+        defence = self._defence
+        telemetry.counter("firewall_failures_total", "Refused", lambda: defence.firewall_failures)
+        telemetry.gauge("bans", "In force", lambda: guard.ban_count)
+        telemetry.counter_by("reason", "guard_total", "What was noted", lambda: guard.counters)
+        telemetry.counter("calls_summed_total", "Calls in sums", lambda: events.summed)
+        telemetry.gauge("flooding_sources", "Now", lambda: events.meters.flooding_count)
         telemetry.gauge("spool_backlog", "Unpublished batches", lambda: spool.backlog)
         telemetry.counter("spool_lost_total", "Events lost", lambda: spool.lost)
         for what, link in (("routing", self._routing), ("rating", self._rating)):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -21,6 +21,13 @@ class SignalingSettings(ServiceSettings):
     media_address: str = "127.0.0.1:5004"
     most_calls: Annotated[int, Field(ge=1)] = 50_000
     """Live calls beyond which new ones get 503."""
+    most_cps: Annotated[int, Field(ge=0)] = 0
+    """New calls per second beyond which further ones get 503; 0 = as many as can be handled."""
+    user_agent: Annotated[str, Field(pattern=r"^[\x20-\x7e]*$", max_length=100)] = ""
+    """What ``User-Agent`` says in our requests; empty for no such header: it tells attackers."""
+    nftables: Literal["off", "auto", "on"] = "off"
+    """Whether bans and limits are also kept in the kernel's firewall: ``auto`` where it can be,
+    ``on`` must."""
     ladder_calls: Annotated[int, Field(ge=0)] = 1_000
     """Recent calls whose messages are kept; 0 keeps none."""
     dns_servers: str = ""

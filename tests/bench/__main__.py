@@ -10,7 +10,14 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import bench_calls, bench_media, bench_rating, bench_routing, bench_sip
+from tests.bench import (
+    bench_calls,
+    bench_flood,
+    bench_media,
+    bench_rating,
+    bench_routing,
+    bench_sip,
+)
 
 SECTIONS: dict[str, Callable[[], dict[str, float]]] = {
     "calls": bench_calls.run,
@@ -19,6 +26,7 @@ SECTIONS: dict[str, Callable[[], dict[str, float]]] = {
     "routing": bench_routing.run,
     "rating": bench_rating.run,
     "sip": bench_sip.run,
+    "flood": bench_flood.run,
 }
 OUTPUT = Path("build/bench.json")
 

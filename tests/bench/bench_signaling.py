@@ -60,7 +60,10 @@ class Bench:
     """One switch and both parties of its calls."""
 
     def __init__(
-        self, now: Callable[[], float] = monotonic, candidate: Candidate | None = None
+        self,
+        now: Callable[[], float] = monotonic,
+        candidate: Candidate | None = None,
+        media: EchoMedia | None = None,
     ) -> None:
         self.wire = Wire()
         context = Context(
@@ -84,7 +87,11 @@ class Bench:
             layer=TransactionLayer(sent_by=HOST, ids=random_token, capabilities=CAPABILITIES),
             network=self.wire,
             services=Services(
-                FixedPlanner(candidate), FixedCredits(), EchoMedia(), events, FixedRouteServers()
+                FixedPlanner(candidate),
+                FixedCredits(),
+                media or EchoMedia(),
+                events,
+                FixedRouteServers(),
             ),
             events=events,
             observer=Observations(),

@@ -29,6 +29,7 @@ from services.common.sip_options.trunk import CustomerSip, VendorSip, inlined_sc
 from services.media.settings import MediaSettings
 from services.rating.settings import RatingSettings
 from services.routing.settings import RoutingSettings
+from services.signaling.core.switch_settings import SwitchSettings
 from services.signaling.settings import SignalingSettings
 from tests.support.docs import DOCS, PAGES, ROOT, blocks, prose
 
@@ -112,6 +113,7 @@ def test_variables_are_those_of_the_code() -> None:
 def test_settings_are_those_of_the_code() -> None:
     code = "".join(path.read_text() for path in (ROOT / "services").rglob("*.py"))
     known = set(re.findall(r"config\.setting WHERE name = '(\w+)'", code))
+    known |= set(SwitchSettings.__struct_fields__)
     assert known == set(SETTINGS_OF_THE_SWITCH)
     section = page("configuration.md").partition("\n## settings\n")[2].partition("\n## ")[0]
     described = dict(re.findall(r"^\| `(\w+)` \| `(\w+)`", section, re.MULTILINE))
@@ -186,6 +188,12 @@ def test_every_command_is_described() -> None:
     assert set(re.findall(r"`tandem ([a-z-]+)", text)) == set(cli_commands())
 
 
+def _options_of(command: Any) -> set[str]:
+    """Those of its own commands too, if it has any."""
+    known = {option for one in command.params for option in (*one.opts, *one.secondary_opts)}
+    return known.union(*map(_options_of, getattr(command, "commands", {}).values()))
+
+
 def test_commands_and_options_in_pages_exist() -> None:
     commands = cli_commands()
     for path in PAGES:
@@ -193,8 +201,7 @@ def test_commands_and_options_in_pages_exist() -> None:
             r"^\$ .*?\./tandem ([a-z-]+)([^\n|]*)", path.read_text(), re.M
         ):
             assert name in commands, f"{path.name}: {name}"
-            known = {option for one in commands[name].params for option in one.opts}
-            known |= {o for one in commands[name].params for o in one.secondary_opts}
+            known = _options_of(commands[name])
             used = set(re.findall(r"(?<!\S)(--[a-z-]+)", rest)) - {"--"}
             assert used <= known | {"--help"}, f"{path.name}: {name} {used - known}"
 

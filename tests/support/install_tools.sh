@@ -3,6 +3,8 @@
 set -euo pipefail
 missing=()
 command -v sipp >/dev/null || missing+=(sip-tester)
+command -v sipsak >/dev/null || missing+=(sipsak)
+[ "$(id -u)" -ne 0 ] || [ -x /usr/sbin/nft ] || command -v nft >/dev/null || missing+=(nftables)
 [ ${#missing[@]} -eq 0 ] && exit 0
 if [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
   echo "installing ${missing[*]}"

@@ -73,8 +73,12 @@ def cdrs(
     for row in rows:
         row["talk"] = seconds(row["talk_ms"])
         row["at"] = row["invited_at"][:19]
+        # Of calls that were summed, a record stands for many.
+        row["calls"] = row["call_count"] if row["call_count"] > 1 else None
     columns = [("invited", "at"), ("caller", "caller"), ("called", "called"), ("talk", "talk")]
     columns += [("reason", "end_reason"), ("sip", "sip_code_out"), ("price", "price")]
+    if any(row["calls"] for row in rows):
+        columns.append(("calls", "calls"))
     table(rows, [*columns, ("cost", "cost"), ("call", "call_id")])
 
 

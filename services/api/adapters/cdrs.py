@@ -60,6 +60,16 @@ class ClickHouseRecords:
         """  # noqa: S608 - conditions are constants
         return await self._query(query, params | {"limit": limit})
 
+    async def totals(self, chosen: CdrFilter) -> list[Record]:
+        """See :meth:`services.api.ports.Records.totals`."""
+        conditions, params = _where(chosen)
+        query = f"""
+            SELECT end_reason, sum(call_count) AS calls, sum(talk_ms) AS talk_ms
+              FROM cdr FINAL WHERE {" AND ".join(conditions) or "1"}
+             GROUP BY end_reason ORDER BY calls DESC, end_reason
+        """  # noqa: S608 - conditions are constants
+        return await self._query(query, params)
+
     async def get(self, call_id: str) -> Record:
         """See :meth:`services.api.ports.Records.get`."""
         columns = ", ".join(COLUMNS + DETAIL)

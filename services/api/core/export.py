@@ -10,7 +10,7 @@ COLUMNS = (
     "sip_code_in", "sip_code_out", "q850_in", "q850_out", "reason_header", "customer_currency",
     "price", "customer_billed_s", "customer_rate_id", "customer_deck_id", "customer_prefix",
     "customer_rate", "vendor_currency", "cost", "vendor_billed_s", "vendor_rate_id",
-    "vendor_deck_id", "vendor_prefix", "vendor_rate",
+    "vendor_deck_id", "vendor_prefix", "vendor_rate", "call_count",
 )  # fmt: skip
 """The columns of a list of records, in the order of an export."""
 

@@ -28,6 +28,7 @@ RESOURCES = (
     "quotes",
     "simulations",
     "health",
+    "guard",
 )
 """Each has the scopes ``name:read`` and ``name:write``; ``rate_decks`` covers rates and imports,
 ``users`` covers their API keys. ``*`` is everything, ``*:read`` everything that only reads."""

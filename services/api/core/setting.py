@@ -57,15 +57,48 @@ class WholeNumber:
 
 
 SETTINGS: Mapping[str, Flag | WholeNumber] = {
+    "authentication_failed_suspend_s": WholeNumber(
+        180,
+        60,
+        3_600,
+        "how long a source is kept out after too many failed authentications or other offences,"
+        " in seconds",
+    ),
+    "authentication_max_retry": WholeNumber(
+        6,
+        0,
+        999,
+        "failed authentications within a minute after which a source is kept out; 0 = any number",
+    ),
+    "flood_autopilot": Flag(
+        default=True,
+        meaning="whether unanswered calls of a source that floods are summed in one record per"
+        " cause, until the flood is over",
+    ),
     "max_call_s": WholeNumber(
         14_400,
         1,
         31_536_000,
         "longest call, in seconds, of customer trunks without a limit of their own",
     ),
+    "record_illegal_calls": Flag(
+        default=False,
+        meaning="whether INVITEs of addresses nobody has are recorded, summed by source",
+    ),
+    "record_zero_hold_time": Flag(
+        default=True,
+        meaning="whether each unanswered call has a record of its own; else they are summed by"
+        " source and cause",
+    ),
     "reply_to_unknown": Flag(
         default=False,
         meaning="whether SIP from an address nobody has is answered instead of dropped",
+    ),
+    "unknown_source_limit": WholeNumber(
+        30,
+        0,
+        100_000,
+        "requests within a minute after which an address nobody has is kept out; 0 = any number",
     ),
     "webhooks_allow_private": Flag(
         default=False, meaning="whether webhooks may go to private addresses"

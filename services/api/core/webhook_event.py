@@ -81,6 +81,7 @@ def _end(event: CallEnded) -> dict[str, object]:
         "end_reason": event.end_reason,
         "sip_code": event.sip_code_out,
         "q850": event.q850_out,
+        "count": event.count,
     }
 
 

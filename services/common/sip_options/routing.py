@@ -8,8 +8,10 @@ import msgspec
 
 from services.common.sip_options.group import Group
 
+_PORT = r":([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
 _SERVER = (
-    r"^(|sip:([A-Za-z0-9_.\-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?(;transport=(udp|tcp))?"
+    r"^(|sip:([A-Za-z0-9_.\-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])"
+    rf"({_PORT})?(;transport=(udp|tcp))?"
     r"|https?://[\x21-\x7e]{1,500})(?![\s\S])"
 )
 

@@ -131,6 +131,7 @@ COLUMNS: dict[str, Callable[[CdrRated], object]] = {
     "media_caller": lambda r: _stats(r.call.media_caller),
     "media_callee": lambda r: _stats(r.call.media_callee),
     "explanation": _explanation,
+    "call_count": lambda r: _clipped(r.call.count, _U64),
 }
 
 _INSERT = f"INSERT INTO cdr ({', '.join(COLUMNS)}) VALUES"

@@ -15,6 +15,7 @@ from services.common.sip_options.trunk import CustomerSip, T, VendorSip, read_op
 from services.signaling.adapters.names import VendorNames
 from services.signaling.core.reach import literal_address
 from services.signaling.core.route_finding import server_service
+from services.signaling.core.switch_settings import SwitchSettings, read_settings
 from services.signaling.core.targets import Service
 from services.signaling.core.trunks import CustomerTrunk, TrunkTable, VendorPlace
 from services.signaling.sip.uri import parse_sip_uri
@@ -34,17 +35,23 @@ _VENDORS: Final = """
      ORDER BY id
 """
 _REPLY_TO_UNKNOWN: Final = "SELECT value FROM config.setting WHERE name = 'reply_to_unknown'"
+_SETTINGS: Final = "SELECT name, value::text AS value FROM config.setting"
 
 
 class TrunkLoader:
     """Reads the trunks and hands a new table over whenever they change."""
 
     def __init__(
-        self, pool: Pool, names: VendorNames, on_table: Callable[[TrunkTable], None]
+        self,
+        pool: Pool,
+        names: VendorNames,
+        on_table: Callable[[TrunkTable], None],
+        on_settings: Callable[[SwitchSettings], None] | None = None,
     ) -> None:
         self._pool = pool
         self._names = names
         self._on_table = on_table
+        self._on_settings = on_settings
         self._addresses: dict[str, CustomerTrunk] = {}
         self._places: list[VendorPlace] = []
         self._reply_to_unknown = False
@@ -63,16 +70,21 @@ class TrunkLoader:
             addresses = await connection.fetch(_ADDRESSES)
             vendors = await connection.fetch(_VENDORS)
             setting = await connection.fetchval(_REPLY_TO_UNKNOWN)
+            rows = await connection.fetch(_SETTINGS)
+        settings = {row["name"]: msgspec.json.decode(row["value"]) for row in rows}
         self._addresses = {row["address"]: _trunk(row) for row in addresses}
         self._places = [_place(row) for row in vendors]
         self._reply_to_unknown = setting in {"true", True}
         self._names.want(*_names(self._places, self._addresses.values()))
+        if self._on_settings is not None:
+            self._on_settings(read_settings(settings))
         self.publish()
 
     def publish(self) -> None:
         """Hand the table over, with the addresses vendors have now."""
         known = self._names.addresses
-        hosts = {place.host for place in self._places if place.host not in known}
+        named = {*(place.host for place in self._places), *_servers(self._addresses.values())}
+        hosts = {host for host in named if host not in known}
         self._on_table(
             TrunkTable(
                 self._addresses,
@@ -82,6 +94,13 @@ class TrunkLoader:
                 reply_to_unknown=self._reply_to_unknown,
             )
         )
+
+
+def _servers(customers: Iterable[CustomerTrunk]) -> set[str]:
+    """Hosts of customers' routing servers: what they send is no stranger's."""
+    servers = {trunk.sip.routing.server for trunk in customers}
+    uris = [parse_sip_uri(server) for server in servers if server.startswith("sip:")]
+    return {uri.address[0].lower() for uri in uris}
 
 
 def _names(

@@ -8,6 +8,7 @@ from services.common.causes import EndReason
 from services.common.events import CallEnded
 from services.common.logs import get_logger
 from services.common.telemetry import Histogram, Telemetry
+from services.signaling.core.guard import Action, Ban, Prove
 
 log = get_logger(__name__)
 
@@ -67,6 +68,13 @@ class CallObserver:
         """See :meth:`services.signaling.ports.Observer.failed`."""
         if self._may_log():
             log.error("switch.error", what=what, exc_info=error)
+
+    def on_guard(self, actions: list[Action]) -> None:
+        """Bans, and their ends."""
+        for action in actions:
+            if not isinstance(action, Prove) and self._may_log():
+                kind = "guard.banned" if isinstance(action, Ban) else "guard.unbanned"
+                log.info(kind, target=action.target, reason=getattr(action, "reason", ""))
 
     def _may_log(self) -> bool:
         second = int(self._monotonic())

@@ -11,9 +11,11 @@ import errno
 import re
 import select
 import socket
+import struct
 from collections.abc import Callable
 from typing import Final
 
+from services.common.clock import wall_ns
 from services.signaling.core.trunks import canonical_host
 from services.signaling.sip.actions import Peer
 
@@ -27,8 +29,35 @@ _LARGEST: Final = 65_535
 _IP_RECVERR: Final = 11
 _IPV6_RECVERR: Final = 25
 _MSG_ERRQUEUE: Final = 0x2000
+_SO_TIMESTAMPNS: Final = 35
+_BUFFERS: Final = ((33, socket.SO_RCVBUF), (32, socket.SO_SNDBUF))
+"""SO_RCVBUFFORCE and SO_SNDBUFFORCE, and what takes their place."""
+_STAMP: Final = struct.Struct("@qq")
+WATCHED_FROM: Final = 16
+"""Datagrams in one wakeup from which on it is looked at how long they have waited."""
+_ABSURD_AGE_S: Final = 60.0
+"""The wall clock was set meanwhile."""
 
 _INVITE_BRANCH: Final = re.compile(rb"INVITE [^\r\n]+\r\nVia: [^\r\n]*;branch=([^;\r\n]+)")
+_STAMP_SPACE: Final = socket.CMSG_SPACE(_STAMP.size)
+
+
+def _enlarge(sock: socket.socket) -> None:
+    for forced, plain in _BUFFERS:
+        try:
+            # With CAP_NET_ADMIN, whatever net.core.rmem_max and wmem_max say.
+            sock.setsockopt(socket.SOL_SOCKET, forced, BUFFER_BYTES)
+        except PermissionError:
+            sock.setsockopt(socket.SOL_SOCKET, plain, BUFFER_BYTES)
+
+
+def _age_s(ancillary: list[tuple[int, int, bytes]]) -> float:
+    for level, kind, stamp in ancillary:
+        if (level, kind) == (socket.SOL_SOCKET, _SO_TIMESTAMPNS) and len(stamp) == _STAMP.size:
+            seconds, nanoseconds = _STAMP.unpack(stamp)
+            age_s = (wall_ns() - seconds * 1_000_000_000 - nanoseconds) / 1e9
+            return age_s if 0.0 < age_s < _ABSURD_AGE_S else 0.0
+    return 0.0
 
 
 class UdpSocket:
@@ -46,6 +75,7 @@ class UdpSocket:
         *,
         on_datagrams: Callable[[list[Datagram]], None],
         on_refused: Callable[[str], None],
+        on_age: Callable[[float], None] | None = None,
     ) -> None:
         host, port = address
         self.is_v6 = ":" in host
@@ -54,16 +84,20 @@ class UdpSocket:
         """Datagrams the kernel would not take: lost, as on the wire."""
         self._on_datagrams = on_datagrams
         self._on_refused = on_refused
+        self._on_age = on_age
+        """Told before a large batch how long its first datagram waited; 0 ends that."""
+        self._was_late = False
         family = socket.AF_INET6 if self.is_v6 else socket.AF_INET
         self._socket = sock = socket.socket(family, socket.SOCK_DGRAM)
         try:
             sock.setblocking(False)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER_BYTES)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER_BYTES)
+            _enlarge(sock)
             if self.is_v6:
                 sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVERR, 1)
             else:
                 sock.setsockopt(socket.IPPROTO_IP, _IP_RECVERR, 1)
+            if on_age is not None:
+                sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
             sock.bind((host, port))
         except OSError:
             sock.close()
@@ -120,7 +154,9 @@ class UdpSocket:
         # The loop calls again while there is more, so the socket need not be read until it is
         # empty: as many are asked for as came last time, twice as many when that was too few.
         expected = self._expected
-        for _ in range(expected):
+        if self._on_age is not None and (self._was_late or expected >= WATCHED_FROM):
+            self._receive_stamped(batch)
+        for _ in range(expected - len(batch)):
             try:
                 data, address = receive(_LARGEST)
             except BlockingIOError:
@@ -138,6 +174,23 @@ class UdpSocket:
             self._on_datagrams(batch)
         else:
             self._drain_errors()  # awake for nothing else
+
+    def _receive_stamped(self, batch: list[Datagram]) -> None:
+        """Take one datagram as the others are, and tell how long it lay in the kernel."""
+        assert self._on_age is not None
+        try:
+            data, ancillary, _, address = self._socket.recvmsg(_LARGEST, _STAMP_SPACE)
+        except BlockingIOError:
+            age_s = 0.0
+        except OSError:
+            self._drain_errors()
+            return
+        else:
+            key = address[:2]
+            batch.append((data, self._peers.get(key) or self._peer(key, self.number)))
+            age_s = _age_s(ancillary)
+        self._was_late = age_s > 0.001
+        self._on_age(age_s)
 
     def _peer(self, key: tuple[str, int], number: int) -> Peer:
         """Known peers are shared: one of a few hundred trunks sends nearly everything."""

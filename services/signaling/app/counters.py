@@ -17,6 +17,14 @@ class Counters:
         self.bytes_out = 0
         self.unknown_dropped = 0
         """Messages from strangers, dropped without an answer."""
+        self.banned_dropped = 0
+        """Messages from banned sources, dropped unread."""
+        self.scanners_dropped = 0
+        """Messages that bore the signature of a scanner."""
+        self.shed = 0
+        """INVITEs answered 503 because there was too much to do."""
+        self.shed_dropped = 0
+        """INVITEs dropped for it: stale, or beyond what could be answered."""
         self.invites = 0
         self.retransmissions = 0
         """Messages sent that no call asked for: repetitions, 100s and ACKs of refusals."""

@@ -10,12 +10,15 @@ import asyncio
 import datetime as dt
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from random import random
 
 from services.common.causes import EndReason
 from services.common.events import CallEnded
 from services.signaling.app.counters import Counters
+from services.signaling.app.gate import Gate
 from services.signaling.app.outside import OutsideRequests
 from services.signaling.app.services import Services
+from services.signaling.app.summing import SummedEvents
 from services.signaling.app.wakeups import NEVER, Wakeups
 from services.signaling.core.call import Call
 from services.signaling.core.commands import (
@@ -32,6 +35,7 @@ from services.signaling.core.context import ALLOW, Context
 from services.signaling.core.ladder import Ladders, Step
 from services.signaling.core.legs import CALLER, options_reply
 from services.signaling.core.loop import LOOP, call_to_join, caller_of, origin_of
+from services.signaling.core.overload import Overload
 from services.signaling.core.refusals import Refusals, refused_record
 from services.signaling.core.trunks import TrunkTable
 from services.signaling.core.vendor_view import VendorView, vendor_views
@@ -51,10 +55,8 @@ from services.signaling.sip.actions import (
     Terminated,
 )
 from services.signaling.sip.build import response_to
-from services.signaling.sip.errors import MalformedMessage
 from services.signaling.sip.layer import TransactionLayer
 from services.signaling.sip.message import Request as Received
-from services.signaling.sip.message import parse
 
 Datagram = tuple[bytes, Peer]
 TICK_S = 0.01
@@ -78,11 +80,17 @@ class Switch:
         monotonic: Callable[[], float],
         utc_now: Callable[[], dt.datetime],
         most_calls: int = 50_000,
+        overload: Overload | None = None,
     ) -> None:
         self.counters = Counters()
         self.calls: dict[str, Call] = {}
         """Live calls by id, oldest first."""
         self.ladders = ladders
+        self.gate = Gate(
+            context, layer, self.counters, self._put,
+            overload=overload or Overload(random),
+            records=events if isinstance(events, SummedEvents) else None,
+        )  # fmt: skip
         self._context = context
         self._layer = layer
         self._network = network
@@ -154,24 +162,8 @@ class Switch:
         counters = self.counters
         counters.messages_in += 1
         counters.bytes_in += len(data)
-        if not (
-            data.startswith(b"SIP/2.0 ")
-            or self._context.trunks.knows(source.host)
-            or self._context.trunks.reply_to_unknown
-            or source == LOOP
-            or self._is_in_dialog(data)
-        ):
-            counters.unknown_dropped += 1
-            return
-        self._follow(self._layer.on_message(data, source, now), now, data, source)
-
-    def _is_in_dialog(self, data: bytes) -> bool:
-        """Whether a stranger's message names a dialog of ours: its call may come by a detour."""
-        try:
-            message = parse(data)
-            return message.to_tag.partition("-")[0] in self._context.dialogs
-        except MalformedMessage:
-            return False
+        if source == LOOP or self.gate.admits(data, source, now):
+            self._follow(self._layer.on_message(data, source, now), now, data, source)
 
     def on_transport_error(self, key: str) -> None:
         """A request could not be delivered."""

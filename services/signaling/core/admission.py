@@ -56,7 +56,10 @@ def offer_of(ingress: Ingress) -> Offer:
         tuple(passed_lines(invite, INVITE_PASSES)),
         70 if hops is None else min(hops, 70) - 1,
         customer,
-        invite.has("privacy") or customer.headers is not None or has_number_params(invite),
+        invite.has("privacy")
+        or invite.has("remote-party-id")
+        or customer.headers is not None
+        or has_number_params(invite),
     )
 
 

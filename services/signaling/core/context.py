@@ -29,15 +29,14 @@ ALLOW: Final = CAPABILITIES.allow_line
 ALLOW_REFER: Final = f"{ALLOW}, REFER"
 """For customers who may transfer their calls."""
 ACCEPT: Final = CAPABILITIES.accept_line
-AGENT: Final = "User-Agent: Tandem"
 
 
 class Context:
     """Shared by every call; plain data and injected functions, no I/O of its own."""
 
     __slots__ = (
-        "advertised", "chance", "customer_limits", "dialogs", "new_call_id", "new_tag", "node",
-        "reach", "tokens", "transfers", "trunks", "vendor_limits",
+        "advertised", "agent", "chance", "customer_limits", "dialogs", "new_call_id", "new_tag",
+        "node", "reach", "tokens", "transfers", "trunks", "vendor_limits",
     )  # fmt: skip
 
     def __init__(
@@ -49,8 +48,11 @@ class Context:
         new_call_id: Callable[[], str],
         chance: Callable[[], float],
         reach: Reach | None = None,
+        user_agent: str = "",
     ) -> None:
         self.node = node
+        self.agent = (f"User-Agent: {user_agent}",) if user_agent else ()
+        """Header lines that name the product; none unless the operator wants one."""
         self.advertised = advertised
         """``host:port`` as peers shall write to it: in Contact and From."""
         self.new_tag = new_tag

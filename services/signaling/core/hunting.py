@@ -30,7 +30,7 @@ from services.signaling.core.commands import (
     Owner,
     Request,
 )
-from services.signaling.core.context import AGENT, ALLOW, Context
+from services.signaling.core.context import ALLOW, Context
 from services.signaling.core.early_media import binds
 from services.signaling.core.extensions import asked_for, asks_again
 from services.signaling.core.headers import address, reason_header
@@ -308,7 +308,9 @@ class Hunt:
             call_id=context.new_call_id() if before is None else before.call_id,
             cseq=1 if before is None else before.cseq + 1,
             max_forwards=offer.max_forwards,
-            headers=(context.contact(candidate.transport), ALLOW, AGENT, *asked, *headers),
+            headers=(
+                context.contact(candidate.transport), ALLOW, *context.agent, *asked, *headers,
+            ),
             body=sdp,
         )  # fmt: skip
         attempt.draft, attempt.state = draft, State.CALLING

@@ -6,12 +6,18 @@ neither a malformed value nor what follows ``?`` in a URI gets through.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 from services.common.sip_options.identity import VendorIdentity
 from services.signaling.core.headers import address, user_part
 from services.signaling.core.numbering import addresses, formatted, is_telephone_number
-from services.signaling.core.privacy import ANONYMOUS, hides, privacy_line, wishes
+from services.signaling.core.privacy import (
+    ANONYMOUS,
+    hides,
+    privacy_line,
+    wishes,
+    wishes_of_caller,
+)
 from services.signaling.sip.headers import quote, unquote
 from services.signaling.sip.message import Message, Request
 from services.signaling.sip.uri import SipUri, TelUri, Uri
@@ -23,6 +29,17 @@ _RPID_PARAMS: Final = frozenset({"party", "id-type", "screen", "privacy"})
 _DIVERSION_PARAMS: Final = frozenset({"reason", "counter", "limit", "privacy", "screen"})
 _HISTORY_PARAMS: Final = frozenset({"index", "rc", "mp", "np"})
 _HISTORY_HEADERS: Final = frozenset({"reason", "privacy"})
+
+
+class Caller(NamedTuple):
+    """How the calling side is written."""
+
+    from_: str
+    """From value, without tag."""
+    lines: list[str]
+    """Header lines that carry identities."""
+    is_withheld: bool = False
+    """Whether the vendor is not to learn who calls."""
 
 
 class Identity:
@@ -50,27 +67,23 @@ class Identity:
             tail = tail[tail.find(";") :] if ";" in tail else ""
         return f"sip:{user}{where}{tail}{phone}", f"<sip:{user}{where}{phone}>"
 
-    def caller_lines(
-        self, caller: str, invite: Request, host: str, *, is_trusted: bool
-    ) -> tuple[str, list[str]]:
-        """From value, without tag, and the header lines that carry identities.
-
-        ``is_trusted``: whether the customer is.
-        """
+    def caller(self, caller: str, invite: Request, host: str, *, is_trusted: bool) -> Caller:
+        """How ``caller`` is written; ``is_trusted``: whether the customer is."""
         options = self._options
         host = options.host or host
-        asked = wishes(invite)
+        asked = wishes_of_caller(invite)
         is_hidden = options.privacy == "id" or (options.privacy == "pass" and hides(asked))
         uri = self._uri(formatted(caller, options.caller_format, options), host)
         lines = self._own_lines(uri, host, is_hidden=is_hidden)
         lines += self._passed_lines(invite, host, asked, is_trusted=is_trusted, hidden=is_hidden)
         # A trusted vendor who is told the number in no other way needs it in From.
         if is_hidden and (not self.is_trusted or any(map(_is_asserted, lines))):
-            return ANONYMOUS, [*lines, *self._privacy(asked)]
+            lines += self._privacy(asked)
+            return Caller(ANONYMOUS, lines, not self.is_trusted)
         lines += self._privacy(asked)
         shows_name = options.display == "pass" and not is_hidden
         display = _display(invite.from_.display) if shows_name else ""
-        return f"{display}<{uri}>", lines
+        return Caller(f"{display}<{uri}>", lines)
 
     def _own_lines(self, uri: str, host: str, *, is_hidden: bool) -> list[str]:
         """What we say of the caller's number ourselves."""

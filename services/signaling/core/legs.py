@@ -10,7 +10,6 @@ from services.signaling.core import extensions
 from services.signaling.core.code_policy import reason_lines
 from services.signaling.core.context import (
     ACCEPT,
-    AGENT,
     ALLOW,
     ALLOW_REFER,
     Context,
@@ -358,7 +357,7 @@ def closing_lines(
 
 def options_reply(request: Request, tag: str) -> Reply:
     """The answer to OPTIONS, in or out of a dialog: what we can do (section 11.2)."""
-    return response_to(request, 200, to_tag=tag, headers=[ALLOW, ACCEPT, AGENT])
+    return response_to(request, 200, to_tag=tag, headers=[ALLOW, ACCEPT])
 
 
 def dialog_of(response: Response) -> Dialog:

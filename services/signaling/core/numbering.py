@@ -16,6 +16,8 @@ from services.signaling.sip.uri import SipUri, TelUri
 
 _E164: Final = re.compile(r"\+?([1-9][0-9]{6,14})")
 """With fewer digits it is a short code, and no other way of writing it means the same."""
+_SEPARATORS: Final = str.maketrans("", "", "-.()")
+"""They mean nothing (RFC 3966 section 5.1.1)."""
 _TELEPHONE: Final = re.compile(r"\+?[0-9*#A-Da-d.()\-]+")
 _PORTABILITY: Final = frozenset({"npdi", "rn", "rn-context", "cic", "cic-context"})
 _PARAMETER: Final = re.compile(r"[A-Za-z0-9+.\-]{1,64}")
@@ -101,7 +103,7 @@ def formatted(number: str, style: str, options: VendorIdentity) -> str:
     """``number`` as the options want it written; what is no E.164 number is left alone."""
     if style == "as_routed":
         return number
-    match = _E164.fullmatch(number)
+    match = _E164.fullmatch(number.translate(_SEPARATORS))
     if match is None:
         return number
     digits = match[1]

@@ -8,6 +8,7 @@ from services.signaling.core import header_policy, identity
 from services.signaling.core.header_policy import INVITE_USUAL
 from services.signaling.core.headers import address
 from services.signaling.core.numbering import number_params
+from services.signaling.core.privacy import REVEALING
 from services.signaling.core.trunk_policy import USUAL_CUSTOMER, CustomerPolicy, VendorPolicy
 from services.signaling.core.values import Candidate
 from services.signaling.sip.message import Request
@@ -48,13 +49,13 @@ def outgoing(
     uri, to = who.called_uri(
         candidate.called, bracketed(candidate.host), number_params(invite), _tail(candidate)
     )
-    from_, identities = who.caller_lines(
-        candidate.caller, invite, advertised, is_trusted=customer.is_trusted
-    )
+    caller = who.caller(candidate.caller, invite, advertised, is_trusted=customer.is_trusted)
     headers = policy.headers or header_policy.PLAIN
     stripped = (customer.headers or header_policy.PLAIN).stripped
+    if caller.is_withheld:
+        stripped |= REVEALING
     passed = headers.invite_lines(invite, INVITE_USUAL, stripped)
-    return Outgoing(uri, from_, to, (*headers.unless_added(identities), *passed))
+    return Outgoing(uri, caller.from_, to, (*headers.unless_added(caller.lines), *passed))
 
 
 def request_uri(candidate: Candidate) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from services.common.sip_options.trunk import VendorSip
-from services.signaling.core.context import ACCEPT, AGENT, ALLOW, Context
+from services.signaling.core.context import ACCEPT, ALLOW, Context
 from services.signaling.core.outgoing import bracketed
 from services.signaling.core.retry_after import retry_after_s
 from services.signaling.core.trunks import VendorPlace
@@ -157,7 +157,7 @@ class Prober:
             to=f"<{asked.uri}>",
             call_id=context.new_call_id(),
             cseq=1,
-            headers=(context.contact(peer.transport), ALLOW, ACCEPT, AGENT),
+            headers=(context.contact(peer.transport), ALLOW, ACCEPT, *context.agent),
         )
         return Question(place, asked.number, draft, peer)
 

@@ -69,7 +69,7 @@ def refused_record(
     record = CallRecord(call_id, node, now, wall)
     record.source = peer_text(source)
     record.sip_call_id = bounded(request.call_id)
-    record.caller, record.called = _numbers(request)
+    record.caller, record.called = numbers_of(request)
     if trunk is not None:
         record.customer_trunk_id, record.account_id = trunk.id, trunk.account_id
     record.end(_REASONS.get(status, EndReason.MALFORMED), now)
@@ -77,7 +77,8 @@ def refused_record(
     return record.ended()
 
 
-def _numbers(request: Request) -> tuple[str, str]:
+def numbers_of(request: Request) -> tuple[str, str]:
+    """Caller and called number as records keep them; ``""`` for what cannot be read."""
     try:
         caller, called = numbers(request)
     except MalformedMessage:

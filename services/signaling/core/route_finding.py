@@ -20,7 +20,7 @@ from services.signaling.core.commands import (
     Owner,
     Request,
 )
-from services.signaling.core.context import AGENT, ALLOW, Context
+from services.signaling.core.context import ALLOW, Context
 from services.signaling.core.headers import address
 from services.signaling.core.legs import Leg
 from services.signaling.core.offered_routes import Refusal, Ruling, from_response
@@ -179,7 +179,7 @@ class RouteFinding(Owner):
             headers=(
                 context.contact(uri.transport or "udp"),
                 ALLOW,
-                AGENT,
+                *context.agent,
                 header("X-Call-ID", record.call_id),
                 header("X-Customer-Trunk", record.customer_trunk_id),
                 header("X-Source", record.source),

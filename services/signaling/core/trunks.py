@@ -158,6 +158,11 @@ class TrunkTable:
         """How a vendor is spoken to."""
         return self._vendors.get(vendor_trunk_id, DEFAULT_VENDOR)
 
+    @property
+    def hosts(self) -> frozenset[str]:
+        """Every address a trunk, customer or vendor, lives at."""
+        return frozenset(self._hosts)
+
     def vendor_policy(self, vendor_trunk_id: str) -> VendorPolicy:
         """The same, compiled."""
         return self._policies.get(vendor_trunk_id, USUAL_VENDOR)

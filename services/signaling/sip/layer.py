@@ -57,6 +57,15 @@ Timed = ClientTransaction | ServerTransaction | UasAnswer | UasProvisional
 
 _NEVER_SHED = frozenset({"BYE", "PRACK"})
 
+SHED_TAG = "shed."
+"""What our tag begins with in the answer to a shed INVITE."""
+_SHED_ACK = f";tag={SHED_TAG}".encode()
+
+
+def is_ack_of_shed(data: bytes) -> bool:
+    """Whether this acknowledges a shed INVITE, and is of no interest to anybody."""
+    return data.startswith(b"ACK ") and _SHED_ACK in data
+
 
 class TransactionLayer:
     """Matches messages to transactions, runs their timers, builds their envelopes.
@@ -221,13 +230,29 @@ class TransactionLayer:
             actions.append(Cancelled(cancel, invite.key))
         return self._settle_server(transaction, actions)
 
+    def new_call(self, request: Request) -> str:
+        """The key of an INVITE that is outside any dialog and has no transaction; else ``""``.
+
+        Raises:
+            MalformedMessage: it cannot be told.
+        """
+        key = "" if request.to_tag else _server_key(request)
+        return "" if key in self._servers else key
+
+    def shed(self, request: Request, source: Peer, headers: Iterable[str] = ()) -> list[Action]:
+        """Refuse a new INVITE with 503 for want of time: no state, no record."""
+        rejection = Rejection(503, headers=tuple(headers))
+        return self._refuse(request, source, rejection, mark=SHED_TAG)[:1]
+
     def _refuse_malformed(self, error: MalformedMessage, source: Peer) -> list[Action]:
         request = error.message
         if not isinstance(request, Request) or not request.has("via"):
             return []
         return self._refuse(request, source, Rejection(error.status, error.reason))
 
-    def _refuse(self, request: Request, source: Peer, rejection: Rejection) -> list[Action]:
+    def _refuse(
+        self, request: Request, source: Peer, rejection: Rejection, *, mark: str = ""
+    ) -> list[Action]:
         """Answer without a transaction (section 8.2.7): a repetition is refused the same way."""
         if request.method == "ACK":
             return []
@@ -236,7 +261,7 @@ class TransactionLayer:
         except MalformedMessage:
             peer = source
         # "must be the same tag for the same request" (section 8.2.7)
-        tag = f"{crc32((request.call_id + (request.first('cseq') or '')).encode()):08x}"
+        tag = f"{mark}{crc32((request.call_id + (request.first('cseq') or '')).encode()):08x}"
         reply = response_to(
             request,
             rejection.status,

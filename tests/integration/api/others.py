@@ -10,7 +10,7 @@ import grpc
 
 from proto.rating.v1 import rating_pb2, rating_pb2_grpc
 from proto.routing.v1 import routing_pb2, routing_pb2_grpc
-from proto.signaling.v1 import signaling_pb2, signaling_pb2_grpc
+from proto.signaling.v1 import guard_pb2, guard_pb2_grpc, signaling_pb2, signaling_pb2_grpc
 
 
 @dataclass
@@ -23,6 +23,7 @@ class Others:
     calls: dict[str, signaling_pb2.LiveCall] = field(default_factory=dict)
     hung_up: list[str] = field(default_factory=list)
     vendors: list[signaling_pb2.VendorState] = field(default_factory=list)
+    bans: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     @asynccontextmanager
@@ -31,6 +32,7 @@ class Others:
         server = grpc.aio.server()
         rating_pb2_grpc.add_RatingServicer_to_server(_Rating(others), server)  # type: ignore[no-untyped-call]  # generated
         routing_pb2_grpc.add_RoutingServicer_to_server(_Routing(others), server)  # type: ignore[no-untyped-call]  # generated
+        guard_pb2_grpc.add_GuardServicer_to_server(_Guard(others), server)  # type: ignore[no-untyped-call]  # generated
         signaling_pb2_grpc.add_SignalingServicer_to_server(_Signaling(others), server)  # type: ignore[no-untyped-call]  # generated
         port = server.add_insecure_port("127.0.0.1:0")
         others.address = f"127.0.0.1:{port}"
@@ -121,3 +123,36 @@ class _Signaling(signaling_pb2_grpc.SignalingServicer):
             at_unix_ms=1_900_000_000_000, leg="A", summary="INVITE sip:1", raw=b"INVITE sip:1\r\n"
         )
         return signaling_pb2.LadderReply(steps=[step])
+
+
+class _Guard(guard_pb2_grpc.GuardServicer):
+    def __init__(self, others: Others) -> None:
+        self._others = others
+
+    async def Show(  # noqa: N802
+        self, request: guard_pb2.ShowGuardRequest, _context: object
+    ) -> guard_pb2.ShowGuardReply:
+        reply = guard_pb2.ShowGuardReply(node="signaling-1", firewall="off", admitted_share=0.5)
+        for target, seconds in self._others.bans.items():
+            reply.bans.add(target=target, seconds_left=seconds, reason="operator", hits=7)
+        reply.counted.add(kind="unknown_source", key="203.0.113.9", count=request.limit)
+        reply.sources.add(source="ctr_1", cps=12.5, baseline_cps=2.0, flooding=True)
+        reply.counters["shed"] = 3
+        return reply
+
+    async def Ban(  # noqa: N802
+        self, request: guard_pb2.BanRequest, _context: object
+    ) -> guard_pb2.BanReply:
+        target = request.target.lower()
+        self._others.bans[target] = request.seconds
+        return guard_pb2.BanReply(target=target)
+
+    async def Unban(  # noqa: N802
+        self, request: guard_pb2.UnbanRequest, _context: object
+    ) -> guard_pb2.UnbanReply:
+        return guard_pb2.UnbanReply(found=self._others.bans.pop(request.target, 0) > 0)
+
+    async def Rules(  # noqa: N802
+        self, request: guard_pb2.RulesRequest, _context: object
+    ) -> guard_pb2.RulesReply:
+        return guard_pb2.RulesReply(text=f"# {request.format}\n")

@@ -39,6 +39,7 @@ def records(clickhouse_dsn: str) -> None:
             "price": Decimal("0.0125") * version,
             "attempts": '[{"vendor_trunk_id":"vtr_1"}]',
             "explanation": '{"because":"x"}',
+            "call_count": 1 if number % 2 else 100,
         }
         for version in (1, 2)
         for number in range(10)
@@ -78,6 +79,22 @@ async def test_pages_hold_each_call_once_newest_first(api: httpx.AsyncClient) ->
 async def test_filters(api: httpx.AsyncClient, query: str, numbers: list[int]) -> None:
     answer = await api.get(f"/v1/cdrs?{query}")
     assert [one["call_id"] for one in answer.json()["data"]] == [call_id(one) for one in numbers]
+
+
+@pytest.mark.usefixtures("records")
+async def test_totals_count_every_call_of_a_sum(api: httpx.AsyncClient) -> None:
+    assert (await api.get("/v1/cdr_totals")).json() == {
+        "calls": 505,
+        "talk_ms": 35_000,
+        "by_end_reason": [
+            {"end_reason": "busy", "calls": 500, "talk_ms": 0},
+            {"end_reason": "normal", "calls": 5, "talk_ms": 35_000},
+        ],
+    }
+    chosen = (await api.get("/v1/cdr_totals?till=2030-05-01T12:01:00Z&answered=false")).json()
+    assert (chosen["calls"], len(chosen["by_end_reason"])) == (100, 1)
+    (row,) = (await api.get("/v1/cdrs?till=2030-05-01T12:01:00Z")).json()["data"]
+    assert row["call_count"] == 100
 
 
 @pytest.mark.usefixtures("records")

@@ -15,6 +15,7 @@ from services.common.postgres import READER, close_pool, open_pool
 from services.signaling.adapters.config import TrunkLoader
 from services.signaling.adapters.dns import Records
 from services.signaling.adapters.names import VendorNames
+from services.signaling.core.switch_settings import SwitchSettings
 from services.signaling.core.targets import Srv
 from services.signaling.core.trunks import TrunkTable
 
@@ -66,7 +67,8 @@ async def test_trunks_and_settings_are_loaded(
     tables: list[TrunkTable] = []
     names = VendorNames(FixedLookups, monotonic=monotonic)
     pool = await open_pool(database, role=READER, name="test", max_size=1)
-    loader = TrunkLoader(pool, names, tables.append)
+    settings: list[SwitchSettings] = []
+    loader = TrunkLoader(pool, names, tables.append, settings.append)
     await loader.load(1)
     one = tables[0].identify("192.0.2.1", 5060)
     assert one is not None
@@ -96,8 +98,16 @@ async def test_trunks_and_settings_are_loaded(
         "INSERT INTO config.setting (name, value) VALUES ('reply_to_unknown', $1::jsonb)",
         json.dumps(True),
     )
+    await connection.execute(
+        "INSERT INTO config.setting (name, value) VALUES ('authentication_max_retry', '3'),"
+        " ('record_zero_hold_time', 'false')"
+    )
     await loader.load(2)
     assert tables[-1].reply_to_unknown
+    assert settings == [
+        SwitchSettings(),
+        SwitchSettings(authentication_max_retry=3, record_zero_hold_time=False),
+    ]
     await close_pool(pool)
 
 

@@ -7,6 +7,7 @@ from fastapi import FastAPI
 
 from services.api.app.access import Access
 from services.api.entrypoints.http import (
+    bans,
     calls,
     money,
     objects,
@@ -60,6 +61,7 @@ def make_application(
         objects.key_router(),
         money.router(),
         money.trial_router(),
+        bans.router(),
         calls.router(),
         calls.record_router(),
         calls.vendor_router(),

@@ -163,6 +163,13 @@ def record_router() -> APIRouter:
         disposition = {"content-disposition": 'attachment; filename="cdrs.csv"'}
         return StreamingResponse(lines, media_type="text/csv", headers=disposition)
 
+    @routes.get("/cdr_totals", dependencies=reads)
+    async def get_totals(cases: Cases, chosen: Chosen) -> Response:
+        """How many calls and how much talk; calls that were summed in one record count as many."""
+        rows = await cases.records.totals(chosen)
+        calls, talk_ms = (sum(int(str(row[name])) for row in rows) for name in _SUMMED)
+        return shown({"calls": calls, "talk_ms": talk_ms, "by_end_reason": rows})
+
     @routes.get("/cdrs/{call_id}", dependencies=reads)
     async def get_cdr(call_id: str, cases: Cases) -> Response:
         """One record, with every attempt, the media statistics and the routing explanation."""
@@ -172,6 +179,7 @@ def record_router() -> APIRouter:
     return routes
 
 
+_SUMMED = ("calls", "talk_ms")
 _JSON_COLUMNS = ("attempts", "media_caller", "media_callee", "explanation")
 
 

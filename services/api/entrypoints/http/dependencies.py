@@ -21,7 +21,7 @@ from services.api.core.keys import Caller, allows
 from services.api.core.kinds import Kind
 from services.api.core.problems import Forbidden
 from services.api.core.records import Record, jsonable
-from services.api.ports import LiveCalls, Planner, Records
+from services.api.ports import Guard, LiveCalls, Planner, Records
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,7 @@ class UseCases:
     calls: LiveCalls
     records: Records
     planner: Planner
+    guard: Guard
     ready: Callable[[], Mapping[str, bool]]
 
 

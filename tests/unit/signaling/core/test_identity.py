@@ -207,6 +207,27 @@ def test_a_private_caller_is_hidden_from_untrusted_vendors(options: dict[str, An
     assert (record.caller, record.attempts[0].caller) == ("1000", "4930123456")
 
 
+@pytest.mark.parametrize(
+    "asked", ["Privacy: id", "Remote-Party-ID: <sip:4930123456@192.0.2.10>;privacy=full"]
+)
+@pytest.mark.parametrize("mode", ["usual", "all"])
+def test_nothing_else_tells_who_a_private_caller_is(asked: str, mode: str) -> None:
+    telling = (
+        "Identity: eyJvcmlnIjp7InRuIjoiNDkzMDEyMzQ1NiJ9fQ", "Subject: secret",
+        "Organization: secret", "Call-Info: <http://secret>", "Reply-To: <sip:secret@h>",
+        "P-Access-Network-Info: secret", "Geolocation: <cid:secret>",
+    )  # fmt: skip
+    options = {"headers": {"pass": mode}}
+    dial = call(TRUSTED, options, headers=[asked, *telling, "X-A: 1"], **NUMBERS).dial()
+    wire = "\r\n".join(sent(dial))
+    assert "secret" not in wire
+    assert "eyJ" not in wire
+    assert lines_of(dial, "Privacy", "X-A") == ["Privacy: id", "X-A: 1"][: 1 + (mode == "all")]
+    trusted = {**options, "identity": {"trusted": True, "p_asserted_identity": "caller"}}
+    dial = call(TRUSTED, trusted, headers=[asked, *telling], **NUMBERS).dial()
+    assert lines_of(dial, "Identity", "Subject") != []
+
+
 @pytest.mark.parametrize("asked", ["id", "user", "header;critical"])
 def test_in_dialog_requests_of_a_hidden_caller_stay_anonymous(asked: str) -> None:
     machine = call(headers=[f"Privacy: {asked}"], **NUMBERS)

@@ -119,6 +119,7 @@ def test_addresses_that_keep_the_grammar() -> None:
         ("international", "+4930123456", "01149" + "30123456"),
         ("national", "+4930123456", "030123456"),
         ("national", "+33144556677", "01133144556677"),
+        ("plus", "+49-30-(123).456", "+4930123456"),
         # no E.164 numbers: nothing is known of them
         ("plus", "110", "110"),
         ("plus", "0049301234567", "0049301234567"),

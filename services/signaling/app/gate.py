@@ -1,0 +1,149 @@
+"""What is let through to the transaction layer, decided before anything is parsed where it can be.
+
+Messages of trunks cost one lookup here. Strangers meet the bans, the signatures of scanners and
+the counters of the guard; new INVITEs, while there is too much to do, the overload controller.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+
+from services.signaling.app.counters import Counters
+from services.signaling.app.summing import SummedEvents
+from services.signaling.core.context import Context
+from services.signaling.core.guard import Action, Guard
+from services.signaling.core.overload import Overload, Verdict
+from services.signaling.core.scanners import signature_in
+from services.signaling.core.trunks import CustomerTrunk
+from services.signaling.sip.actions import Peer, Send
+from services.signaling.sip.errors import MalformedMessage
+from services.signaling.sip.layer import TransactionLayer, is_ack_of_shed
+from services.signaling.sip.message import Request, parse
+
+_SHOWN = ("unknown_dropped", "banned_dropped", "scanners_dropped", "shed", "shed_dropped")
+
+MOST_REMEMBERED = 8_192
+"""INVITEs refused: a second's worth of them, in which they might be repeated."""
+
+OnGuard = Callable[[list[Action]], None]
+
+
+class Gate:
+    """One per switch. ``put`` sends; ``records`` counts what is turned away."""
+
+    def __init__(
+        self,
+        context: Context,
+        layer: TransactionLayer,
+        counters: Counters,
+        put: Callable[[Send, float], None],
+        *,
+        overload: Overload,
+        records: SummedEvents | None = None,
+    ) -> None:
+        self.guard = Guard()
+        self.overload = overload
+        self.on_guard: list[OnGuard] = []
+        """Told of every ban, so that a firewall, other nodes and the log follow."""
+        self.records = records
+        self._context = context
+        self._layer = layer
+        self._counters = counters
+        self._put = put
+        self._refused: OrderedDict[str, None] = OrderedDict()
+        """Transactions of INVITEs refused of late."""
+
+    @property
+    def counters_by_name(self) -> dict[str, int]:
+        """What was turned away since the start."""
+        return {name: getattr(self._counters, name) for name in _SHOWN}
+
+    def admits(self, data: bytes, source: Peer, now: float) -> bool:
+        """Whether to handle a message; one that is shed has been answered, if at all."""
+        if not self._context.trunks.knows(source.host) and not self._hears(data, source, now):
+            return False
+        return not self.overload.is_active or not self._sheds(data, source, now)
+
+    def act(self, actions: list[Action]) -> None:
+        """Tell everybody what the guard decided."""
+        if actions:
+            for listener in self.on_guard:
+                listener(actions)
+
+    # --- strangers ----------------------------------------------------------------------
+
+    def _hears(self, data: bytes, source: Peer, now: float) -> bool:
+        counters, host = self._counters, source.host
+        if self.guard.is_banned(host, now):
+            counters.banned_dropped += 1
+            return False
+        if data.startswith(b"SIP/2.0 "):
+            return True  # matched to what we asked, or dropped by the layer
+        if signature_in(data):
+            counters.scanners_dropped += 1
+            self.act(self.guard.on_scanner(host, now))
+            return False
+        if len(data) <= 4 and not data.strip(b"\r\n\0"):
+            return True  # a keep-alive
+        if self._is_in_dialog(data):
+            return True
+        self.act(self.guard.on_unknown(host, now))
+        if self._context.trunks.reply_to_unknown:
+            return True
+        counters.unknown_dropped += 1
+        if self.records is not None and data.startswith(b"INVITE "):
+            self.records.illegal(data, source, now)
+        return False
+
+    def _is_in_dialog(self, data: bytes) -> bool:
+        """Whether a stranger's message names a dialog of ours: its call may come by a detour."""
+        try:
+            message = parse(data)
+            return message.to_tag.partition("-")[0] in self._context.dialogs
+        except MalformedMessage:
+            return False
+
+    # --- overload -----------------------------------------------------------------------
+
+    def _sheds(self, data: bytes, source: Peer, now: float) -> bool:
+        if not data.startswith(b"INVITE "):
+            return is_ack_of_shed(data)
+        trunk = self._context.trunks.identify(source.host, source.port)
+        name = trunk.id if trunk is not None else source.host
+        is_heavy = self.records is not None and self.records.meters.is_flooding(name)
+        verdict = self.overload.judge(now, reliable=source.reliable, heavy=is_heavy)
+        if verdict is Verdict.ADMIT and not self._refused:
+            return False
+        try:
+            # Splitting the lines is a hundredth of a call; all that follows is not done.
+            invite = parse(data, stream=source.reliable)
+            key = self._layer.new_call(invite) if isinstance(invite, Request) else ""
+        except MalformedMessage:
+            return False
+        # Who was refused hears the same again: he may have heard it the first time.
+        is_again = key in self._refused
+        if not key or (verdict is Verdict.ADMIT and not is_again):
+            return False
+        assert isinstance(invite, Request)
+        if verdict is Verdict.DROP and not is_again:
+            self._counters.shed_dropped += 1
+        else:
+            self._refuse(invite, source, now, is_final=verdict is Verdict.HOLD_OFF)
+            if not is_again:
+                self._count(key, source, trunk, now)
+        return True
+
+    def _refuse(self, invite: Request, source: Peer, now: float, *, is_final: bool) -> None:
+        headers = (f"Retry-After: {self.overload.retry_after_s()}",) if is_final else ()
+        for action in self._layer.shed(invite, source, headers):
+            if isinstance(action, Send):
+                self._put(action, now)
+
+    def _count(self, key: str, source: Peer, trunk: CustomerTrunk | None, now: float) -> None:
+        self._counters.shed += 1
+        self._refused[key] = None
+        if len(self._refused) > MOST_REMEMBERED:
+            self._refused.popitem(last=False)
+        if self.records is not None:
+            self.records.shed(source, trunk, now)

@@ -1,0 +1,231 @@
+"""Floods: goodput at several times the capacity, and garbage beside good traffic.
+
+The first part offers more and more calls to a switch that takes as many as it can, which tells
+its capacity; then five times as many. The second part runs in
+a network namespace of its own with the firewall on: a stranger sends garbage at full speed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from services.signaling.adapters.nftables import find_nft
+from tests.bench.processes import Usage, rss_bytes
+from tests.support import scenarios
+from tests.support.lab import (
+    CALLER_HOST,
+    VENDOR_HOST,
+    Lab,
+    document,
+    free_port,
+)
+from tests.support.sipp import Sipp
+
+STRANGER_HOST = "127.0.0.77"
+SCENARIO = scenarios.answered_or_refused(503)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much, in calls per second and seconds."""
+
+    rates: tuple[int, ...] = (200, 300, 400, 500, 600, 700)
+    step_s: int = 6
+    times: int = 5
+    flood_s: int = 15
+    garbage_pps: int = 50_000
+    garbage_s: int = 20
+    good_cps: int = 20
+
+
+@dataclass(frozen=True)
+class Offered:
+    """What became of calls offered."""
+
+    answered: int
+    ended: int
+    """Answered ones whose BYE was answered."""
+    failed: int
+    """Neither answered nor refused."""
+
+
+@contextmanager
+def _lab(environment: Mapping[str, str] | None = None) -> Iterator[Lab]:
+    with (
+        tempfile.TemporaryDirectory(prefix="tandem-flood-") as folder,
+        Lab(Path(folder), vendors=("vendor",), environment=environment) as lab,
+    ):
+        lab.apply(document(lab.vendors, media_proxy=False))
+        yield lab
+
+
+def _ends(lab: Lab, name: str, *, rate: int, seconds: int) -> tuple[Sipp, Sipp]:
+    calls = rate * seconds
+    folder = lab.folder / name
+    vendor_at = (VENDOR_HOST, lab.vendors["vendor"][1])
+    vendor = Sipp(folder, "vendor", scenarios.VENDOR, vendor_at)
+    caller_at = (CALLER_HOST, free_port(CALLER_HOST))
+    caller = Sipp(folder, "caller", SCENARIO, caller_at, lab.sip, rate=rate, hold_ms=500)
+    for end in (vendor, caller):
+        end.calls, end.limit, end.timeout_s = calls, 60_000, seconds + 90
+        end.extra = ["-buff_size", "4000000"]
+    return vendor, caller
+
+
+def offer(lab: Lab, name: str, *, rate: int, seconds: int) -> Offered:
+    """Offer calls with SIPp, which takes refusals for an answer."""
+    vendor, caller = _ends(lab, name, rate=rate, seconds=seconds)
+    vendor.start()
+    caller.start()
+    try:
+        caller.wait()
+    finally:
+        caller.stop()
+        vendor.stop()
+    marks = caller.marks().values()
+    answered = sum("answered" in mark for mark in marks)
+    said = (lab.folder / name / "caller.screen").read_text(errors="replace")
+    failed = next((line for line in reversed(said.splitlines()) if "Failed call" in line), "")
+    words = [word for word in failed.replace("|", " ").split() if word.isdigit()]
+    ended = sum("answered" in mark and "ended" in mark for mark in marks)
+    return Offered(answered, ended, int(words[-1]) if words else 0)
+
+
+def capacity(lab: Lab, plan: Plan) -> float:
+    """The most calls answered per second, at rates that rise until no more are."""
+    best = 0.0
+    for rate in plan.rates:
+        outcome = offer(lab, f"at{rate}", rate=rate, seconds=plan.step_s)
+        best = max(best, outcome.answered / plan.step_s)
+        if outcome.answered < 0.9 * rate * plan.step_s:
+            break
+    return best
+
+
+def overload(plan: Plan) -> dict[str, float]:
+    """Calls answered at ``plan.times`` the capacity, memory, and how it goes on afterwards."""
+    with _lab() as lab:
+        offer(lab, "warm", rate=50, seconds=4)
+        best = capacity(lab, plan)
+        pid = lab.switch.pid("signaling") or 0
+        before = rss_bytes(pid)
+        watch = _Peak(pid)
+        rate = round(plan.times * best)
+        flooded = offer(lab, "flood", rate=rate, seconds=plan.flood_s)
+        peak = watch.stop()
+        time.sleep(5.0)  # what is promised
+        half = round(best / 2)
+        later = offer(lab, "after", rate=half, seconds=5)
+        (node,) = lab.get("/v1/guard")["nodes"]
+    return {
+        "flood.capacity_cps": best,
+        "flood.offered_cps": rate,
+        "flood.answered_cps": flooded.answered / plan.flood_s,
+        "flood.answered_of_capacity": flooded.answered / plan.flood_s / best,
+        "flood.byes_unanswered": flooded.answered - flooded.ended,
+        "flood.calls_without_any_answer": flooded.failed,
+        "flood.signaling_growth_mb": (peak - before) / 1e6,
+        "flood.share_of_calls_5_s_later": later.answered / (half * 5),
+        "flood.shed": node["counters"]["shed"],
+        "flood.shed_dropped": node["counters"]["shed_dropped"],
+    }
+
+
+class _Peak:
+    """The most memory a process has while it is watched."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._most = rss_bytes(pid)
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+
+    def _watch(self) -> None:
+        while not self._over.wait(0.5):
+            self._most = max(self._most, rss_bytes(self._pid))
+
+    def stop(self) -> int:
+        self._over.set()
+        self._thread.join()
+        return self._most
+
+
+def garbage(address: tuple[str, int], pps: int, seconds: float) -> None:
+    """Send what is no SIP from a stranger's address; prints how much was sent."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        sender.bind((STRANGER_HOST, 0))
+        payload, sent = os.urandom(200), 0
+        began = time.monotonic()
+        while (elapsed := time.monotonic() - began) < seconds:
+            while sent < elapsed * pps:
+                sender.sendto(payload, address)
+                sent += 1
+            time.sleep(0.001)
+    print(sent)  # noqa: T201
+
+
+def beside_garbage(plan: Plan, *, nftables: str) -> dict[str, float]:
+    """Good calls at a steady rate while a stranger floods us."""
+    with _lab({"TANDEM_NFTABLES": nftables}) as lab:
+        pid = lab.switch.pid("signaling") or 0
+        offer(lab, "warm", rate=plan.good_cps, seconds=3)
+        host, port = lab.sip
+        flood = [sys.executable, "-m", "tests.bench.bench_flood", "garbage", host, str(port)]
+        flood += [str(plan.garbage_pps), str(plan.garbage_s)]
+        usage = Usage({"signaling": pid})
+        with subprocess.Popen(flood, stdout=subprocess.PIPE, text=True) as sender:
+            good = offer(lab, "good", rate=plan.good_cps, seconds=plan.garbage_s)
+            sent = int(sender.communicate()[0])
+        spent = usage.spent_us()["signaling"]
+        (node,) = lab.get("/v1/guard")["nodes"]
+    counters = node["counters"]
+    heard = counters["unknown_dropped"] + counters["banned_dropped"]
+    name = f"garbage.firewall_{nftables}"
+    return {
+        f"{name}.packets_per_s": sent / plan.garbage_s,
+        f"{name}.packets_that_reached_signaling": heard,
+        f"{name}.good_calls_completed": good.ended / (plan.good_cps * plan.garbage_s),
+        f"{name}.signaling_cpu_s": spent / 1e6,
+    }
+
+
+def _in_namespace() -> dict[str, float]:
+    """The second part, in a process that has a network of its own."""
+    unshare, ip = shutil.which("unshare"), shutil.which("ip", path="/usr/sbin:/sbin:/usr/bin")
+    if os.geteuid() != 0 or find_nft() is None or unshare is None or ip is None:
+        return {}
+    inside = f"{ip} link set lo up && exec {sys.executable} -m tests.bench.bench_flood inside"
+    done = subprocess.run(
+        [unshare, "--net", "sh", "-c", inside], check=True, stdout=subprocess.PIPE, text=True
+    )
+    figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return figures
+
+
+def run(plan: Plan = Plan()) -> dict[str, float]:
+    """All figures by dotted name; without root or nft, only those of the first part."""
+    return overload(plan) | _in_namespace()
+
+
+if __name__ == "__main__":
+    match sys.argv[1:]:
+        case ["garbage", host, port, pps, seconds]:
+            garbage((host, int(port)), int(pps), float(seconds))
+        case ["inside"]:
+            found = beside_garbage(Plan(), nftables="on") | beside_garbage(Plan(), nftables="off")
+            print(json.dumps(found))  # noqa: T201
+        case _:
+            print(json.dumps(run(), indent=2))  # noqa: T201
