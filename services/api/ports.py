@@ -287,6 +287,10 @@ class LiveCalls(Protocol):
         """The messages of a call, oldest first; empty when none are kept. Raises: Unavailable."""
         ...
 
+    async def registrations(self) -> list[Record]:
+        """Customers' contacts and our accounts at vendors. Raises: Unavailable."""
+        ...
+
 
 class Guard(Protocol):
     """Who is kept out by signaling, over all of its processes."""

@@ -20,7 +20,7 @@ from nats.js.api import RetentionPolicy, StorageType, StreamConfig
 from services.common.bus_consumer import Consumer, Message
 from services.common.cancellation import surfaced_cancellation
 from services.common.errors import Unavailable
-from services.common.events import CALLS_STREAM, CDR_STREAM
+from services.common.events import CALLS_STREAM, CDR_STREAM, LOCATION_STREAM
 from services.common.logs import get_logger
 
 __all__ = ["Bus", "Message"]
@@ -30,7 +30,9 @@ log = get_logger(__name__)
 _WEEK_S = 7 * 86_400.0
 _DUPLICATE_WINDOW_S = 600.0
 """A batch sent again within this time is stored once; later, consumers recognise it."""
-_STREAMS = {CALLS_STREAM: "calls.>", CDR_STREAM: "cdr.>"}
+_STREAMS = {CALLS_STREAM: "calls.>", CDR_STREAM: "cdr.>", LOCATION_STREAM: "location.>"}
+_LAST_ONLY = frozenset({LOCATION_STREAM})
+"""Streams that hold a state: the last message of each subject, and nothing before it."""
 _NAME_IN_USE = 10058
 
 Handler: TypeAlias = Callable[[Sequence[Message]], Awaitable[None]]
@@ -146,6 +148,7 @@ class Bus:
         ack_wait_s: float = 60.0,
         max_ack_pending: int = 1024,
         spacing_s: float = 0.0,
+        forgotten_after_s: float | None = None,
     ) -> None:
         """Feed ``handler`` up to ``batch`` messages at a time, for ever; run it as a task.
 
@@ -156,6 +159,9 @@ class Bus:
 
         ``spacing_s``: from the start of one run of the handler to the next at the least, while
         there is less than a full batch. After a pause the first message is handed over at once.
+
+        ``forgotten_after_s``: how long the server remembers a consumer that is away; by then it
+        has to begin with the oldest message again. Left out, for ever.
         """
         consumer = Consumer(
             stream=stream,
@@ -166,6 +172,7 @@ class Bus:
             ack_wait_s=ack_wait_s,
             max_ack_pending=max_ack_pending,
             spacing_s=spacing_s,
+            forgotten_after_s=forgotten_after_s,
         )
         while True:
             await self._up.wait()
@@ -218,6 +225,7 @@ class Bus:
                 max_age=_WEEK_S,
                 duplicate_window=_DUPLICATE_WINDOW_S,
                 num_replicas=self._replicas,
+                max_msgs_per_subject=1 if name in _LAST_ONLY else -1,
             )
             try:
                 await streams.add_stream(config)

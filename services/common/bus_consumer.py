@@ -54,6 +54,7 @@ class Consumer:
     ack_wait_s: float
     max_ack_pending: int
     spacing_s: float
+    forgotten_after_s: float | None = None
 
     async def run(self, client: Client) -> None:
         """Consume until the connection fails or the task is cancelled.
@@ -136,6 +137,7 @@ class Consumer:
             max_deliver=-1,
             max_ack_pending=self.max_ack_pending,
             filter_subject=self.subject,
+            inactive_threshold=self.forgotten_after_s,
         )
 
 

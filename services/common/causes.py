@@ -16,6 +16,8 @@ class EndReason(StrEnum):
     REJECTED = "rejected"
     """The last vendor refused with a code that has no reason of its own."""
     NOT_FOUND = "not_found"
+    NOT_REGISTERED = "not_registered"
+    """The call was for a registered user, and nobody is registered."""
     UNKNOWN_CUSTOMER = "unknown_customer"
     CUSTOMER_DISABLED = "customer_disabled"
     INVALID_NUMBER = "invalid_number"
@@ -78,6 +80,7 @@ SIP_OF_REASON: dict[EndReason, int] = {
     EndReason.NO_ANSWER: 480,
     EndReason.REJECTED: 503,
     EndReason.NOT_FOUND: 404,
+    EndReason.NOT_REGISTERED: 480,
     EndReason.UNKNOWN_CUSTOMER: 403,
     EndReason.CUSTOMER_DISABLED: 403,
     EndReason.INVALID_NUMBER: 484,

@@ -23,6 +23,8 @@ CDR_STREAM = "CDR"
 """JetStream stream over ``cdr.>``."""
 RATED_SUBJECT = "cdr.rated"
 """Batches of :class:`CdrRated`."""
+LOCATION_STREAM = "LOCATION"
+"""JetStream stream over ``location.>``: the last word on each registered contact."""
 CONFIG_CHANGED_SUBJECT = "config.changed"
 """Core NATS, no stream: :class:`ConfigChanged`. Readers also poll the revision."""
 

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from services.common.events import CallAnswered, CallEnded, CallRinging, CallStarted
 from services.signaling.core.commands import AnswerMedia, AskServer, FindRoutes, OfferMedia
+from services.signaling.core.location import Binding
 from services.signaling.core.offered_routes import Ruling
 from services.signaling.core.values import Credit, MediaAnswer, MediaStats, Plan
 from services.signaling.sip.actions import Peer
@@ -105,3 +106,16 @@ class Observer(Protocol):
 
     def failed(self, what: str, error: BaseException) -> None:
         """An error of ours, which must not take the process with it."""
+
+
+class LocationStore(Protocol):
+    """Bindings as other nodes know them, and as this one will after a restart.
+
+    Written behind: nobody waits for it, and what cannot be written now is written later.
+    """
+
+    def put(self, binding: Binding) -> None:
+        """Store one."""
+
+    def remove(self, binding: Binding) -> None:
+        """Forget one."""

@@ -21,6 +21,7 @@ from services.common.telemetry import Telemetry
 from services.signaling.adapters.config import TrunkLoader
 from services.signaling.adapters.defence import Defence
 from services.signaling.adapters.events import SpooledEvents
+from services.signaling.adapters.location import BusLocations
 from services.signaling.adapters.media import LinkedMedia, open_media_link
 from services.signaling.adapters.names import Lookups, VendorNames
 from services.signaling.adapters.network import Sockets
@@ -44,6 +45,7 @@ from services.signaling.core.reach import Reach, literal_address
 from services.signaling.core.switch_settings import SwitchSettings
 from services.signaling.core.trunks import TrunkTable
 from services.signaling.core.trunks import split_address as trunk_address
+from services.signaling.core.vendor_view import vendor_views
 from services.signaling.entrypoints.grpc import SignalingServicer
 from services.signaling.entrypoints.guard import GuardServicer
 from services.signaling.settings import SignalingSettings
@@ -51,7 +53,6 @@ from services.signaling.sip.layer import TransactionLayer
 
 Address = tuple[str, int]
 TEND_S = 1.0
-
 FIRST_LOOKUPS_S = 2.0
 """A start waits this long for the names of vendors; what is slower is known a little later."""
 
@@ -87,13 +88,15 @@ class SignalingService:
         self._pdd = telemetry.histogram(
             "pdd_seconds", "INVITE to the first ringing or media", PDD_BOUNDS_S
         )
-        self._observer = CallObserver(telemetry, self._pdd, monotonic)
-        self._advertised = advertised_address(settings.sip_advertised, self._addresses[0])
-        self._context = self._build_context()
-        self._switch = self._build_switch()
-        self._probes = Probes(
-            Prober(self._context), self._switch.outside, self._observer, monotonic
+        self._locations = BusLocations(
+            self._bus,
+            f"{settings.node}-{random_token()}",
+            lambda *stored: self._switch.registrations.on_stored(*stored),
         )
+        self._observer = CallObserver(telemetry, self._pdd, monotonic)
+        self._switch = self._build_switch()
+        prober = Prober(self._context)
+        self._probes = Probes(prober, self._switch.outside, self._observer, monotonic)
         self._grpc = Server(settings.grpc_address)
         self._defence = Defence(
             self._switch.gate.guard,
@@ -109,27 +112,11 @@ class SignalingService:
         self._has_trunks = False
         self._register(telemetry)
 
-    def _build_context(self) -> Context:
-        own = {split_address(self._advertised), *self._addresses}
-        return Context(
-            node=self._settings.node,
-            advertised=self._advertised,
-            new_tag=random_token,
-            new_call_id=lambda: os.urandom(12).hex(),
-            chance=random.SystemRandom().random,
-            user_agent=self._settings.user_agent,
-            reach=Reach(
-                self._names.addresses,
-                self._names.services,
-                draw=random.random,
-                own=frozenset(own),
-            ),
-        )
-
     def _build_switch(self) -> Switch:
         settings = self._settings
+        advertised = advertised_address(settings.sip_advertised, self._addresses[0])
         self._layer = TransactionLayer(
-            sent_by=self._advertised, ids=random_token, capabilities=CAPABILITIES
+            sent_by=advertised, ids=random_token, capabilities=CAPABILITIES
         )
         events = self._events = SummedEvents(
             SpooledEvents(self._spool),
@@ -139,6 +126,20 @@ class SignalingService:
             new_call_id=partial(new_id, CALL),
         )
         self._overload = Overload(random.random, most_cps=settings.most_cps)
+        self._context = Context(
+            node=settings.node,
+            advertised=advertised,
+            new_tag=random_token,
+            new_call_id=lambda: os.urandom(12).hex(),
+            chance=random.SystemRandom().random,
+            reach=Reach(
+                self._names.addresses,
+                self._names.services,
+                draw=random.random,
+                own=frozenset({split_address(advertised), *self._addresses}),
+            ),
+            user_agent=settings.user_agent,
+        )
         return Switch(
             context=self._context,
             layer=self._layer,
@@ -154,6 +155,7 @@ class SignalingService:
             ),
             events=events,
             observer=self._observer,
+            locations=self._locations,
             ladders=Ladders(calls=settings.ladder_calls),
             new_call_id=partial(new_id, CALL),
             monotonic=monotonic,
@@ -169,7 +171,7 @@ class SignalingService:
         await self._spool.open()
         for work in (
             self._bus, self._spool, self._routing, self._rating, self._media, self._tcp,
-            self._names, self._route_servers,
+            self._locations, self._names, self._route_servers,
         ):  # fmt: skip
             tasks.create_task(work.run())
         self._pool = await open_pool(
@@ -191,6 +193,7 @@ class SignalingService:
                 node=self._settings.node,
                 monotonic=monotonic,
                 unix_ms=lambda: round(utc_now().timestamp() * 1000),
+                vendors=partial(vendor_views, self._context),
             ),
         )
         self._grpc.add(
@@ -236,6 +239,7 @@ class SignalingService:
 
     async def drain(self) -> None:
         """See :meth:`services.common.run.Service.drain`."""
+        await self._switch.registrations.withdraw()  # vendors are to send nothing more
         await self._switch.drain()
 
     async def close(self) -> None:
@@ -286,17 +290,18 @@ class SignalingService:
             "scanners_dropped", "shed", "shed_dropped",
         ):  # fmt: skip
             telemetry.counter(f"{name}_total", name, partial(getattr, counters, name))
+        registrations = switch.registrations
+        for name in ("challenged", "failed"):
+            counted = partial(getattr, registrations, name)
+            telemetry.counter(f"digest_{name}_total", f"Requests {name}", counted)
+        location = self._context.location
+        telemetry.gauge("registered_contacts", "Contacts", lambda: len(location))
         telemetry.counter_by(
             "reason", "calls_ended_total", "Calls by end reason", lambda: counters.ended
         )
         telemetry.gauge("calls", "Live calls", lambda: len(switch.calls))
         telemetry.gauge("transactions", "Alive", lambda: self._layer.transaction_count)
         telemetry.gauge("connections", "TCP connections", lambda: self._tcp.connections)
-        health, servers = self._context.reach.health, self._route_servers
-        telemetry.gauge("vendor_addresses_down", "Left out by probes", lambda: health.down)
-        telemetry.counter(
-            "routing_server_failures_total", "HTTP without use", lambda: servers.failed
-        )
         telemetry.gauge("admitted_share", "Of new calls", lambda: self._overload.share)
         telemetry.gauge("queue_age_seconds", "Waited", lambda: self._overload.age_s)
         telemetry.gauge("plan_wait_seconds", "For routes", lambda: self._overload.setup_s)
@@ -307,6 +312,11 @@ class SignalingService:
         telemetry.counter_by("reason", "guard_total", "What was noted", lambda: guard.counters)
         telemetry.counter("calls_summed_total", "Calls in sums", lambda: events.summed)
         telemetry.gauge("flooding_sources", "Now", lambda: events.meters.flooding_count)
+        health, servers = self._context.reach.health, self._route_servers
+        telemetry.gauge("vendor_addresses_down", "Left out by probes", lambda: health.down)
+        telemetry.counter(
+            "routing_server_failures_total", "HTTP without use", lambda: servers.failed
+        )
         telemetry.gauge("spool_backlog", "Unpublished batches", lambda: spool.backlog)
         telemetry.counter("spool_lost_total", "Events lost", lambda: spool.lost)
         for what, link in (("routing", self._routing), ("rating", self._rating)):

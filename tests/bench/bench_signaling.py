@@ -32,6 +32,7 @@ from tests.support.signaling.ports import (
     FixedPlanner,
     FixedRouteServers,
     MemoryEvents,
+    MemoryLocations,
     Observations,
 )
 
@@ -95,6 +96,7 @@ class Bench:
             ),
             events=events,
             observer=Observations(),
+            locations=MemoryLocations(),
             ladders=Ladders(calls=100),
             new_call_id=partial(new_id, CALL),
             monotonic=now,

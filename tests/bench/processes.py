@@ -1,6 +1,8 @@
 """What a process used: CPU (user + system) and resident memory, from /proc."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +19,31 @@ def cpu_us(pid: int) -> float:
 def rss_bytes(pid: int) -> int:
     """Resident memory now."""
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE
+
+
+@contextmanager
+def held_to(pid: int, share: float) -> Iterator[bool]:
+    """Give a process only so much of one processor, by a control group; whether that works."""
+    period_us = 10_000
+    quota_us = round(period_us * share)
+    first, second = Path("/sys/fs/cgroup/cpu"), Path("/sys/fs/cgroup")
+    group = (first if first.is_dir() else second) / f"tandem-bench-{os.getpid()}"
+    try:
+        group.mkdir()
+    except OSError:
+        yield False
+        return
+    try:
+        if group.parent == first:
+            (group / "cpu.cfs_period_us").write_text(f"{period_us}")
+            (group / "cpu.cfs_quota_us").write_text(f"{quota_us}")
+        else:
+            (group / "cpu.max").write_text(f"{quota_us} {period_us}")
+        (group / "cgroup.procs").write_text(f"{pid}")
+        yield True
+    finally:
+        (group.parent / "cgroup.procs").write_text(f"{pid}")
+        group.rmdir()
 
 
 @dataclass

@@ -28,6 +28,24 @@ def calls(session: Session) -> None:
 
 @app.command()
 @client_command
+def registrations(session: Session) -> None:
+    """Who is registered here (in), and where the switch is registered (out)."""
+    client = session.client
+    rows = list(client.every("/v1/registrations", limit=500))
+    if session.as_json:
+        emit(rows)
+        return
+    names = client.name_of("vendor_trunks") | client.name_of("customer_trunks")
+    for row in rows:
+        row["trunk"] = names.get(row["customer_trunk_id"] or row["vendor_trunk_id"] or "", "")
+        row["till"] = (row["expires_at"] or "")[:19]
+    columns = [("", "direction"), ("username", "username"), ("trunk", "trunk")]
+    columns += [("state", "state"), ("contact", "contact"), ("from / at", "source")]
+    table(rows, [*columns, ("till", "till"), ("sip", "status")])
+
+
+@app.command()
+@client_command
 def hangup(
     session: Session,
     call_id: Annotated[str, typer.Argument(help="As shown by tandem calls.")],

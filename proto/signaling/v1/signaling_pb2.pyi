@@ -102,6 +102,44 @@ class LadderStep(_message.Message):
     raw: bytes
     def __init__(self, at_unix_ms: _Optional[int] = ..., leg: _Optional[str] = ..., sent: _Optional[bool] = ..., peer: _Optional[str] = ..., summary: _Optional[str] = ..., raw: _Optional[bytes] = ...) -> None: ...
 
+class ListRegistrationsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListRegistrationsReply(_message.Message):
+    __slots__ = ("registrations",)
+    REGISTRATIONS_FIELD_NUMBER: _ClassVar[int]
+    registrations: _containers.RepeatedCompositeFieldContainer[Registration]
+    def __init__(self, registrations: _Optional[_Iterable[_Union[Registration, _Mapping]]] = ...) -> None: ...
+
+class Registration(_message.Message):
+    __slots__ = ("direction", "username", "customer_trunk_id", "vendor_trunk_id", "contact", "source", "state", "expires_at_unix_ms", "status", "retry_at_unix_ms", "node", "agent")
+    DIRECTION_FIELD_NUMBER: _ClassVar[int]
+    USERNAME_FIELD_NUMBER: _ClassVar[int]
+    CUSTOMER_TRUNK_ID_FIELD_NUMBER: _ClassVar[int]
+    VENDOR_TRUNK_ID_FIELD_NUMBER: _ClassVar[int]
+    CONTACT_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_AT_UNIX_MS_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    RETRY_AT_UNIX_MS_FIELD_NUMBER: _ClassVar[int]
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    AGENT_FIELD_NUMBER: _ClassVar[int]
+    direction: str
+    username: str
+    customer_trunk_id: str
+    vendor_trunk_id: str
+    contact: str
+    source: str
+    state: str
+    expires_at_unix_ms: int
+    status: int
+    retry_at_unix_ms: int
+    node: str
+    agent: str
+    def __init__(self, direction: _Optional[str] = ..., username: _Optional[str] = ..., customer_trunk_id: _Optional[str] = ..., vendor_trunk_id: _Optional[str] = ..., contact: _Optional[str] = ..., source: _Optional[str] = ..., state: _Optional[str] = ..., expires_at_unix_ms: _Optional[int] = ..., status: _Optional[int] = ..., retry_at_unix_ms: _Optional[int] = ..., node: _Optional[str] = ..., agent: _Optional[str] = ...) -> None: ...
+
 class ListVendorsRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...

@@ -50,6 +50,11 @@ class SignalingStub:
                 request_serializer=proto_dot_signaling_dot_v1_dot_signaling__pb2.LadderRequest.SerializeToString,
                 response_deserializer=proto_dot_signaling_dot_v1_dot_signaling__pb2.LadderReply.FromString,
                 _registered_method=True)
+        self.ListRegistrations = channel.unary_unary(
+                '/tandem.signaling.v1.Signaling/ListRegistrations',
+                request_serializer=proto_dot_signaling_dot_v1_dot_signaling__pb2.ListRegistrationsRequest.SerializeToString,
+                response_deserializer=proto_dot_signaling_dot_v1_dot_signaling__pb2.ListRegistrationsReply.FromString,
+                _registered_method=True)
         self.ListVendors = channel.unary_unary(
                 '/tandem.signaling.v1.Signaling/ListVendors',
                 request_serializer=proto_dot_signaling_dot_v1_dot_signaling__pb2.ListVendorsRequest.SerializeToString,
@@ -79,6 +84,12 @@ class SignalingServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListRegistrations(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListVendors(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -102,6 +113,11 @@ def add_SignalingServicer_to_server(servicer, server):
                     servicer.Ladder,
                     request_deserializer=proto_dot_signaling_dot_v1_dot_signaling__pb2.LadderRequest.FromString,
                     response_serializer=proto_dot_signaling_dot_v1_dot_signaling__pb2.LadderReply.SerializeToString,
+            ),
+            'ListRegistrations': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRegistrations,
+                    request_deserializer=proto_dot_signaling_dot_v1_dot_signaling__pb2.ListRegistrationsRequest.FromString,
+                    response_serializer=proto_dot_signaling_dot_v1_dot_signaling__pb2.ListRegistrationsReply.SerializeToString,
             ),
             'ListVendors': grpc.unary_unary_rpc_method_handler(
                     servicer.ListVendors,
@@ -191,6 +207,33 @@ class Signaling:
             '/tandem.signaling.v1.Signaling/Ladder',
             proto_dot_signaling_dot_v1_dot_signaling__pb2.LadderRequest.SerializeToString,
             proto_dot_signaling_dot_v1_dot_signaling__pb2.LadderReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListRegistrations(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tandem.signaling.v1.Signaling/ListRegistrations',
+            proto_dot_signaling_dot_v1_dot_signaling__pb2.ListRegistrationsRequest.SerializeToString,
+            proto_dot_signaling_dot_v1_dot_signaling__pb2.ListRegistrationsReply.FromString,
             options,
             channel_credentials,
             insecure,

@@ -1,7 +1,7 @@
 """One transaction on the configuration. Implements :class:`services.api.ports.Change`."""
 
 import datetime as dt
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 import asyncpg
@@ -163,9 +163,7 @@ class PostgresChange:
                 continue
             gone = f"DELETE FROM {child.table} WHERE {child.owner} = $1"  # noqa: S608
             await self._connection.execute(gone, owner)
-            there = f"INSERT INTO {child.table} ({child.owner}, {child.value})"
-            query = f"{there} SELECT $1, unnest($2::text[])"
-            await self._connection.execute(query, owner, fields[child.field])
+            await self._connection.execute(child.insertion, owner, fields[child.field])
 
     @asynccontextmanager
     async def _guarded(self, kind: Kind, fields: Record) -> AsyncIterator[None]:
@@ -183,20 +181,45 @@ class PostgresChange:
 
     async def _taken(self, kind: Kind, fields: Record, constraint: str) -> AlreadyExists:
         """Names who has the value that must be unique."""
-        if constraint == "customer_trunk_address_pkey":
-            query = """
-                SELECT a.address, t.name FROM config.customer_trunk_address a
-                  JOIN config.customer_trunk t ON t.id = a.customer_trunk_id
-                 WHERE a.address = ANY($1::text[]) LIMIT 1
-            """
-            row = await self._connection.fetchrow(query, fields["addresses"])
-            address, owner = (row["address"], row["name"]) if row else ("", "")
-            return AlreadyExists(kind, "addresses", address, repr(owner))
+        if constraint in _OWNERS:
+            name, query = _OWNERS[constraint]
+            wanted = [
+                str(one["username"]) if isinstance(one, Mapping) else str(one)
+                for one in _list(fields.get(name))
+            ]
+            row = await self._connection.fetchrow(query, wanted)
+            value, owner = (row["value"], row["name"]) if row else ("", "")
+            return AlreadyExists(kind, name, value, repr(owner))
         table, field = TABLES[kind], TRAITS[kind].identity
         value = str(fields.get(field, ""))
         query = f"SELECT {table.key} FROM {table.name} WHERE {field} = $1"  # noqa: S608
         owner = "" if kind is Kind.RATE else await self._connection.fetchval(query, value)
         return AlreadyExists(kind, field, value, str(owner))
+
+
+_OWNERS = {
+    "customer_trunk_address_pkey": (
+        "addresses",
+        """
+        SELECT a.address AS value, t.name FROM config.customer_trunk_address a
+          JOIN config.customer_trunk t ON t.id = a.customer_trunk_id
+         WHERE a.address = ANY($1::text[]) LIMIT 1
+        """,
+    ),
+    "customer_trunk_credential_pkey": (
+        "credentials",
+        """
+        SELECT c.username AS value, t.name FROM config.customer_trunk_credential c
+          JOIN config.customer_trunk t ON t.id = c.customer_trunk_id
+         WHERE c.username = ANY($1::text[]) LIMIT 1
+        """,
+    ),
+}
+"""Who has what must be unique: the field and the question, by constraint."""
+
+
+def _list(value: object) -> Sequence[object]:
+    return value if isinstance(value, list | tuple) else ()
 
 
 def _dangling(kind: Kind, fields: Record, constraint: str) -> Invalid:

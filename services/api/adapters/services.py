@@ -17,8 +17,10 @@ from proto.signaling.v1.signaling_pb2 import (
     LadderRequest,
     LadderStep,
     ListCallsRequest,
+    ListRegistrationsRequest,
     ListVendorsRequest,
     LiveCall,
+    Registration,
     TargetState,
     VendorState,
 )
@@ -194,6 +196,36 @@ class GrpcLiveCalls:
             }
             for step in steps
         ]
+
+    async def registrations(self) -> list[Record]:
+        """See :meth:`services.api.ports.LiveCalls.registrations`."""
+        found: dict[tuple[str, ...], Registration] = {}
+        for stub in self._stubs:
+            with translated_rpc("signaling"):
+                reply = await stub.ListRegistrations(
+                    ListRegistrationsRequest(), timeout=_TIMEOUT_S
+                )
+            for one in reply.registrations:
+                # Every process knows all contacts, and has accounts of its own.
+                found[one.direction, one.username, one.contact, one.node] = one
+        return [_registration(one) for _, one in sorted(found.items())]
+
+
+def _registration(one: Registration) -> Record:
+    return {
+        "direction": one.direction,
+        "username": one.username,
+        "customer_trunk_id": one.customer_trunk_id or None,
+        "vendor_trunk_id": one.vendor_trunk_id or None,
+        "contact": one.contact,
+        "source": one.source,
+        "state": one.state,
+        "expires_at": _instant(one.expires_at_unix_ms),
+        "status": one.status or None,
+        "retry_at": _instant(one.retry_at_unix_ms),
+        "node": one.node,
+        "agent": one.agent,
+    }
 
 
 def _vendor(vendor: VendorState) -> Record:

@@ -23,6 +23,40 @@ class Child:
             f" WHERE c.{self.owner} = t.id ORDER BY 1) AS {self.field}"
         )
 
+    @property
+    def insertion(self) -> str:
+        """Adds the values of $2 to the owner $1."""
+        there = f"INSERT INTO {self.table} ({self.owner}, {self.value})"
+        return f"{there} SELECT $1, unnest($2::text[])"
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """A field that is a list of objects, each a row in another table."""
+
+    field: str
+    table: str
+    owner: str
+    columns: Mapping[str, str]
+    """Types by name; sorted by the first."""
+
+    @property
+    def expression(self) -> str:
+        """The rows as an array of objects."""
+        pairs = ", ".join(f"'{name}', c.{name}" for name in self.columns)
+        return (
+            f"ARRAY(SELECT jsonb_build_object({pairs}) FROM {self.table} c"  # noqa: S608
+            f" WHERE c.{self.owner} = t.id ORDER BY c.{next(iter(self.columns))}) AS {self.field}"
+        )
+
+    @property
+    def insertion(self) -> str:
+        """Adds the objects of $2 to the owner $1."""
+        names = ", ".join(self.columns)
+        typed = ", ".join(f"{name} {kind}" for name, kind in self.columns.items())
+        there = f"INSERT INTO {self.table} ({self.owner}, {names})"
+        return f"{there} SELECT $1, {names} FROM jsonb_to_recordset($2) AS r({typed})"  # noqa: S608
+
 
 @dataclass(frozen=True, slots=True)
 class Table:
@@ -37,7 +71,7 @@ class Table:
     extra: tuple[str, ...] = ()
     """Expressions shown beside the columns."""
     joins: str = ""
-    children: tuple[Child, ...] = ()
+    children: tuple[Child | Rows, ...] = ()
     key: str = "id"
     filters: tuple[str, ...] = ()
     """Fields a list can be narrowed by."""
@@ -84,12 +118,14 @@ TABLES: dict[Kind, Table] = {
     Kind.CUSTOMER_TRUNK: Table(
         "config.customer_trunk",
         ("id", "name", "account_id", "rate_deck_id", "enabled", "max_calls", "max_cps",
-         "max_call_s", "max_attempts", "media_proxy", "sip"),
+         "max_call_s", "max_attempts", "media_proxy", "tech_prefix", "from_user", "sip"),
         renamed={"rate_deck_id": "deck_id"},
         children=(
             Child("addresses", "config.customer_trunk_address", "customer_trunk_id", "address"),
             Child("vendor_trunk_ids", "config.customer_trunk_vendor", "customer_trunk_id",
                   "vendor_trunk_id"),
+            Rows("credentials", "config.customer_trunk_credential", "customer_trunk_id",
+                 {"username": "text", "realm": "text", "ha1": "jsonb"}),
         ),
         filters=("name", "account_id", "rate_deck_id"),
     ),

@@ -2,9 +2,16 @@
 
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from services.api.app.objects import Makers, Objects, author_of, configured, put_setting
+from services.api.app.objects import (
+    Makers,
+    Objects,
+    author_of,
+    configured,
+    put_setting,
+    with_passwords,
+)
 from services.api.app.tariffs import Tariffs
 from services.api.core.apply import Entry, Existing, Step, plan
 from services.api.core.keys import Caller, beyond
@@ -13,7 +20,9 @@ from services.api.core.problems import Forbidden, Problem, Rejected
 from services.api.core.rate_sheet import Mode
 from services.api.core.rates import Merged
 from services.api.core.records import FieldChange, masked
+from services.api.core.setting import view
 from services.api.ports import Change, Configuration
+from services.common.errors import Invalid
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +68,7 @@ class Applying:
         async with self._configuration.change(author_of(caller), dry_run=dry_run) as change:
             kinds = sorted({entry.kind for entry in entries} | _REFERRED)
             existing = Existing({kind: await change.all(kind) for kind in kinds})
+            entries = _prepared(entries, existing)
             steps = plan(entries, existing, self._new_id)
             # One instant for the whole document, so that a second run finds what the first left.
             at = self._utc_now()
@@ -119,7 +129,29 @@ class Applying:
         return merged
 
 
-_REFERRED = {Kind.ACCOUNT, Kind.RATE_DECK, Kind.VENDOR_TRUNK, Kind.CUSTOMER_TRUNK}
+_REFERRED = {
+    Kind.ACCOUNT, Kind.RATE_DECK, Kind.VENDOR_TRUNK, Kind.CUSTOMER_TRUNK, Kind.SETTING,
+}  # fmt: skip
+
+
+def _prepared(entries: Sequence[Entry], existing: Existing) -> list[Entry]:
+    """Entries with their passwords as they are stored, for the realm of the document itself."""
+    given = {one.identity: one.fields for one in entries if one.kind is Kind.SETTING}
+    stored = given.get("sip_realm") or existing.find(Kind.SETTING, "sip_realm")
+    realm = str(stored["value"] if stored else view("sip_realm", None)["value"])
+    done: list[Entry] = []
+    problems: list[Problem] = []
+    for entry in entries:
+        before = existing.find(entry.kind, entry.identity) or {}
+        try:
+            fields = with_passwords(entry.kind, entry.fields, before, realm, f"{entry.where}.")
+        except Invalid as error:
+            problems.append(Problem(error.field, error.reason))
+        else:
+            done.append(replace(entry, fields=fields))
+    if problems:
+        raise Rejected(problems)
+    return done
 
 
 def _check_scopes(entries: Sequence[Entry], caller: Caller) -> None:

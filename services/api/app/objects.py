@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from services.api.core.keys import PREFIX, Caller, beyond, hash_key
 from services.api.core.kinds import TRAITS, Kind
+from services.api.core.passwords import restored, stored_credentials
 from services.api.core.problems import Forbidden, NotFound, Rejected, Stale
 from services.api.core.records import Record, changes, etag, masked, matches
 from services.api.core.setting import SETTINGS, problems, view, views
@@ -79,6 +80,7 @@ class Objects:
     async def create(self, kind: Kind, fields: Record, caller: Caller) -> Record:
         """Create one. Raises: AlreadyExists, Invalid, Forbidden."""
         async with self._configuration.change(author_of(caller)) as change:
+            fields = with_passwords(kind, fields, {}, await realm_of(change))
             await self._check(change, kind, fields, caller)
             identity = self._makers.new_id(TRAITS[kind].id_prefix)
             record = await change.insert(kind, {"id": identity, **fields})
@@ -93,6 +95,7 @@ class Objects:
         async with self._configuration.change(author_of(caller)) as change:
             before = await change.get(kind, identity)
             self._fresh(kind, before, if_match)
+            fields = with_passwords(kind, fields, before, await realm_of(change))
             found = changes(before, fields)
             if not found:
                 return before
@@ -233,6 +236,30 @@ class Objects:
         current = tag_of(kind, record)
         if not matches(if_match, current):
             raise Stale(current)
+
+
+async def realm_of(change: Change) -> str:
+    """The realm that passwords are kept for."""
+    stored = (await change.all(Kind.SETTING)).get("sip_realm")
+    return str(view("sip_realm", stored)["value"])
+
+
+def with_passwords(
+    kind: Kind, fields: Record, before: Mapping[str, object], realm: str, where: str = ""
+) -> Record:
+    """Fields as they are stored: passwords hashed, or as they were where they are masked.
+
+    Raises:
+        Invalid: a password is missing.
+    """
+    done = dict(fields)
+    if kind is Kind.CUSTOMER_TRUNK and "credentials" in done:
+        done["credentials"] = stored_credentials(
+            done["credentials"], before.get("credentials"), realm, f"{where}credentials"
+        )
+    if kind is Kind.VENDOR_TRUNK and "sip" in done:
+        done["sip"] = restored(done["sip"], before.get("sip"), f"{where}sip")
+    return done
 
 
 def _may_grant(caller: Caller, scopes: object) -> None:

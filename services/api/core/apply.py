@@ -197,24 +197,32 @@ def _fixed(entries: Sequence[Entry], existing: Existing) -> Iterable[Problem]:
 
 
 def _addresses(entries: Sequence[Entry], existing: Existing) -> Iterable[Problem]:
-    """One owner per address, after the document as a whole."""
-    described = {
-        one.identity for one in entries if one.kind is Kind.CUSTOMER_TRUNK and _moves(one)
-    }
+    """One owner per address, prefix and From user, and per username, after the whole document."""
+    described = [entry for entry in entries if entry.kind is Kind.CUSTOMER_TRUNK]
+    names = {entry.identity for entry in described}
     owner: dict[object, str] = {}
     for name, trunk in existing.by_name.get(Kind.CUSTOMER_TRUNK, {}).items():
-        if name not in described:
-            owner |= dict.fromkeys(_list(trunk, "addresses"), name)
-    for entry in entries:
-        if not _moves(entry):
-            continue
-        for index, address in enumerate(_list(entry.fields, "addresses")):
-            holder = owner.setdefault(address, entry.identity)
+        if name not in names:
+            owner |= {key: name for key, _, _ in _unique(trunk)}
+    for entry in described:
+        before = existing.find(entry.kind, entry.identity) or {}
+        given = {name: entry.fields[name] for name in entry.given if name in entry.fields}
+        for key, shown, place in _unique({**entry.fields, **before, **given}):
+            holder = owner.setdefault(key, entry.identity)
             if holder != entry.identity:
-                where = f"{entry.where}.addresses[{index}]"
-                yield Problem(
-                    where, f"{address} belongs to customer trunk {holder!r}", "duplicate"
-                )
+                reason = f"{shown} belongs to customer trunk {holder!r}"
+                yield Problem(f"{entry.where}.{place}", reason, "duplicate")
+
+
+def _unique(trunk: Mapping[str, object]) -> Iterable[tuple[object, object, str]]:
+    """What only one trunk may have: as a key, for people, and where it stands."""
+    apart = (trunk.get("tech_prefix", ""), trunk.get("from_user", ""))
+    for index, address in enumerate(_list(trunk, "addresses")):
+        yield ("address", address, *apart), address, f"addresses[{index}]"
+    for index, credential in enumerate(_list(trunk, "credentials")):
+        if isinstance(credential, Mapping):
+            username = credential.get("username")
+            yield ("username", username), username, f"credentials[{index}].username"
 
 
 def _settings(entries: Sequence[Entry]) -> Iterable[Problem]:
@@ -226,11 +234,6 @@ def _settings(entries: Sequence[Entry]) -> Iterable[Problem]:
             yield from setting_problems(
                 entry.identity, value, name_at=name_at, value_at=entry.where
             )
-
-
-def _moves(entry: Entry) -> bool:
-    """Whether the entry says which addresses its trunk has."""
-    return entry.kind is Kind.CUSTOMER_TRUNK and "addresses" in entry.given
 
 
 def _list(record: Mapping[str, object], name: str) -> list[object]:

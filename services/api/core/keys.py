@@ -24,6 +24,7 @@ RESOURCES = (
     "settings",
     "audit_events",
     "calls",
+    "registrations",
     "cdrs",
     "quotes",
     "simulations",

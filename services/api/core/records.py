@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import NamedTuple
 
+from services.api.core.passwords import hidden
 from services.common.money import to_text
 
 Record = dict[str, object]
@@ -59,7 +60,7 @@ def masked(record: Mapping[str, object]) -> Record:
 
 def _mask(name: str, value: object) -> object:
     if name not in _SECRET or value is None:
-        return jsonable(value)
+        return hidden(jsonable(value))
     return f"…{str(value)[-4:]}"
 
 
@@ -89,8 +90,12 @@ def changes(before: Mapping[str, object], wanted: Mapping[str, object]) -> dict[
     return found
 
 
+def _order(value: object) -> str:
+    return json.dumps(value, sort_keys=True)
+
+
 def _comparable(value: object) -> object:
     # Lists in configuration are sets: addresses, scopes, events, stop codes.
     if isinstance(value, list | tuple | set | frozenset):
-        return sorted((jsonable(one) for one in value), key=str)
+        return sorted((jsonable(one) for one in value), key=_order)
     return jsonable(value)

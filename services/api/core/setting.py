@@ -1,10 +1,12 @@
 """The settings of the whole switch: which there are, what each may be, what holds without one."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from services.api.core.problems import Problem
 from services.api.core.records import Record
+from services.common.digest import ALGORITHMS
 
 _LONGEST_NAME_SHOWN = 100
 
@@ -56,7 +58,27 @@ class WholeNumber:
         }
 
 
-SETTINGS: Mapping[str, Flag | WholeNumber] = {
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A setting that names something."""
+
+    default: str
+    pattern: str
+    meaning: str
+
+    def flaw(self, value: object) -> str:
+        """What is wrong with ``value``; empty when nothing is."""
+        fits = isinstance(value, str) and re.fullmatch(self.pattern, value) is not None
+        return "" if fits else f"must match {self.pattern}"
+
+    def description(self) -> Record:
+        """For people and programs that ask what there is to set."""
+        return {"type": "string", "default": self.default, "meaning": self.meaning}
+
+
+_ALGORITHM = "|".join(ALGORITHMS)
+
+SETTINGS: Mapping[str, Flag | WholeNumber | Word] = {
     "authentication_failed_suspend_s": WholeNumber(
         180,
         60,
@@ -93,6 +115,17 @@ SETTINGS: Mapping[str, Flag | WholeNumber] = {
     "reply_to_unknown": Flag(
         default=False,
         meaning="whether SIP from an address nobody has is answered instead of dropped",
+    ),
+    "sip_digest_algorithms": Word(
+        ",".join(ALGORITHMS),
+        rf"({_ALGORITHM})(,({_ALGORITHM})){{0,2}}",
+        "what digest offers, best first; without MD5, or MD5 alone for telephones that need it",
+    ),
+    "sip_realm": Word(
+        "sip",
+        "[A-Za-z0-9._-]{1,64}",
+        "the realm of digest; passwords are kept for one realm, and must be set again after a"
+        " change",
     ),
     "unknown_source_limit": WholeNumber(
         30,

@@ -7,6 +7,13 @@ from typing import Any, TypeVar
 import msgspec
 
 from services.common.errors import Invalid
+from services.common.sip_options.auth import (
+    CustomerAuth,
+    CustomerRegistrations,
+    VendorAuth,
+    VendorRegister,
+    VendorRegistered,
+)
 from services.common.sip_options.codes import CustomerCodes, VendorCodes
 from services.common.sip_options.dns import VendorDns
 from services.common.sip_options.early_media import EarlyMedia
@@ -27,6 +34,8 @@ from services.common.sip_options.transfer import Transfer
 class CustomerSip(Group, frozen=True):
     """How a customer is spoken to."""
 
+    auth: CustomerAuth = CustomerAuth()
+    registrations: CustomerRegistrations = CustomerRegistrations()
     reliable: Reliable = Reliable()
     session_timer: SessionTimer = SessionTimer()
     transfer: Transfer = Transfer()
@@ -56,6 +65,13 @@ class VendorSip(Group, frozen=True):
     retry_after: VendorRetryAfter = VendorRetryAfter()
     reliable: Reliable = Reliable()
     session_timer: SessionTimer = SessionTimer()
+    auth: VendorAuth = VendorAuth()
+    register: VendorRegister = VendorRegister()
+    registered: VendorRegistered = VendorRegistered()
+
+    def __post_init__(self) -> None:
+        if self.register.enabled and not self.auth.username:
+            raise ValueError("register: needs auth.username")
 
 
 DEFAULT_CUSTOMER = CustomerSip()

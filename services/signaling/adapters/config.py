@@ -1,41 +1,69 @@
-"""Trunks from Postgres, with the addresses that DNS gives their names."""
+"""Trunks from Postgres, and the addresses of vendors named by host name."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 import asyncpg
 import msgspec
 
+from services.common.digest import ALGORITHMS
 from services.common.errors import Invalid
 from services.common.logs import get_logger
 from services.common.postgres import Pool, bounded
 from services.common.sip_options.trunk import CustomerSip, T, VendorSip, read_options
 from services.signaling.adapters.names import VendorNames
+from services.signaling.core.contacts import REGISTERED
 from services.signaling.core.reach import literal_address
 from services.signaling.core.route_finding import server_service
 from services.signaling.core.switch_settings import SwitchSettings, read_settings
 from services.signaling.core.targets import Service
-from services.signaling.core.trunks import CustomerTrunk, TrunkTable, VendorPlace
-from services.signaling.sip.uri import parse_sip_uri
+from services.signaling.core.trunks import (
+    CustomerTrunk,
+    DigestRules,
+    DigestUser,
+    Place,
+    TrunkTable,
+    VendorPlace,
+    split_address,
+)
+from services.signaling.sip.uri import SipUri, parse_sip_uri
 
 log = get_logger(__name__)
 
 _TIMEOUT_S: Final = 10.0
 
-_ADDRESSES: Final = """
-    SELECT a.address, t.id, t.account_id, t.enabled, t.max_calls, t.max_cps, t.sip::text AS sip
-      FROM config.customer_trunk_address a
-      JOIN config.customer_trunk t ON t.id = a.customer_trunk_id
+_CUSTOMERS: Final = """
+    SELECT id, account_id, enabled, max_calls, max_cps, tech_prefix, from_user, sip::text AS sip
+      FROM config.customer_trunk
+"""
+_ADDRESSES: Final = "SELECT address, customer_trunk_id FROM config.customer_trunk_address"
+_CREDENTIALS: Final = """
+    SELECT username, customer_trunk_id, realm, ha1::text AS ha1
+      FROM config.customer_trunk_credential
 """
 _VENDORS: Final = """
     SELECT id, name, lower(host) AS host, port, transport, enabled, sip::text AS sip
       FROM config.vendor_trunk
      ORDER BY id
 """
-_REPLY_TO_UNKNOWN: Final = "SELECT value FROM config.setting WHERE name = 'reply_to_unknown'"
 _SETTINGS: Final = "SELECT name, value::text AS value FROM config.setting"
+_NONCE_KEY: Final = "SELECT key FROM config.nonce_key"
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What was read last."""
+
+    addresses: list[tuple[str, CustomerTrunk]] = field(default_factory=list)
+    customers: list[CustomerTrunk] = field(default_factory=list)
+    vendors: dict[str, VendorSip] = field(default_factory=dict)
+    places: tuple[VendorPlace, ...] = ()
+    accounts: dict[str, Place] = field(default_factory=dict)
+    digest: DigestRules = field(default_factory=DigestRules)
+    reply_to_unknown: bool = False
 
 
 class TrunkLoader:
@@ -52,9 +80,7 @@ class TrunkLoader:
         self._names = names
         self._on_table = on_table
         self._on_settings = on_settings
-        self._addresses: dict[str, CustomerTrunk] = {}
-        self._places: list[VendorPlace] = []
-        self._reply_to_unknown = False
+        self._read = _Read()
 
     async def load(self, revision: int) -> None:  # noqa: ARG002 - all of it is read anyway
         """Read everything.
@@ -67,59 +93,80 @@ class TrunkLoader:
             self._pool.acquire() as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
+            customers = await connection.fetch(_CUSTOMERS)
             addresses = await connection.fetch(_ADDRESSES)
+            credentials = await connection.fetch(_CREDENTIALS)
             vendors = await connection.fetch(_VENDORS)
-            setting = await connection.fetchval(_REPLY_TO_UNKNOWN)
-            rows = await connection.fetch(_SETTINGS)
-        settings = {row["name"]: msgspec.json.decode(row["value"]) for row in rows}
-        self._addresses = {row["address"]: _trunk(row) for row in addresses}
-        self._places = [_place(row) for row in vendors]
-        self._reply_to_unknown = setting in {"true", True}
-        self._names.want(*_names(self._places, self._addresses.values()))
+            settings = await connection.fetch(_SETTINGS)
+            nonce_key = await connection.fetchval(_NONCE_KEY)
+        trunks = {row["id"]: _trunk(row) for row in customers}
+        options = {row["id"]: _options(VendorSip, row) for row in vendors}
+        accounts = {
+            row["id"]: _registrar(row, options[row["id"]])
+            for row in vendors
+            if row["enabled"] and options[row["id"]].register.enabled
+        }
+        known = {row["name"]: msgspec.json.decode(row["value"]) for row in settings}
+        self._read = _Read(
+            addresses=[(row["address"], trunks[row["customer_trunk_id"]]) for row in addresses],
+            customers=list(trunks.values()),
+            vendors=options,
+            # Whoever is registered is found by other means, and lives where he registers from.
+            places=tuple(
+                _vendor(row, options[row["id"]])
+                for row in vendors
+                if not row["host"].startswith(REGISTERED)
+            ),
+            accounts=accounts,
+            digest=_digest(credentials, trunks, known, nonce_key or b""),
+            reply_to_unknown=known.get("reply_to_unknown") is True,
+        )
         if self._on_settings is not None:
-            self._on_settings(read_settings(settings))
+            self._on_settings(read_settings(known))
+        self._names.want(*_names(self._read))
         self.publish()
 
     def publish(self) -> None:
         """Hand the table over, with the addresses vendors have now."""
-        known = self._names.addresses
-        named = {*(place.host for place in self._places), *_servers(self._addresses.values())}
-        hosts = {host for host in named if host not in known}
+        known, read = self._names.addresses, self._read
+        hosts = {host for host in _hosts(read) if host not in known}
         self._on_table(
             TrunkTable(
-                self._addresses,
+                read.addresses,
                 vendor_hosts={*hosts, *(each for found in known.values() for each in found)},
-                vendors={place.id: place.sip for place in self._places},
-                places=tuple(self._places),
-                reply_to_unknown=self._reply_to_unknown,
+                vendors=read.vendors,
+                places=read.places,
+                reply_to_unknown=read.reply_to_unknown,
+                digest=read.digest,
+                accounts=read.accounts,
             )
         )
 
 
-def _servers(customers: Iterable[CustomerTrunk]) -> set[str]:
-    """Hosts of customers' routing servers: what they send is no stranger's."""
-    servers = {trunk.sip.routing.server for trunk in customers}
-    uris = [parse_sip_uri(server) for server in servers if server.startswith("sip:")]
-    return {uri.address[0].lower() for uri in uris}
+def _hosts(read: _Read) -> set[str]:
+    """Where vendors, their registrars and customers' routing servers are: none is a stranger."""
+    return {
+        *(place.host for place in read.places),
+        *(place.host for place in read.accounts.values()),
+        *(uri.address[0].lower() for uri in _servers(read)),
+    }
 
 
-def _names(
-    places: Iterable[VendorPlace], customers: Iterable[CustomerTrunk]
-) -> tuple[set[str], set[Service]]:
-    """What DNS is to be asked about: vendors, and customers' routing servers."""
-    hosts: set[str] = set()
-    services: set[Service] = set()
-    for place in places:
-        hosts.add(place.host)
-        if place.sip.dns.lookup != "address":
-            services.add(Service(place.host, place.transport, place.sip.dns.lookup))
-    for trunk in customers:
-        if trunk.sip.routing.server.startswith("sip:"):
-            uri = parse_sip_uri(trunk.sip.routing.server)
-            hosts.add(uri.address[0].lower())
-            if uri.port is None:
-                services.add(server_service(uri))
-    return hosts, {each for each in services if not literal_address(each.host)}
+def _servers(read: _Read) -> list[SipUri]:
+    servers = {trunk.sip.routing.server for trunk in read.customers}
+    return [parse_sip_uri(server) for server in servers if server.startswith("sip:")]
+
+
+def _names(read: _Read) -> tuple[set[str], set[Service]]:
+    """What DNS is to be asked about."""
+    services = {
+        Service(place.host, place.transport, place.sip.dns.lookup)
+        for place in read.places
+        if place.sip.dns.lookup != "address"
+    }
+    # A server named without port is one for SRV (RFC 3263 section 4.2).
+    services |= {server_service(uri) for uri in _servers(read) if uri.port is None}
+    return _hosts(read), {each for each in services if not literal_address(each.host)}
 
 
 def _trunk(row: asyncpg.Record) -> CustomerTrunk:
@@ -129,11 +176,52 @@ def _trunk(row: asyncpg.Record) -> CustomerTrunk:
         enabled=row["enabled"],
         max_calls=row["max_calls"],
         max_cps=row["max_cps"],
+        tech_prefix=row["tech_prefix"],
+        from_user=row["from_user"],
         sip=_options(CustomerSip, row),
     )
 
 
-def _place(row: asyncpg.Record) -> VendorPlace:
+def _digest(
+    credentials: Sequence[asyncpg.Record],
+    trunks: Mapping[str, CustomerTrunk],
+    settings: Mapping[str, object],
+    nonce_key: bytes,
+) -> DigestRules:
+    defaults = DigestRules()
+    offered = str(settings.get("sip_digest_algorithms", "")).split(",")
+    algorithms = tuple(name for name in dict.fromkeys(offered) if name in ALGORITHMS)
+    return DigestRules(
+        realm=str(settings.get("sip_realm", defaults.realm)),
+        algorithms=algorithms or ALGORITHMS,
+        nonce_key=nonce_key,
+        users={
+            row["username"]: DigestUser(
+                trunk=trunks[row["customer_trunk_id"]],
+                realm=row["realm"],
+                ha1=msgspec.json.decode(row["ha1"], type=dict[str, str]),
+            )
+            for row in credentials
+        },
+    )
+
+
+def _registrar(row: asyncpg.Record, sip: VendorSip) -> Place:
+    host, port = row["host"], row["port"]
+    if sip.register.registrar:
+        host, named = _split(sip.register.registrar)
+        port = named or 5060
+    return Place(host, port, row["transport"])
+
+
+def _split(registrar: str) -> tuple[str, int | None]:
+    try:
+        return split_address(registrar)
+    except ValueError:
+        return registrar.lower(), None  # an impossible port: it will not be found
+
+
+def _vendor(row: asyncpg.Record, sip: VendorSip) -> VendorPlace:
     return VendorPlace(
         id=row["id"],
         name=row["name"],
@@ -141,7 +229,7 @@ def _place(row: asyncpg.Record) -> VendorPlace:
         port=row["port"],
         transport=row["transport"],
         enabled=row["enabled"],
-        sip=_options(VendorSip, row),
+        sip=sip,
     )
 
 

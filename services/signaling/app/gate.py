@@ -15,10 +15,12 @@ from services.signaling.core.context import Context
 from services.signaling.core.guard import Action, Guard
 from services.signaling.core.overload import Overload, Verdict
 from services.signaling.core.scanners import signature_in
+from services.signaling.core.strangers import may_speak
 from services.signaling.core.trunks import CustomerTrunk
 from services.signaling.sip.actions import Peer, Send
 from services.signaling.sip.errors import MalformedMessage
-from services.signaling.sip.layer import TransactionLayer, is_ack_of_shed
+from services.signaling.sip.glance import Glance, glance, is_ack_of_shed
+from services.signaling.sip.layer import TransactionLayer
 from services.signaling.sip.message import Request, parse
 
 _SHOWN = ("unknown_dropped", "banned_dropped", "scanners_dropped", "shed", "shed_dropped")
@@ -86,7 +88,7 @@ class Gate:
             return False
         if len(data) <= 4 and not data.strip(b"\r\n\0"):
             return True  # a keep-alive
-        if self._is_in_dialog(data):
+        if may_speak(self._context, data, source):
             return True
         self.act(self.guard.on_unknown(host, now))
         if self._context.trunks.reply_to_unknown:
@@ -95,14 +97,6 @@ class Gate:
         if self.records is not None and data.startswith(b"INVITE "):
             self.records.illegal(data, source, now)
         return False
-
-    def _is_in_dialog(self, data: bytes) -> bool:
-        """Whether a stranger's message names a dialog of ours: its call may come by a detour."""
-        try:
-            message = parse(data)
-            return message.to_tag.partition("-")[0] in self._context.dialogs
-        except MalformedMessage:
-            return False
 
     # --- overload -----------------------------------------------------------------------
 
@@ -115,30 +109,50 @@ class Gate:
         verdict = self.overload.judge(now, reliable=source.reliable, heavy=is_heavy)
         if verdict is Verdict.ADMIT and not self._refused:
             return False
-        try:
-            # Splitting the lines is a hundredth of a call; all that follows is not done.
-            invite = parse(data, stream=source.reliable)
-            key = self._layer.new_call(invite) if isinstance(invite, Request) else ""
-        except MalformedMessage:
-            return False
+        seen = glance(data)
+        invite: Request | None = None
+        if seen is not None:
+            key = "" if self._layer.has(seen.transaction) else seen.transaction
+        else:
+            invite, key = self._parsed(data, source)
         # Who was refused hears the same again: he may have heard it the first time.
         is_again = key in self._refused
         if not key or (verdict is Verdict.ADMIT and not is_again):
             return False
-        assert isinstance(invite, Request)
         if verdict is Verdict.DROP and not is_again:
             self._counters.shed_dropped += 1
-        else:
-            self._refuse(invite, source, now, is_final=verdict is Verdict.HOLD_OFF)
-            if not is_again:
-                self._count(key, source, trunk, now)
+            return True
+        self._refuse(seen, invite, source, now, for_good=verdict is Verdict.HOLD_OFF)
+        if not is_again:
+            self._count(key, source, trunk, now)
         return True
 
-    def _refuse(self, invite: Request, source: Peer, now: float, *, is_final: bool) -> None:
-        headers = (f"Retry-After: {self.overload.retry_after_s()}",) if is_final else ()
-        for action in self._layer.shed(invite, source, headers):
-            if isinstance(action, Send):
-                self._put(action, now)
+    def _refuse(
+        self,
+        seen: Glance | None,
+        invite: Request | None,
+        source: Peer,
+        now: float,
+        *,
+        for_good: bool,
+    ) -> None:
+        line = f"Retry-After: {self.overload.retry_after_s()}" if for_good else ""
+        if seen is not None:
+            self._put(seen.refusal(source, f"\r\n{line}".encode() if line else b""), now)
+        elif invite is not None:
+            for action in self._layer.shed(invite, source, (line,) if line else ()):
+                if isinstance(action, Send):
+                    self._put(action, now)
+
+    def _parsed(self, data: bytes, source: Peer) -> tuple[Request | None, str]:
+        """An INVITE that is not written as usual, and its key if it is a new call."""
+        try:
+            message = parse(data, stream=source.reliable)
+            if isinstance(message, Request):
+                return message, self._layer.new_call(message)
+        except MalformedMessage:
+            pass
+        return None, ""
 
     def _count(self, key: str, source: Peer, trunk: CustomerTrunk | None, now: float) -> None:
         self._counters.shed += 1

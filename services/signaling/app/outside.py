@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from services.signaling.app.strays import hang_up_stray
 from services.signaling.core.context import Context
-from services.signaling.core.legs import dialog_of, peer_of
 from services.signaling.sip.actions import Action, Peer
 from services.signaling.sip.build import RequestDraft
 from services.signaling.sip.layer import TransactionLayer
@@ -38,27 +38,18 @@ class OutsideRequests:
         self._waiting[key] = on_answer
         self._carry_out(actions, now)
 
-    def on_response(self, key: str, response: Response, now: float) -> bool:
-        """Whether the response was for one of these."""
-        if not self._waiting or key not in self._waiting:
-            return False
-        if response.status >= 200:
-            self._waiting.pop(key)(response, response.status, now)
-        return True
+    def on_response(self, response: Response, key: str, now: float) -> None:
+        """Take a response to none of the calls; a 2xx to an INVITE among them is hung up."""
+        on_answer = self._waiting.get(key)
+        if on_answer is not None:
+            if response.status >= 200:
+                del self._waiting[key]
+                on_answer(response, response.status, now)
+        elif response.status // 100 == 2 and response.cseq.method == "INVITE":
+            self._carry_out(hang_up_stray(self._context, self._layer, response, key, now), now)
 
     def on_failure(self, key: str, status: int, now: float) -> None:
         """No response will come."""
         on_answer = self._waiting.pop(key, None)
         if on_answer is not None:
             on_answer(None, status, now)
-
-    def hang_up(self, response: Response, key: str, now: float) -> None:
-        """ACK and BYE for a 2xx nobody waits for, of a fork or after a CANCEL (13.2.2.4)."""
-        dialog = dialog_of(response)
-        target = peer_of(dialog.next_hop, self._context)
-        if target is None:
-            return
-        ack = dialog.ack(response.cseq.number)
-        self._carry_out(self._layer.send_ack(key, dialog.remote_tag, ack, target), now)
-        _, actions = self._layer.send_request(dialog.request("BYE"), target, now)
-        self._carry_out(actions, now)

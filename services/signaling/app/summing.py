@@ -9,9 +9,11 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable
 
+import msgspec
+
 from services.common.causes import SIP_OF_REASON, EndReason, q850_of_sip
 from services.common.events import CallAnswered, CallEnded, CallRinging, CallStarted
-from services.signaling.core.aggregate import Aggregates, source_host
+from services.signaling.core.aggregate import MOST_OPEN, Aggregates, source_host
 from services.signaling.core.flood import FloodMeters
 from services.signaling.core.record import CallRecord, bounded, peer_text
 from services.signaling.core.refusals import numbers_of
@@ -21,6 +23,17 @@ from services.signaling.ports import EventLog
 from services.signaling.sip.actions import Peer
 from services.signaling.sip.errors import MalformedMessage
 from services.signaling.sip.message import Request, parse
+
+
+class _Shed:
+    """INVITEs of one source that were turned away since the last flush."""
+
+    __slots__ = ("more", "record", "trunk")
+
+    def __init__(self, record: CallRecord, trunk: CustomerTrunk | None) -> None:
+        self.record = record
+        self.trunk = trunk
+        self.more = 0
 
 
 class SummedEvents:
@@ -47,6 +60,7 @@ class SummedEvents:
         self._new_call_id = new_call_id
         self._aggregates = Aggregates()
         self._held: dict[str, CallStarted] = {}
+        self._shed: dict[tuple[str, str], _Shed] = {}
 
     def append(self, event: CallStarted | CallRinging | CallEnded) -> None:
         """See :meth:`services.signaling.ports.EventLog.append`."""
@@ -65,19 +79,15 @@ class SummedEvents:
         self._inner.persist(event, on_durable)
 
     def shed(self, source: Peer, trunk: CustomerTrunk | None, now: float) -> None:
-        """Count an INVITE that was turned away for want of time."""
-        trunk_id = trunk.id if trunk is not None else ""
-        self.meters.attempt(trunk_id or source.host, now, is_stranger=trunk is None)
-        reason = EndReason.OVERLOAD
-        status = SIP_OF_REASON[reason]
-        if self._counts_again(trunk_id, source, reason, status):
-            return
-        record = self._record(source, now)
-        if trunk is not None:
-            record.customer_trunk_id, record.account_id = trunk_id, trunk.account_id
-        record.end(reason, now)
-        record.sip_code_out, record.q850_out = status, q850_of_sip(status)
-        self._aggregates.add(record.ended(), now)
+        """Count an INVITE that was turned away for want of time, in as little of it as can be."""
+        key = (trunk.id if trunk is not None else "", source.host)
+        count = self._shed.get(key)
+        if count is not None:
+            count.more += 1
+        elif len(self._shed) < MOST_OPEN:
+            self._shed[key] = _Shed(self._record(source, now), trunk)
+        else:
+            self._shed.setdefault(("", ""), _Shed(self._record(source, now), None)).more += 1
 
     def illegal(self, data: bytes, source: Peer, now: float) -> None:
         """Count an INVITE of somebody nobody knows, if the operator wants to know of those."""
@@ -96,6 +106,18 @@ class SummedEvents:
         record.end(reason, now)
         self._aggregates.add(record.ended(), now)
 
+    def _tell_shed(self, one: _Shed, now: float) -> None:
+        record, trunk, count = one.record, one.trunk, one.more + 1
+        if trunk is not None:
+            record.customer_trunk_id, record.account_id = trunk.id, trunk.account_id
+        status = SIP_OF_REASON[EndReason.OVERLOAD]
+        record.end(EndReason.OVERLOAD, now)
+        record.sip_code_out, record.q850_out = status, q850_of_sip(status)
+        self._aggregates.add(msgspec.structs.replace(record.ended(), count=count), now)
+        self.summed += count
+        source = record.customer_trunk_id or source_host(record.source)
+        self.meters.attempt(source, now, count=count, is_stranger=trunk is None)
+
     def _counts_again(self, trunk_id: str, source: Peer, reason: EndReason, status: int) -> bool:
         self.summed += 1
         return self._aggregates.bump(trunk_id, source.host, reason, status, self._utc_now())
@@ -107,6 +129,9 @@ class SummedEvents:
 
     def flush(self, now: float = float("inf")) -> None:
         """Pass on the sums that have gathered long enough; without ``now``, all of them."""
+        shed, self._shed = self._shed, {}
+        for one in shed.values():
+            self._tell_shed(one, self._monotonic())
         for event in self._aggregates.due(now):
             self._inner.append(event)
 

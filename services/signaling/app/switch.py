@@ -17,6 +17,7 @@ from services.common.events import CallEnded
 from services.signaling.app.counters import Counters
 from services.signaling.app.gate import Gate
 from services.signaling.app.outside import OutsideRequests
+from services.signaling.app.registrations import Registrations
 from services.signaling.app.services import Services
 from services.signaling.app.summing import SummedEvents
 from services.signaling.app.wakeups import NEVER, Wakeups
@@ -38,8 +39,7 @@ from services.signaling.core.loop import LOOP, call_to_join, caller_of, origin_o
 from services.signaling.core.overload import Overload
 from services.signaling.core.refusals import Refusals, refused_record
 from services.signaling.core.trunks import TrunkTable
-from services.signaling.core.vendor_view import VendorView, vendor_views
-from services.signaling.ports import EventLog, Network, Observer
+from services.signaling.ports import EventLog, LocationStore, Network, Observer
 from services.signaling.sip.actions import (
     Action,
     Cancelled,
@@ -75,6 +75,7 @@ class Switch:
         services: Services,
         events: EventLog,
         observer: Observer,
+        locations: LocationStore,
         ladders: Ladders,
         new_call_id: Callable[[], str],
         monotonic: Callable[[], float],
@@ -104,7 +105,7 @@ class Switch:
         self._drained: asyncio.Event = asyncio.Event()
         self._owners: dict[str, tuple[Call, Owner, str]] = {}
         self._invites: dict[str, Call] = {}
-        self.outside = OutsideRequests(context, layer, self._send_outside, monotonic)
+        self.outside = OutsideRequests(context, layer, self._carry_out, monotonic)
         self._refusals = Refusals()
         self._heard: tuple[bytes, Peer] | None = None
         self._sent_along: list[Send] = []
@@ -126,6 +127,10 @@ class Switch:
             NoPrack: self._on_no_prack,
             Terminated: self._on_terminated,
         }
+        self.registrations = Registrations(
+            context, layer, locations, self._follow, self.gate,
+            monotonic=monotonic, utc_now=utc_now,
+        )  # fmt: skip
         self._performers: dict[type, Callable[..., None]] = {
             Respond: self._respond,
             Request: self._request,
@@ -144,6 +149,8 @@ class Switch:
     @trunks.setter
     def trunks(self, table: TrunkTable) -> None:
         self._context.trunks = table
+        self.registrations.use(table)
+        self._arm()
 
     # --- from the network ---------------------------------------------------------------
 
@@ -163,14 +170,14 @@ class Switch:
         counters.messages_in += 1
         counters.bytes_in += len(data)
         if source == LOOP or self.gate.admits(data, source, now):
-            self._follow(self._layer.on_message(data, source, now), now, data, source)
+            is_stranger = source != LOOP and not self._context.trunks.knows(source.host)
+            actions = self._layer.on_message(data, source, now, is_stranger=is_stranger)
+            self._follow(actions, now, data, source)
 
     def on_transport_error(self, key: str) -> None:
         """A request could not be delivered."""
-        now = self._monotonic()
         self.counters.send_failures += 1
-        self._follow(self._layer.on_transport_error(key), now)
-        self._arm()
+        self._carry_out(self._layer.on_transport_error(key), self._monotonic())
 
     def on_refused(self, branch: str) -> None:
         """Nobody listens where the INVITE with this branch was sent."""
@@ -182,7 +189,11 @@ class Switch:
 
     def on_peer_lost(self, peer: Peer) -> None:
         """A connection is gone."""
-        self._follow(self._layer.on_peer_lost(peer), self._monotonic())
+        self.registrations.on_peer_lost(peer)
+        self._carry_out(self._layer.on_peer_lost(peer), self._monotonic())
+
+    def _carry_out(self, actions: list[Action], now: float) -> None:
+        self._follow(actions, now)
         self._arm()
 
     def _follow(
@@ -215,21 +226,21 @@ class Switch:
         """An INVITE the layer answered: it never becomes a call, but it has its record."""
         if not self._refusals.is_new(action):
             return
-        source = action.source
-        trunk = self._context.trunks.identify(source.host, source.port)
+        source, trunks = action.source, self._context.trunks
+        trunk = trunks.identify(source.host, source.port, action.request)
+        if trunk is None and not (trunks.knows(source.host) or trunks.reply_to_unknown):
+            return  # heard only because he might have proven himself: no record is his to fill
         self.counters.invites += 1
-        self._tell(
-            refused_record(
-                action, self._new_call_id(), self._context.node, trunk, now, self._utc_now()
-            )
-        )
+        call_id, node, wall = self._new_call_id(), self._context.node, self._utc_now()
+        self._tell(refused_record(action, call_id, node, trunk, now, wall))
 
     def _on_fail(self, action: Fail, now: float) -> None:
         owned = self._owners.pop(action.key, None)
-        if owned is not None:
-            self._perform(owned[0], owned[0].on_failure(owned[1], action.status, now))
-        else:
+        if owned is None:
+            self.registrations.on_fail(action.key, now)
             self.outside.on_failure(action.key, action.status, now)
+        else:
+            self._perform(owned[0], owned[0].on_failure(owned[1], action.status, now))
 
     def _on_no_ack(self, action: NoAck, now: float) -> None:
         call = self._invites.pop(action.key, None)
@@ -272,6 +283,8 @@ class Switch:
         request, key, _ = action
         if request.method == "INVITE":
             self._on_invite(action, now)
+        elif request.method == "REGISTER":
+            self.registrations.on_register(action, now)
         elif request.method == "OPTIONS":
             reply = options_reply(request, self._context.new_tag())
             self._follow(self._layer.respond(key, reply, now), now)
@@ -287,6 +300,12 @@ class Switch:
             self._invites[key] = joined
             self._perform(joined, joined.on_request(invite, key, source, now))
             return
+        trunk = caller_of(self._context, invite, source)
+        if source != LOOP and (trunk is None or trunk.sip.auth.required):
+            admitted = self.registrations.admit(trunk, action, now)
+            if admitted is None:
+                return
+            trunk = admitted.trunk
         call_id = self._new_call_id()
         call = Call(self._context, call_id, invite, key, source, now, self._utc_now())
         if source == LOOP:
@@ -301,7 +320,7 @@ class Switch:
         elif is_full:
             commands = call.refuse(EndReason.CUSTOMER_CAPACITY, now)
         else:
-            commands = call.start(caller_of(self._context, invite, source), now)
+            commands = call.start(trunk, now)
         self._perform(call, commands)
 
     def _on_response(self, action: DeliverResponse, now: float) -> None:
@@ -312,14 +331,8 @@ class Switch:
             call, owner, leg = owned
             self._trace(call, leg, now)
             self._perform(call, call.on_response(owner, response, now))
-        elif self.outside.on_response(key, response, now):
-            return
-        elif response.status // 100 == 2 and response.cseq.method == "INVITE":
-            self.outside.hang_up(response, key, now)
-
-    def _send_outside(self, actions: list[Action], now: float) -> None:
-        self._follow(actions, now)
-        self._arm()
+        elif not self.registrations.on_response(response, key, now):
+            self.outside.on_response(response, key, now)
 
     def _on_ack(self, action: DeliverAck, now: float) -> None:
         ack, key = action
@@ -338,7 +351,7 @@ class Switch:
     def _arm(self) -> None:
         """Keep the one timer at the earliest deadline there is."""
         layer_at = self._layer.deadline
-        at = self._wakeups.next
+        at = min(self._wakeups.next, self.registrations.deadline)
         if layer_at is not None and layer_at < at:
             at = layer_at
         # One wakeup for all that falls into the same hundredth of a second: no timer of SIP is
@@ -360,6 +373,7 @@ class Switch:
             self._follow(self._layer.on_timer(now), now)
             for call in self._wakeups.due(now):
                 self._perform(call, call.on_timer(now))
+            self.registrations.on_timer(now)
         except Exception as error:  # noqa: BLE001 - a timer that dies would stop all calls
             self.counters.errors += 1
             self._observer.failed("timer", error)
@@ -471,10 +485,6 @@ class Switch:
     def live(self, after: str = "") -> Iterator[Call]:
         """Live calls with ids above ``after``, oldest first: ids grow with time."""
         return (call for call_id, call in self.calls.items() if call_id > after)
-
-    def vendors(self, now: float) -> list[VendorView]:
-        """Vendor trunks, and whether they can be called."""
-        return vendor_views(self._context, now)
 
     async def drain(self) -> None:
         """Refuse new calls; return when the last one is over."""

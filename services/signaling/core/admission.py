@@ -12,7 +12,6 @@ from services.signaling.core.numbering import has_number_params
 from services.signaling.core.outgoing import Offer
 from services.signaling.core.record import CallRecord, bounded
 from services.signaling.core.route_finding import RouteFinding
-from services.signaling.core.trunk_policy import CustomerPolicy
 from services.signaling.core.trunks import CustomerTrunk
 from services.signaling.sip.actions import Peer
 from services.signaling.sip.build import Reply, response_to
@@ -34,13 +33,13 @@ def admit(context: Context, trunk: CustomerTrunk, invite: Request, now: float) -
     return EndReason.CUSTOMER_CPS if limit is Limit.CPS else EndReason.CUSTOMER_CAPACITY
 
 
-def dialled(record: CallRecord, policy: CustomerPolicy, invite: Request) -> tuple[str, str]:
+def dialled(record: CallRecord, trunk: CustomerTrunk, invite: Request) -> tuple[str, str]:
     """Caller and called number to route and bill by; the record keeps those received as well."""
-    sources = policy.numbers
+    sources = trunk.policy.numbers
     if sources is None:
-        return record.caller, record.called
+        return record.caller, trunk.without_prefix(record.called)
     caller = bounded(readable(sources.caller(invite))) or record.caller
-    called = bounded(readable(sources.called(invite))) or record.called
+    called = trunk.without_prefix(bounded(readable(sources.called(invite))) or record.called)
     record.caller_billed, record.called_billed = caller, called
     return caller, called
 

@@ -8,6 +8,7 @@ from services.common.causes import EndReason
 from services.signaling.core.commands import Acknowledge, Command, Owner, Request
 from services.signaling.core.context import Context
 from services.signaling.core.legs import Leg
+from services.signaling.core.logins import CHALLENGES, Login
 from services.signaling.sip.dialog import Dialog
 from services.signaling.sip.message import Response
 from services.signaling.sip.reliable import UacProvisionals, rseq_of
@@ -51,6 +52,21 @@ class ReliableDialogs:
         return leg
 
 
+def prove(context: Context, attempt: Attempt, response: Response) -> list[Request]:
+    """The INVITE once more with our credentials, if that is what the vendor asks for.
+
+    Once: who challenges the answer too will never be content.
+    """
+    draft = attempt.draft
+    if response.status not in CHALLENGES or attempt.login is not None or draft is None:
+        return []
+    attempt.login = Login.answering(response, attempt.sip.auth, context.new_tag())
+    if attempt.login is None:
+        return []
+    attempt.draft = attempt.login.again(draft, draft.cseq + 1)
+    return [Request(attempt, attempt.draft, attempt.peer, attempt.name)]
+
+
 def answered_leg(attempt: Attempt, response: Response) -> Leg:
     """The leg that a 2xx makes."""
     known = None if attempt.dialogs is None else attempt.dialogs.confirmed(response)
@@ -60,7 +76,7 @@ def answered_leg(attempt: Attempt, response: Response) -> Leg:
 def acknowledge(attempt: Attempt, leg: Leg, context: Context) -> Acknowledge:
     """The ACK, without body, of the 2xx that made ``leg``."""
     assert attempt.draft is not None
-    ack = leg.dialog.ack(attempt.draft.cseq)
+    ack = leg.ack(attempt.draft.cseq)
     return Acknowledge(attempt.key, leg.dialog.remote_tag, ack, leg.target(context), leg.name)
 
 
@@ -95,4 +111,7 @@ def take_back(
 def _new_leg(attempt: Attempt, response: Response) -> Leg:
     assert attempt.draft is not None
     dialog = Dialog.from_response(attempt.draft, response)
-    return Leg(attempt.name, dialog, attempt.peer, attempt=attempt.number, policy=attempt.policy)
+    login, number = attempt.login, attempt.number
+    return Leg(
+        attempt.name, dialog, attempt.peer, attempt=number, policy=attempt.policy, login=login
+    )

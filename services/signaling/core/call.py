@@ -16,6 +16,7 @@ from services.common.causes import EndReason
 from services.common.sip_options.trunk import DEFAULT_CUSTOMER
 from services.signaling.core.admission import admit, dialled, early_leg, early_reply, offer_of
 from services.signaling.core.answers import hang_up_answer, take_back
+from services.signaling.core.code_policy import known_reason
 from services.signaling.core.commands import (
     AnswerMedia,
     Authorize,
@@ -41,7 +42,6 @@ from services.signaling.core.hunting import (
     Hunt,
     Lost,
     Progress,
-    known_reason,
 )
 from services.signaling.core.hunting import Step as HuntStep
 from services.signaling.core.legs import CALLER, Ingress
@@ -139,7 +139,7 @@ class Call:
         self._is_counted = True
         self._own(self._ingress.base_tag, CALLER)
         busy, self._routing = self._context.vendor_limits.full, trunk.sip.routing
-        question = FindRoutes(trunk.id, *dialled(record, trunk.policy, invite), busy)
+        question = FindRoutes(trunk.id, *dialled(record, trunk, invite), busy)
         if not self._routing.server:
             return [Emit(record.started()), question]
         self._hunt = RouteFinding(self._context, record, self._routing, question)

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 from services.common.causes import (
     SIP_OF_REASON,
+    STOP_HUNTING,
     EndReason,
     q850_of_sip,
     sip_of_q850,
@@ -217,3 +218,22 @@ def compiled_for_vendor(options: VendorCodes) -> VendorCodePolicy | None:
 def compiled_for_customer(options: CustomerCodes) -> CustomerCodePolicy | None:
     """The policy of these options; ``None`` when they are the defaults."""
     return None if options == CustomerCodes() else CustomerCodePolicy(options)
+
+
+def known_reason(reason: str) -> EndReason:
+    """The end reason another service named; what it made up is our error to report."""
+    try:
+        return EndReason(reason)
+    except ValueError:
+        return EndReason.INTERNAL_ERROR
+
+
+def status_out(reason: EndReason, status: int) -> int:
+    """What the caller hears: the called party's verdict as it is, everything else as ours.
+
+    A vendor's 401 or 500 concerns us and him; passed on it would mislead the customer's
+    own failover.
+    """
+    if status in STOP_HUNTING or status in {480, 488, 606}:
+        return status
+    return SIP_OF_REASON.get(reason, 503)

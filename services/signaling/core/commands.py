@@ -18,11 +18,13 @@ from services.signaling.sip.build import Reply, RequestDraft
 class Owner:
     """Whoever sent a request and is told of its responses."""
 
-    __slots__ = ("key",)
+    __slots__ = ("draft", "key")
 
     def __init__(self) -> None:
         self.key = ""
         """The client transaction, filled in when the request is sent."""
+        self.draft: RequestDraft | None = None
+        """What was sent, as long as it may have to be sent again with credentials."""
 
 
 class Respond(NamedTuple):

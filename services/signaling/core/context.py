@@ -9,6 +9,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Final
 
 from services.signaling.core.limits import TrunkLimits
+from services.signaling.core.location import Location
 from services.signaling.core.reach import Reach
 from services.signaling.core.trunks import TrunkTable
 from services.signaling.sip.validate import Capabilities
@@ -18,9 +19,19 @@ if TYPE_CHECKING:
     from services.signaling.core.loop import Onward
 
 CAPABILITIES: Final = Capabilities(
-    methods=("INVITE", "ACK", "CANCEL", "BYE", "OPTIONS", "INFO", "UPDATE", "MESSAGE", "PRACK"),
-    extensions=frozenset({"100rel", "timer"}),
-    unadvertised=frozenset({"REFER"}),
+    methods=(
+        "INVITE",
+        "ACK",
+        "CANCEL",
+        "BYE",
+        "OPTIONS",
+        "INFO",
+        "UPDATE",
+        "MESSAGE",
+        "PRACK",
+    ),
+    extensions=frozenset({"100rel", "timer", "path", "outbound"}),
+    unadvertised=frozenset({"REFER", "REGISTER"}),
 )
 """What some trunk may use. What one does not is refused by
 :func:`services.signaling.core.extensions.refusal` and its like, for it alone."""
@@ -35,8 +46,8 @@ class Context:
     """Shared by every call; plain data and injected functions, no I/O of its own."""
 
     __slots__ = (
-        "advertised", "agent", "chance", "customer_limits", "dialogs", "new_call_id", "new_tag",
-        "node", "reach", "tokens", "transfers", "trunks", "vendor_limits",
+        "advertised", "agent", "chance", "customer_limits", "dialogs", "location", "new_call_id",
+        "new_tag", "node", "reach", "tokens", "transfers", "trunks", "vendor_limits",
     )  # fmt: skip
 
     def __init__(
@@ -67,6 +78,8 @@ class Context:
         self.vendor_limits = TrunkLimits()
         self.dialogs: dict[str, tuple[Call, str]] = {}
         """Calls, and the names of their legs, by the tags we gave their dialogs."""
+        self.location = Location()
+        """Where registered users are."""
         self.transfers: dict[str, Onward] = {}
         """Calls that transfers have asked for, by the Call-ID of their INVITE to ourselves."""
         self.tokens = count(1)

@@ -18,6 +18,7 @@ from services.signaling.core.extensions import required_in_dialog
 from services.signaling.core.headers import q850_received
 from services.signaling.core.hunting import Answered
 from services.signaling.core.legs import Ingress, Leg, closing_lines, options_reply
+from services.signaling.core.logins import CHALLENGES
 from services.signaling.core.loop import LOOP, Onward
 from services.signaling.core.record import CallRecord, q850_of_end
 from services.signaling.core.talk_time import TalkTime, shortest
@@ -57,6 +58,16 @@ class Over(NamedTuple):
 
 
 Step = Command | Over
+
+
+class Bye(Owner):
+    """A BYE that may have to be sent again with credentials."""
+
+    __slots__ = ("leg",)
+
+    def __init__(self, leg: Leg) -> None:
+        super().__init__()
+        self.leg = leg
 
 
 class Conversation:
@@ -209,6 +220,10 @@ class Conversation:
             owner.leg.heard_at = now if response.status not in GONE else owner.leg.heard_at
             return self._despair(self._vigil.on_response(owner, response, now), now)
         if response.status >= 200 and owner in self._byes:
+            if isinstance(owner, Bye) and response.status in CHALLENGES:
+                draft = owner.leg.again(owner, response)
+                if draft is not None:
+                    return [Request(owner, draft, owner.leg.target(self._context), owner.leg.name)]
             self._byes.remove(owner)
         return []
 
@@ -411,9 +426,11 @@ class Conversation:
 
     def _bye(self, leg: Leg, headers: list[str]) -> Step:
         leg.is_over = True
-        owner = Owner()
+        owner: Owner = Owner() if leg.login is None else Bye(leg)
         self._byes.append(owner)
         draft = leg.request(self._context, "BYE", headers=headers)
+        if leg.login is not None:
+            owner.draft = draft
         return Request(owner, draft, leg.target(self._context), leg.name)
 
     def _follow(self, steps: list[ExchangeStep], now: float) -> list[Step]:

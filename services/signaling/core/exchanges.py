@@ -30,6 +30,7 @@ from services.signaling.core.headers import (
     passed_lines,
 )
 from services.signaling.core.legs import Leg, session
+from services.signaling.core.logins import CHALLENGES
 from services.signaling.core.values import MediaAnswer
 from services.signaling.sip.build import Reply, response_to
 from services.signaling.sip.message import Message, Response
@@ -158,6 +159,9 @@ class Exchanges:
         """Pass a response back."""
         if response.status < 200 or exchange.received is None:
             return []
+        again = self._prove(exchange, response)
+        if again is not None:
+            return [again]
         if exchange in self._others:
             return self._answer_beside(exchange, response)
         if exchange is not self.offer or exchange.state is not State.SENT:
@@ -294,6 +298,19 @@ class Exchanges:
         )
         exchange.number = draft.cseq
         exchange.sent = body
+        if leg.login is not None:
+            exchange.draft = draft
+        return Request(exchange, draft, leg.target(self._context), leg.name)
+
+    def _prove(self, exchange: Exchange, response: Response) -> Request | None:
+        """The request once more with our credentials, where its receiver asks for them."""
+        leg = exchange.to_leg
+        if exchange.draft is None or response.status not in CHALLENGES:
+            return None
+        draft = leg.again(exchange, response)
+        if draft is None:
+            return None
+        exchange.number = draft.cseq
         return Request(exchange, draft, leg.target(self._context), leg.name)
 
     def _on_accepted(self, exchange: Exchange, response: Response) -> list[Step]:
@@ -332,8 +349,8 @@ class Exchanges:
     def _on_refused(self, exchange: Exchange, response: Response) -> list[Step]:
         self.offer = None
         status = response.status
-        # A challenge is for us, and we have nothing to answer it with.
-        passed = 488 if status in {401, 407} or status < 400 else status
+        # A challenge is for us, and we have nothing more to answer it with.
+        passed = 488 if status in CHALLENGES or status < 400 else status
         received, leg = exchange.received, exchange.from_leg
         assert received is not None
         headers = _passed(response, RESPONSE_PASSES, leg, exchange.to_leg)
@@ -372,7 +389,7 @@ class Exchanges:
     def _acknowledge(self, exchange: Exchange, sdp: bytes) -> Acknowledge:
         leg = exchange.to_leg
         leg.keep_session(sdp)
-        draft = leg.dialog.ack(exchange.number, body=sdp)
+        draft = leg.ack(exchange.number, sdp)
         target = leg.target(self._context)
         return Acknowledge(exchange.key, leg.dialog.remote_tag, draft, target, leg.name)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from ipaddress import ip_address
+from ipaddress import ip_network
 from typing import Final
 
 from services.signaling.core.guard import Action, Prove, Unban
@@ -91,7 +91,7 @@ def _split(hosts: Iterable[str]) -> dict[int, list[str]]:
     members: dict[int, list[str]] = {4: [], 6: []}
     for host in hosts:
         try:
-            members[ip_address(host).version].append(host)
+            members[ip_network(host).version].append(host)
         except ValueError:
             continue  # a name nobody has looked up yet
     return {version: sorted(found) for version, found in members.items()}
@@ -103,7 +103,7 @@ def _sets() -> str:
         timed = "flags timeout; timeout 3600s"
         dynamic = f"size {MOST_METERED}; flags dynamic,timeout; timeout 10s"
         lines += [
-            f"set trusted{version} {{ type {kind}; }}",
+            f"set trusted{version} {{ type {kind}; flags interval; auto-merge; }}",
             f"set proven{version} {{ type {kind}; size {MOST_METERED}; {timed}; }}",
             f"set banned{version} {{ type {kind}; size {MOST_METERED}; {timed}; }}",
             f"set banned_net{version} {{ type {kind}; size {MOST_METERED}; {timed}; }}",

@@ -88,14 +88,16 @@ class FloodMeters:
         self._sources: OrderedDict[str, _Source] = OrderedDict()
         self._most = most
 
-    def attempt(self, source: str, now: float, *, is_stranger: bool = False) -> bool:
-        """Count one attempt; whether ``source`` is flooding."""
+    def attempt(
+        self, source: str, now: float, *, count: int = 1, is_stranger: bool = False
+    ) -> bool:
+        """Count attempts; whether ``source`` is flooding."""
         one = self._sources.get(source)
         if one is None:
             one = self._sources[source] = _Source(now, is_stranger=is_stranger)
             if len(self._sources) > self._most:
                 self._sources.popitem(last=False)
-        one.count += 1
+        one.count += count
         if now >= one.sliced_at + SLICE_S:
             one.close_slice(now)
             self._sources.move_to_end(source)

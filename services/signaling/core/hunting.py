@@ -12,15 +12,16 @@ from collections.abc import Sequence
 from enum import Enum, auto
 from typing import NamedTuple
 
-from services.common.causes import SIP_OF_REASON, STOP_HUNTING, EndReason, reason_of_status
+from services.common.causes import SIP_OF_REASON, EndReason, reason_of_status
 from services.common.sip_options.trunk import DEFAULT_VENDOR, VendorSip
 from services.signaling.core.answers import (
     ReliableDialogs,
     acknowledge,
     answered_leg,
     hang_up_answer,
+    prove,
 )
-from services.signaling.core.code_policy import verdict
+from services.signaling.core.code_policy import known_reason, status_out, verdict
 from services.signaling.core.commands import (
     AnswerMedia,
     Cancel,
@@ -36,13 +37,9 @@ from services.signaling.core.extensions import asked_for, asks_again
 from services.signaling.core.headers import address, reason_header
 from services.signaling.core.itinerary import Itinerary, Skip, Stop
 from services.signaling.core.legs import Leg, closing_lines, session
+from services.signaling.core.logins import Login
 from services.signaling.core.outgoing import Offer, bracketed, outgoing, request_uri
-from services.signaling.core.record import (
-    AttemptRecord,
-    CallRecord,
-    bounded,
-    q850_of_end,
-)
+from services.signaling.core.record import AttemptRecord, CallRecord, bounded, q850_of_end
 from services.signaling.core.trunk_policy import USUAL_VENDOR, VendorPolicy
 from services.signaling.core.values import Candidate, MediaAnswer
 from services.signaling.sip.actions import Peer
@@ -71,7 +68,7 @@ class Attempt(Owner):
     """One egress INVITE."""
 
     __slots__ = (
-        "answered_at", "candidate", "deadline", "dialogs", "draft", "early", "is_alive",
+        "answered_at", "candidate", "deadline", "dialogs", "draft", "early", "is_alive", "login",
         "min_se_s", "name", "number", "peer", "policy", "record", "responses", "sip",
         "started_at", "state", "tag", "token",
     )  # fmt: skip
@@ -100,6 +97,8 @@ class Attempt(Owner):
         self.is_alive = False
         """Whether the vendor has said enough: from then on only ringing is timed."""
         self.draft: RequestDraft | None = None
+        self.login: Login | None = None
+        """Set by the vendor's challenge: the second one ends the attempt."""
         self.tag = ""
         """Ours, on this leg."""
         self.started_at = self.answered_at = record.started_at
@@ -162,7 +161,7 @@ class Hunt:
         self._context = context
         self._record = record
         self._offer = offer
-        self._itinerary = Itinerary(context, candidates)
+        self._itinerary = Itinerary(context, candidates, record)
         self._abandoned: set[Attempt] = set()
         self.current: Attempt | None = None
         setup_s = offer.customer.setup_s
@@ -202,7 +201,8 @@ class Hunt:
         status = response.status
         if attempt.state is State.CALLING:
             if status >= 300:
-                return self._on_refused(attempt, response, now)
+                again = prove(self._context, attempt, response)
+                return [*again] or self._on_refused(attempt, response, now)
             self._note_life(attempt, status, now)
             return self._on_life(attempt, response) if status > 100 else []
         if 200 <= status < 300:
@@ -282,11 +282,11 @@ class Hunt:
             if not (candidate.media_proxy and self._offer.sdp):
                 return self._dial(attempt, self._offer.sdp, now)
             return [self._ask(attempt, self._offer.sdp, from_caller=True)]
-        return [Lost(reason, _status_out(reason, self._record.sip_code_in))]
+        return [Lost(reason, status_out(reason, self._record.sip_code_in))]
 
     def _dial(self, attempt: Attempt, sdp: bytes, now: float) -> list[Step]:
         context, candidate, offer = self._context, attempt.candidate, self._offer
-        before = attempt.draft
+        before, way = attempt.draft, candidate.way
         if before is None:
             attempt.tag = context.new_tag()
         if attempt.sip.reliable.mode != "off" and sdp:
@@ -302,17 +302,20 @@ class Hunt:
         asked = asked_for(attempt.sip, has_offer=bool(sdp), min_se_s=attempt.min_se_s)
         draft = request(
             "INVITE",
-            uri,
+            uri if way is None else way.uri,
             from_=f"{from_};tag={attempt.tag}",
             to=to,
             call_id=context.new_call_id() if before is None else before.call_id,
             cseq=1 if before is None else before.cseq + 1,
             max_forwards=offer.max_forwards,
+            route=() if way is None else way.route,
             headers=(
                 context.contact(candidate.transport), ALLOW, *context.agent, *asked, *headers,
             ),
             body=sdp,
         )  # fmt: skip
+        if attempt.login is not None:
+            draft = attempt.login.sign(draft)
         attempt.draft, attempt.state = draft, State.CALLING
         attempt.record.sip_call_id = draft.call_id
         attempt.started_at = now
@@ -401,7 +404,7 @@ class Hunt:
         steps = self._forget(attempt)
         if self._itinerary.is_over:
             self.current = None
-            told = _status_out(reason, status)
+            told = status_out(reason, status)
             return [*steps, Lost(reason, told, response, status, attempt.policy)]
         return [*steps, *self._advance(reason, now)]
 
@@ -470,22 +473,3 @@ class Hunt:
             return OfferMedia(attempt.token, from_caller, sdp, host, attempt.number)
         is_provisional = response is not None and response.status < 200
         return AnswerMedia(attempt.token, from_caller, sdp, host, attempt.number, is_provisional)
-
-
-def known_reason(reason: str) -> EndReason:
-    """The end reason another service named; what it made up is our error to report."""
-    try:
-        return EndReason(reason)
-    except ValueError:
-        return EndReason.INTERNAL_ERROR
-
-
-def _status_out(reason: EndReason, status: int) -> int:
-    """What the caller hears: the called party's verdict as it is, everything else as ours.
-
-    A vendor's 401 or 500 concerns us and him; passed on it would mislead the customer's
-    own failover.
-    """
-    if status in STOP_HUNTING or status in {480, 488, 606}:
-        return status
-    return SIP_OF_REASON.get(reason, 503)

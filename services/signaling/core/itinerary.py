@@ -10,9 +10,11 @@ import msgspec
 
 from services.common.causes import EndReason
 from services.common.sip_options.trunk import VendorSip
+from services.signaling.core.contacts import REGISTERED, contacts_of
 from services.signaling.core.context import Context
 from services.signaling.core.limits import Limit
-from services.signaling.core.redirects import contacts_of
+from services.signaling.core.record import CallRecord
+from services.signaling.core.redirects import redirected_to
 from services.signaling.core.retry_after import retry_after_s
 from services.signaling.core.targets import SUPPORTED
 from services.signaling.core.values import Candidate
@@ -48,10 +50,13 @@ class Skip(NamedTuple):
 class Itinerary:
     """See the module docstring."""
 
-    __slots__ = ("_context", "_followed", "_here", "_left", "_seen")
+    __slots__ = ("_context", "_followed", "_here", "_left", "_record", "_seen")
 
-    def __init__(self, context: Context, candidates: Sequence[Candidate]) -> None:
+    def __init__(
+        self, context: Context, candidates: Sequence[Candidate], record: CallRecord
+    ) -> None:
         self._context = context
+        self._record = record
         self._left = deque(candidates)
         self._here: list[_Place] = []
         """Further places of the vendor in hand."""
@@ -99,6 +104,8 @@ class Itinerary:
     def _arrive(self, candidate: Candidate, sip: VendorSip, now: float) -> _Place | EndReason:
         """The first address of the next vendor, the others in hand; or why there is none."""
         self._followed, self._seen = 0, None
+        if candidate.host.startswith(REGISTERED):
+            return self._arrive_at_contacts(candidate, now)
         reach = self._context.reach
         service = reach.service_of(candidate.host, candidate.transport, sip)
         served = [] if service is None else reach.served(service)
@@ -114,6 +121,20 @@ class Itinerary:
         else:
             places = [(candidate, peer) for peer in good]
         self._here = places[1:]
+        return places[0]
+
+    def _arrive_at_contacts(self, candidate: Candidate, now: float) -> _Place | EndReason:
+        """The first contact of a registered user, the others in hand."""
+        unix_s = self._record.wall(now).timestamp()
+        places = [
+            (contact, contact.way.peer)
+            for contact in contacts_of(candidate, self._context, unix_s)
+            if contact.way is not None
+        ]
+        if not places:
+            return EndReason.NOT_REGISTERED
+        # Each is another telephone: what one says is not said by the others.
+        self._here, self._seen = places[1:], set()
         return places[0]
 
     def leave(self) -> None:
@@ -133,7 +154,7 @@ class Itinerary:
             return False
         options = stop.sip.redirects
         if status in _FOLLOWED and options.policy == "follow":
-            return self._follow(stop, contacts_of(response))
+            return self._follow(stop, redirected_to(response))
         self.leave()
         return False
 

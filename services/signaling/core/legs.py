@@ -8,6 +8,7 @@ from functools import lru_cache
 from services.common.sip_options.trunk import DEFAULT_CUSTOMER, CustomerSip
 from services.signaling.core import extensions
 from services.signaling.core.code_policy import reason_lines
+from services.signaling.core.commands import Owner
 from services.signaling.core.context import (
     ACCEPT,
     ALLOW,
@@ -24,6 +25,7 @@ from services.signaling.core.headers import (
     reason_line,
 )
 from services.signaling.core.identity import connected_lines
+from services.signaling.core.logins import Login
 from services.signaling.core.provisionals import Provisional, Provisionals
 from services.signaling.core.trunk_policy import USUAL_CUSTOMER, CustomerPolicy, VendorPolicy
 from services.signaling.core.watch import Watch, wishes_of
@@ -46,8 +48,8 @@ class Leg:
     """A dialog that a call has with one party, from the moment it can carry requests."""
 
     __slots__ = (
-        "attempt", "dialog", "heard_at", "is_acknowledged", "is_over", "keeps_session", "name",
-        "peer", "policy", "session", "watch",
+        "attempt", "dialog", "heard_at", "is_acknowledged", "is_over", "keeps_session", "login",
+        "name", "peer", "policy", "session", "watch",
     )  # fmt: skip
 
     def __init__(
@@ -58,6 +60,7 @@ class Leg:
         *,
         attempt: int,
         policy: CustomerPolicy | VendorPolicy = USUAL_CUSTOMER,
+        login: Login | None = None,
     ) -> None:
         self.name = name
         self.dialog = dialog
@@ -65,6 +68,8 @@ class Leg:
         """Where its first message came from or went to."""
         self.attempt = attempt
         """Egress attempt whose media this leg has; the caller's is that of the answered one."""
+        self.login = login
+        """How we prove ourselves here, once the vendor has asked for it."""
         self.is_acknowledged = name != CALLER
         """Whether a BYE may be sent: not before the ACK of our 2xx (section 15)."""
         self.is_over = False
@@ -105,9 +110,23 @@ class Leg:
             lines += (context.contact(self.peer.transport), ALLOW)
             if self.watch is not None:
                 lines += self.watch.asking_lines()
-        return self.dialog.request(
+        draft = self.dialog.request(
             method, headers=lines, body=body, content_type=content_type, max_forwards=max_forwards
         )
+        return draft if self.login is None else self.login.sign(draft)
+
+    def ack(self, cseq: int, body: bytes = b"") -> RequestDraft:
+        """Draft the ACK of a 2xx to our INVITE with number ``cseq``."""
+        draft = self.dialog.ack(cseq, body=body)
+        return draft if self.login is None else self.login.sign_ack(draft)
+
+    def again(self, owner: Owner, response: Response) -> RequestDraft | None:
+        """The request of ``owner`` once more, if its response asks for proof we can give."""
+        draft, owner.draft = owner.draft, None
+        if draft is None or self.login is None or not self.login.accept(response):
+            return None
+        self.dialog.local_cseq += 1
+        return self.login.again(draft, self.dialog.local_cseq)
 
     def target(self, context: Context) -> Peer:
         """Where requests on this leg go: its first route or its Contact."""

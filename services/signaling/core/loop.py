@@ -36,7 +36,7 @@ class Onward(NamedTuple):
 def caller_of(context: Context, invite: Request, source: Peer) -> CustomerTrunk | None:
     """The trunk that an INVITE is of; ``None`` when nobody knows."""
     if source != LOOP:
-        return context.trunks.identify(source.host, source.port)
+        return context.trunks.identify(source.host, source.port, invite)
     onward = context.transfers.get(invite.call_id)
     trunk = None if onward is None or onward.replaces else context.trunks.customer(onward.trunk_id)
     if trunk is None:

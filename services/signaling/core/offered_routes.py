@@ -7,7 +7,7 @@ from urllib.parse import unquote
 
 import msgspec
 
-from services.signaling.core.redirects import contacts_of
+from services.signaling.core.redirects import redirected_to
 from services.signaling.core.values import OfferedRoute
 from services.signaling.sip.headers import readable
 from services.signaling.sip.message import Response
@@ -79,7 +79,7 @@ def from_response(response: Response) -> Ruling | None:
     """The final response of a SIP redirect server; ``None`` for one that says nothing."""
     status = response.status
     if 300 <= status < 400:
-        return tuple([_offered(uri) for uri in contacts_of(response)]) or None
+        return tuple([_offered(uri) for uri in redirected_to(response)]) or None
     is_verdict = (400 <= status < 500 or status >= 600) and status not in _NOT_A_VERDICT
     return Refusal(status) if is_verdict else None
 

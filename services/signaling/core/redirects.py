@@ -18,7 +18,7 @@ MOST_CONTACTS: Final = 32
 """Looked at per response."""
 
 
-def contacts_of(response: Response) -> list[SipUri]:
+def redirected_to(response: Response) -> list[SipUri]:
     """The SIP URIs a redirection names, best q first, equal ones in the order they came.
 
     What cannot be read is left out. Headers in a URI stay where they are: honouring them would

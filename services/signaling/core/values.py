@@ -6,11 +6,13 @@ Terms and explanation are opaque bytes here: they travel through to the record u
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import NamedTuple
 
 import msgspec
 
 from services.common.causes import STOP_HUNTING
 from services.common.events import StreamStats
+from services.signaling.sip.actions import Peer
 
 
 class CallState(StrEnum):
@@ -39,6 +41,14 @@ class OfferedRoute(msgspec.Struct, frozen=True, kw_only=True):
     """0 = no cap of its own."""
 
 
+class Way(NamedTuple):
+    """How to write and where to send a request for a registered contact."""
+
+    uri: str
+    route: tuple[str, ...]
+    peer: Peer
+
+
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     """One vendor trunk to try, with everything one attempt needs."""
 
@@ -63,6 +73,8 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     """Statuses that end the hunt, instead of the defaults when not empty."""
     max_call_s: int = 0
     """Longest talk by this route, beside the plan's own cap; 0 = none."""
+    way: Way | None = None
+    """The way to the registered contact that it has become."""
 
     @property
     def target(self) -> str:

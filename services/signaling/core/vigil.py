@@ -15,6 +15,7 @@ from services.signaling.core.context import ALLOW, Context
 from services.signaling.core.exchanges import Exchanges
 from services.signaling.core.hunting import Answered
 from services.signaling.core.legs import Ingress, Leg
+from services.signaling.core.logins import CHALLENGES
 from services.signaling.core.watch import Watch, allows_update, is_watched, wishes_of
 from services.signaling.sip.build import response_to
 from services.signaling.sip.message import Message, Response
@@ -98,6 +99,9 @@ class Vigil:
         status, leg, watch = response.status, ask.leg, ask.leg.watch
         if status < 200 or watch is None:
             return []
+        if status in CHALLENGES and (draft := leg.again(ask, response)) is not None:
+            ask.cseq = draft.cseq
+            return [Request(ask, draft, leg.target(self._context), leg.name)]
         steps: list[Step] = []
         if ask.method == "INVITE":
             self._exchanges.release()
@@ -159,6 +163,8 @@ class Vigil:
         ask = Ask(leg, method)
         draft = leg.request(self._context, method, body=body)
         ask.cseq = draft.cseq
+        if leg.login is not None:
+            ask.draft = draft
         return Request(ask, draft, leg.target(self._context), leg.name)
 
     def _on_refused(self, ask: Ask, watch: Watch, response: Response, now: float) -> None:
@@ -182,7 +188,7 @@ class Vigil:
     def _acknowledge(self, ask: Ask) -> Acknowledge:
         leg = ask.leg
         target = leg.target(self._context)
-        draft = leg.dialog.ack(ask.cseq)
+        draft = leg.ack(ask.cseq)
         return Acknowledge(ask.key, leg.dialog.remote_tag, draft, target, leg.name)
 
 

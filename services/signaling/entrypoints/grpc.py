@@ -15,6 +15,7 @@ from services.signaling.core.call import Call
 from services.signaling.core.record import peer_text
 from services.signaling.core.values import CallState, Candidate
 from services.signaling.core.vendor_view import VendorView
+from services.signaling.entrypoints.registrations import listed
 
 _Context: TypeAlias = "grpc.aio.ServicerContext[object, object]"
 
@@ -38,11 +39,13 @@ class SignalingServicer(pb_grpc.SignalingServicer):
         node: str,
         monotonic: Callable[[], float],
         unix_ms: Callable[[], int],
+        vendors: Callable[[float], list[VendorView]],
     ) -> None:
         self._switch = switch
         self._node = node
         self._monotonic = monotonic
         self._unix_ms = unix_ms
+        self._vendors = vendors
 
     async def ListCalls(  # noqa: N802 - the contract's name
         self,
@@ -92,6 +95,20 @@ class SignalingServicer(pb_grpc.SignalingServicer):
             ]
         )
 
+    async def ListRegistrations(  # noqa: N802
+        self,
+        request: pb.ListRegistrationsRequest,  # noqa: ARG002
+        context: _Context,  # noqa: ARG002
+    ) -> pb.ListRegistrationsReply:
+        """Who is registered here, and where we are."""
+        return listed(
+            self._switch.registrations,
+            self._switch.trunks,
+            self._node,
+            unix_ms=self._unix_ms(),
+            now=self._monotonic(),
+        )
+
     async def ListVendors(  # noqa: N802
         self,
         request: pb.ListVendorsRequest,  # noqa: ARG002
@@ -105,9 +122,7 @@ class SignalingServicer(pb_grpc.SignalingServicer):
             return 0 if instant is None else round(instant * 1000 + offset_ms)
 
         return pb.ListVendorsReply(
-            vendors=[
-                _vendor_state(view, self._node, unix_ms) for view in self._switch.vendors(now)
-            ]
+            vendors=[_vendor_state(view, self._node, unix_ms) for view in self._vendors(now)]
         )
 
     def _live_call(self, call: Call, now: float) -> pb.LiveCall:

@@ -27,8 +27,10 @@ from services.signaling.sip.actions import (
 )
 from services.signaling.sip.build import Reply, RequestDraft, response_to
 from services.signaling.sip.errors import MalformedMessage
+from services.signaling.sip.glance import SHED_TAG
 from services.signaling.sip.headers import MAGIC_COOKIE, RAck, own_via_pattern
 from services.signaling.sip.invite_usage import UasAnswer
+from services.signaling.sip.matching import server_key, stamp
 from services.signaling.sip.message import (
     DEFAULT_LIMITS,
     Limits,
@@ -56,15 +58,6 @@ ServerTransaction = InviteServerTransaction | NonInviteServerTransaction
 Timed = ClientTransaction | ServerTransaction | UasAnswer | UasProvisional
 
 _NEVER_SHED = frozenset({"BYE", "PRACK"})
-
-SHED_TAG = "shed."
-"""What our tag begins with in the answer to a shed INVITE."""
-_SHED_ACK = f";tag={SHED_TAG}".encode()
-
-
-def is_ack_of_shed(data: bytes) -> bool:
-    """Whether this acknowledges a shed INVITE, and is of no interest to anybody."""
-    return data.startswith(b"ACK ") and _SHED_ACK in data
 
 
 class TransactionLayer:
@@ -115,11 +108,17 @@ class TransactionLayer:
     # --- from the network -----------------------------------------------------------------
 
     def on_message(
-        self, message: bytes | Request | Response, source: Peer, now: float
+        self,
+        message: bytes | Request | Response,
+        source: Peer,
+        now: float,
+        *,
+        is_stranger: bool = False,
     ) -> list[Action]:
         """Take a datagram, a message cut from a stream, or one parsed already.
 
-        What is no SIP at all, keep-alives included, is ignored.
+        What is no SIP at all, keep-alives included, is ignored. The INVITE of a stranger gets no
+        100: he may have to be refused without state (:meth:`refuse`).
         """
         if isinstance(message, bytes):
             try:
@@ -129,7 +128,7 @@ class TransactionLayer:
         if isinstance(message, Response):
             return self._on_response(message, now)
         try:
-            key = _server_key(message)
+            key = server_key(message)
         except MalformedMessage as error:
             return self._refuse_malformed(
                 MalformedMessage(error.reason, error.status, message), source
@@ -139,7 +138,7 @@ class TransactionLayer:
         transaction = self._servers.get(key)
         if transaction is not None:
             return transaction.on_request()
-        return self._on_new_request(message, key, source, now)
+        return self._on_new_request(message, key, source, now, is_stranger=is_stranger)
 
     def _on_response(self, response: Response, now: float) -> list[Action]:
         try:
@@ -181,7 +180,7 @@ class TransactionLayer:
         return [DeliverAck(ack, answer.key)]
 
     def _on_new_request(
-        self, request: Request, key: str, source: Peer, now: float
+        self, request: Request, key: str, source: Peer, now: float, *, is_stranger: bool
     ) -> list[Action]:
         rejection = validate(request, self._capabilities)
         if rejection is not None:
@@ -200,12 +199,13 @@ class TransactionLayer:
             if merge_key in self._initial:
                 return self._refuse(request, source, Rejection(482))
             self._initial[merge_key] = key
-        peer = _stamp(request, source)
+        peer = stamp(request, source)
         transaction: ServerTransaction
         actions: list[Action] = []
         if method == "INVITE":
             transaction = InviteServerTransaction(key, peer, source, self._timers)
-            actions += transaction.respond(response_to(request, 100), now)
+            if not is_stranger:
+                actions += transaction.respond(response_to(request, 100), now)
         else:
             transaction = NonInviteServerTransaction(key, peer, self._timers)
         transaction.merge_key = merge_key
@@ -221,7 +221,7 @@ class TransactionLayer:
             or (invite.source.transport, invite.source.host) != (source.transport, source.host)
         ):
             return self._refuse(cancel, source, Rejection(481))
-        peer = _stamp(cancel, source)
+        peer = stamp(cancel, source)
         transaction = NonInviteServerTransaction(key, peer, self._timers)
         self._servers[key] = transaction
         tag = invite.to_tag or self._ids()
@@ -230,13 +230,17 @@ class TransactionLayer:
             actions.append(Cancelled(cancel, invite.key))
         return self._settle_server(transaction, actions)
 
+    def has(self, key: str) -> bool:
+        """Whether a request with this key is being served."""
+        return key in self._servers
+
     def new_call(self, request: Request) -> str:
         """The key of an INVITE that is outside any dialog and has no transaction; else ``""``.
 
         Raises:
             MalformedMessage: it cannot be told.
         """
-        key = "" if request.to_tag else _server_key(request)
+        key = "" if request.to_tag else server_key(request)
         return "" if key in self._servers else key
 
     def shed(self, request: Request, source: Peer, headers: Iterable[str] = ()) -> list[Action]:
@@ -257,7 +261,7 @@ class TransactionLayer:
         if request.method == "ACK":
             return []
         try:
-            peer = _stamp(request, source)
+            peer = stamp(request, source)
         except MalformedMessage:
             peer = source
         # "must be the same tag for the same request" (section 8.2.7)
@@ -325,6 +329,17 @@ class TransactionLayer:
         elif reply.status >= 200 and isinstance(transaction, InviteServerTransaction) and actions:
             self._await_ack(transaction, reply, now)
         return self._settle_server(transaction, actions)
+
+    def refuse(self, key: str, reply: Reply) -> list[Action]:
+        """Answer a delivered request once, and forget it (section 8.2.7).
+
+        For who has proven nothing: his address may be forged, and nothing is repeated to it.
+        """
+        transaction = self._servers.pop(key, None)
+        if transaction is None:
+            return []
+        self._forget_initial(transaction)
+        return [Send(reply.data, transaction.peer)]
 
     def cancel(self, key: str, now: float, headers: Iterable[str] = ()) -> list[Action]:
         """Cancel an INVITE of ours, at once or when its first provisional arrives (9.1).
@@ -468,30 +483,3 @@ class TransactionLayer:
             head += "rport;branch=" if transport == "udp" else "branch="
             self._via_heads[transport] = head
         return head + branch
-
-
-def _server_key(request: Request) -> str:
-    """The identity of a request's transaction; ACK has that of its INVITE (section 17.2.3)."""
-    via = request.via
-    method = request.method if request.method != "ACK" else "INVITE"
-    if via.has_magic_cookie:
-        return f"{via.branch} {via.sent_by} {method}"
-    # RFC 2543 clients make no unique branch. The To tag is left out: an ACK has one, its
-    # INVITE had none, and all the rest already tells requests apart.
-    return (
-        f"{request.call_id} {request.from_tag} {request.cseq.number}"
-        f" {request.first('via')} {request.uri} {method}"
-    )
-
-
-def _stamp(request: Request, source: Peer) -> Peer:
-    """Note the source in the top Via; where responses go (section 18.2.2, RFC 3581)."""
-    request.stamp_source(source.host, source.port)
-    if source.reliable:
-        return source
-    # maddr is not honoured: it would let anyone aim our responses at anybody.
-    via = request.via
-    if via.asks_rport:
-        return source
-    port = via.port or 5060
-    return source if port == source.port else source._replace(port=port)

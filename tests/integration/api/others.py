@@ -23,6 +23,7 @@ class Others:
     calls: dict[str, signaling_pb2.LiveCall] = field(default_factory=dict)
     hung_up: list[str] = field(default_factory=list)
     vendors: list[signaling_pb2.VendorState] = field(default_factory=list)
+    registrations: list[signaling_pb2.Registration] = field(default_factory=list)
     bans: dict[str, int] = field(default_factory=dict)
 
     @classmethod
@@ -99,6 +100,11 @@ class _Signaling(signaling_pb2_grpc.SignalingServicer):
         ]
         limit = request.limit or 1000
         return signaling_pb2.ListCallsReply(calls=calls[:limit], total=len(self._others.calls))
+
+    async def ListRegistrations(  # noqa: N802
+        self, _request: signaling_pb2.ListRegistrationsRequest, _context: object
+    ) -> signaling_pb2.ListRegistrationsReply:
+        return signaling_pb2.ListRegistrationsReply(registrations=self._others.registrations)
 
     async def Hangup(  # noqa: N802
         self, request: signaling_pb2.HangupRequest, _context: object

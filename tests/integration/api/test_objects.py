@@ -269,7 +269,8 @@ async def test_settings(api: httpx.AsyncClient) -> None:
         ("max_call_s", "abc", "value", "must be a whole number from 1 to 31536000"),
         ("max_call_s", 0, "value", "must be a whole number from 1 to 31536000"),
         ("reply_to_unknown", "true", "value", "must be true or false"),
-        ("max_cal_s", 600, "name", "max_call_s, reply_to_unknown, webhooks_allow_private"),
+        ("sip_realm", 'a"b', "value", "must match"),
+        ("max_cal_s", 600, "name", "only max_call_s, reply_to_unknown, sip_digest_algorithms"),
     ],
 )
 async def test_settings_that_make_no_sense_are_refused(
@@ -290,7 +291,7 @@ async def test_settings_are_listed_with_what_they_mean(api: httpx.AsyncClient) -
     assert [one["name"] for one in first["data"]] == ["max_call_s", "reply_to_unknown"]
     rest = (await api.get(f"/v1/settings?after={first['next']}")).json()
     assert ([one["name"] for one in rest["data"]], rest["next"]) == (
-        ["webhooks_allow_private"],
+        ["sip_digest_algorithms", "sip_realm", "webhooks_allow_private"],
         None,
     )
     cap = first["data"][0]

@@ -17,7 +17,7 @@ from services.signaling.adapters.dns import Records
 from services.signaling.adapters.names import VendorNames
 from services.signaling.core.switch_settings import SwitchSettings
 from services.signaling.core.targets import Srv
-from services.signaling.core.trunks import TrunkTable
+from services.signaling.core.trunks import Place, TrunkTable
 
 _SEED = """
     INSERT INTO config.account (id, name, currency) VALUES ('acc_1', 'one', 'EUR');
@@ -109,6 +109,46 @@ async def test_trunks_and_settings_are_loaded(
         SwitchSettings(authentication_max_retry=3, record_zero_hold_time=False),
     ]
     await close_pool(pool)
+
+
+async def test_who_is_told_apart_and_who_has_a_password(
+    database: str, connection: asyncpg.Connection[asyncpg.Record]
+) -> None:
+    await connection.execute("""
+        UPDATE config.customer_trunk SET tech_prefix = '11', from_user = '100' WHERE id = 'ctr_2';
+        INSERT INTO config.customer_trunk_address VALUES
+            ('192.0.2.1', 'ctr_2'), ('198.51.100.0/24', 'ctr_1');
+        INSERT INTO config.customer_trunk_credential VALUES
+            ('alice', 'ctr_1', 'voip', '{"MD5": "abc"}');
+        INSERT INTO config.setting (name, value) VALUES
+            ('sip_realm', '"voip"'), ('sip_digest_algorithms', '"SHA-256,MD5"');
+        INSERT INTO config.vendor_trunk (id, name, account_id, deck_id, host, port, sip) VALUES
+            ('vtr_4', 'r', 'acc_1', 'dck_1', 'registered:Alice', 5060, '{}'),
+            ('vtr_5', 'own', 'acc_1', 'dck_1', '198.51.100.5', 5070,
+             '{"auth": {"username": "u"}, "register": {"enabled": true}}'),
+            ('vtr_6', 'other', 'acc_1', 'dck_1', '198.51.100.6', 5070,
+             '{"auth": {"username": "u"},
+               "register": {"enabled": true, "registrar": "localhost:5999"}}');
+    """)
+    tables: list[TrunkTable] = []
+    names = VendorNames(FixedLookups, monotonic=monotonic)
+    pool = await open_pool(database, role=READER, name="test", max_size=1)
+    await TrunkLoader(pool, names, tables.append).load(1)
+    await close_pool(pool)
+    (table,) = tables
+    shared = table.identify("192.0.2.1", 5060)
+    assert shared is not None
+    assert shared.id == "ctr_1"
+    assert table.lives_at("ctr_2", "192.0.2.1", 5060)
+    assert table.identify("198.51.100.77", 5060) is shared
+    rules = table.digest
+    assert (rules.realm, rules.algorithms) == ("voip", ("SHA-256", "MD5"))
+    assert len(rules.nonce_key) == 32
+    assert (rules.users["alice"].trunk, rules.users["alice"].ha1) == (shared, {"MD5": "abc"})
+    assert table.accounts == {
+        "vtr_5": Place("198.51.100.5", 5070, "udp"), "vtr_6": Place("localhost", 5999, "udp"),
+    }  # fmt: skip
+    assert set(names.addresses) == {"localhost"}
 
 
 async def test_postgres_away_leaves_the_table_as_it_was(

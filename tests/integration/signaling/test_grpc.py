@@ -23,6 +23,7 @@ async def test_live_calls_their_ladder_and_hanging_up(tmp_path: Path) -> None:
             node="n1",
             monotonic=monotonic,
             unix_ms=lambda: round(utc_now().timestamp() * 1000),
+            vendors=lambda _: [],
         )
         server.add(pb_grpc.add_SignalingServicer_to_server, servicer)
         await server.start(tasks)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import msgspec
 
@@ -25,6 +26,7 @@ from services.signaling.core.reach import Reach
 from services.signaling.core.targets import Service
 from services.signaling.core.trunks import CustomerTrunk, TrunkTable, VendorPlace
 from services.signaling.core.values import OfferedRoute
+from services.signaling.core.vendor_view import vendor_views
 from services.signaling.entrypoints.grpc import SignalingServicer
 from services.signaling.sip.message import Request
 from tests.support.dns_server import DnsServer
@@ -111,7 +113,11 @@ async def test_probes_take_a_vendor_down_and_bring_it_back() -> None:
             Prober(switch.context), switch.switch.outside, switch.observations, monotonic
         )
         servicer = SignalingServicer(
-            switch.switch, node="n1", monotonic=monotonic, unix_ms=lambda: 1_000_000
+            switch.switch,
+            node="n1",
+            monotonic=monotonic,
+            unix_ms=lambda: 1_000_000,
+            vendors=partial(vendor_views, switch.context),
         )
 
         async def state() -> pb.VendorState:

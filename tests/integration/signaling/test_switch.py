@@ -159,7 +159,7 @@ async def test_strangers_are_dropped_or_answered_by_setting() -> None:
 async def test_out_of_dialog_requests() -> None:
     async with two_parties() as (caller, _, switch, talk):
         for method, status in (
-            ("OPTIONS", 200), ("REGISTER", 405), ("MESSAGE", 405), ("INFO", 405), ("BYE", 481),
+            ("OPTIONS", 200), ("REGISTER", 401), ("MESSAGE", 405), ("INFO", 405), ("BYE", 481),
             ("WHATEVER", 501),
         ):  # fmt: skip
             caller.send(message(caller, method, talk.switch, call_id=f"o-{method}"), talk.switch)

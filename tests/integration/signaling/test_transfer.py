@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import pytest
 
 from services.common.sip_options.transfer import Transfer
 from services.common.sip_options.trunk import CustomerSip
+from services.signaling.core.call import Call
 from services.signaling.core.commands import FindRoutes
 from services.signaling.core.trunks import CustomerTrunk, TrunkTable
 from services.signaling.core.values import Candidate, Plan
@@ -152,6 +154,10 @@ async def stage(trunk: CustomerTrunk = HONOUR) -> AsyncIterator[Stage]:
         switch.switch.trunks = TrunkTable({CALLER: trunk}, vendor_hosts=[VENDOR, OTHER])
         with running(switch):
             yield Stage(caller, b, c, switch)
+
+
+def calls_alive() -> int:
+    return sum(isinstance(each, Call) for each in gc.get_objects())
 
 
 async def to_answer(subject: Stage, dialog: Dialog) -> Request:
@@ -435,3 +441,22 @@ async def test_refer_of_the_vendor_or_of_a_stranger_is_refused() -> None:
         dialog.say("BYE")
         subject.answer(subject.b, await subject.b.request("BYE"))
         await subject.over(1)
+
+
+@on_uvloop
+async def test_a_finished_transfer_leaves_no_cycle() -> None:
+    async with stage() as subject:
+        dialog = await subject.talk()
+        invite = await to_answer(subject, dialog)
+        assert await dialog.notified() == "200 terminated"
+        subject.answer(subject.caller, await subject.caller.request("BYE"))
+        gc.collect()
+        before = calls_alive()
+        gc.disable()
+        try:
+            await subject.hang_up(subject.c, invite)
+            subject.answer(subject.b, await subject.b.request("BYE"))
+            await subject.over(2)
+            assert calls_alive() == before - 2
+        finally:
+            gc.enable()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from services.common.events import CallAnswered, CallEnded, CallRinging, CallStarted, encode
 from services.signaling.core.commands import AnswerMedia, AskServer, FindRoutes, OfferMedia
+from services.signaling.core.location import Binding
 from services.signaling.core.offered_routes import Ruling
 from services.signaling.core.values import Candidate, Credit, MediaAnswer, MediaStats, Plan
 
@@ -127,3 +128,16 @@ class Observations:
     def failed(self, what: str, error: BaseException) -> None:
         del what
         self.errors.append(error)
+
+
+class MemoryLocations:
+    """Keeps what was stored, by binding id; ``None`` for what was removed."""
+
+    def __init__(self) -> None:
+        self.stored: dict[str, Binding | None] = {}
+
+    def put(self, binding: Binding) -> None:
+        self.stored[binding.id] = binding
+
+    def remove(self, binding: Binding) -> None:
+        self.stored[binding.id] = None

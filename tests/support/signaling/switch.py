@@ -29,6 +29,7 @@ from tests.support.signaling.ports import (
     FixedPlanner,
     FixedRouteServers,
     MemoryEvents,
+    MemoryLocations,
     Observations,
 )
 
@@ -49,6 +50,7 @@ class LoopbackSwitch:
         self.planner = planner
         self.events = events or MemoryEvents()
         self.observations = Observations()
+        self.locations = MemoryLocations()
         self.credits = FixedCredits()
         self.route_servers = FixedRouteServers()
         udp: list[UdpSocket] = []
@@ -83,6 +85,7 @@ class LoopbackSwitch:
             services=Services(planner, self.credits, EchoMedia(), self.events, self.route_servers),
             events=self.events,
             observer=self.observations,
+            locations=self.locations,
             ladders=Ladders(calls=ladder_calls),
             new_call_id=partial(new_id, CALL),
             monotonic=monotonic,

@@ -65,6 +65,7 @@ def make_application(
         calls.router(),
         calls.record_router(),
         calls.vendor_router(),
+        calls.registration_router(),
         webhooks.router(),
         webhooks.delivery_router(),
         operations.settings_router(),

@@ -3,7 +3,7 @@
 import csv
 import datetime as dt
 import io
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Annotated
 
 import msgspec
@@ -83,6 +83,35 @@ def router() -> APIRouter:
     return routes
 
 
+def registration_router() -> APIRouter:
+    """Who is registered."""
+    routes = APIRouter(tags=["registrations"])
+
+    @routes.get("/registrations", response_model=Page, dependencies=[need("registrations:read")])
+    async def list_registrations(
+        request: Request,
+        cases: Cases,
+        limit: Limit = DEFAULT_LIMIT,
+        after: After = "",
+        direction: Annotated[str, Query(pattern="^(in|out)?$")] = "",
+        username: Text = "",
+        trunk_id: Text = "",
+    ) -> Response:
+        """Contacts of customers (``in``) and our accounts at vendors (``out``), by username."""
+        start = tuple(decode_cursor(after, size=4)) if after else ()
+        rows = [
+            row
+            for row in await cases.calls.registrations()
+            if direction in ("", row["direction"])
+            and username in ("", row["username"])
+            and trunk_id in ("", row["customer_trunk_id"], row["vendor_trunk_id"])
+            and tuple(_registration_key(row)) > start
+        ]
+        return page(request, rows[: limit + 1], limit, _registration_key)
+
+    return routes
+
+
 def vendor_router() -> APIRouter:
     """Vendor trunks as signaling sees them now."""
     routes = APIRouter(prefix="/vendor_states", tags=["vendor_states"])
@@ -93,6 +122,10 @@ def vendor_router() -> APIRouter:
         return shown({"data": await cases.calls.vendors()})
 
     return routes
+
+
+def _registration_key(row: Mapping[str, object]) -> list[str]:
+    return [str(row[name]) for name in ("direction", "username", "contact", "node")]
 
 
 async def _hang_up(cases: UseCases, call_id: str, actor: str, source: str) -> None:

@@ -16,7 +16,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from services.api.core.address import host_name, trunk_address
+from services.api.core.address import USERNAME, host_name, trunk_address
 from services.api.core.keys import known_scope
 from services.api.core.target import parse_target
 from services.api.core.text import many_lines, one_line, plain_json
@@ -144,6 +144,9 @@ Name = Annotated[
     str, StringConstraints(strip_whitespace=True), AfterValidator(_line(200, shortest=1))
 ]
 Id = Annotated[str, AfterValidator(_line(100, shortest=1))]
+Username = Annotated[str, StringConstraints(pattern=rf"^{USERNAME.pattern}$")]
+TechPrefix = Annotated[str, StringConstraints(pattern=r"^[+0-9*#]{0,16}$")]
+FromUser = Annotated[str, AfterValidator(_line(64))]
 Sheet = Annotated[str, AfterValidator(many_lines)]
 Number = Annotated[str, AfterValidator(_line(64, shortest=1))]
 """A telephone number as somebody dialled it."""
@@ -162,6 +165,24 @@ Count = Annotated[int, Field(ge=0, le=1_000_000)]
 Seconds = Annotated[int, Field(ge=0, le=86_400)]
 Interval = Annotated[int, Field(ge=1, le=86_400)]
 SipCode = Annotated[int, Field(ge=300, le=699)]
+
+
+class Credential(Shape):
+    """A username of a customer and its password."""
+
+    username: Username
+    password: Annotated[str, AfterValidator(_line(256, shortest=8))] | None = None
+    """Never shown; left out, it stays as it was."""
+
+
+def _credentials(values: list[Credential]) -> list[dict[str, str | None]]:
+    names = [one.username for one in values]
+    if len(set(names)) < len(names):
+        raise ValueError("must not name a username twice")
+    return [one.model_dump() for one in values]
+
+
+Credentials = Annotated[list[Credential], Field(max_length=1000), AfterValidator(_credentials)]
 
 
 def _sip_options(kind: type[T]) -> Callable[[object], object]:

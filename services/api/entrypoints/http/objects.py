@@ -9,6 +9,7 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from services.api.core.cursor import decode_cursor
 from services.api.core.keys import PREFIX
 from services.api.core.kinds import Kind
+from services.api.core.passwords import hidden
 from services.api.core.records import Record
 from services.api.entrypoints.http import schemas
 from services.api.entrypoints.http.dependencies import (
@@ -48,6 +49,11 @@ def webhook_view(record: Record) -> Mapping[str, object]:
     return kept | {"is_rotating": record["previous_secret"] is not None}
 
 
+def trunk_view(record: Record) -> Mapping[str, object]:
+    """A trunk without its passwords."""
+    return {name: hidden(value) for name, value in record.items()}
+
+
 RESOURCES = (
     Resource(Kind.ACCOUNT, "accounts", schemas.AccountCreate, schemas.AccountPatch,
              schemas.Account, ("name", "currency")),
@@ -55,10 +61,10 @@ RESOURCES = (
              schemas.RateDeck, ("name", "currency")),
     Resource(Kind.CUSTOMER_TRUNK, "customer_trunks", schemas.CustomerTrunkCreate,
              schemas.CustomerTrunkPatch, schemas.CustomerTrunk,
-             ("name", "account_id", "rate_deck_id")),
+             ("name", "account_id", "rate_deck_id"), trunk_view),
     Resource(Kind.VENDOR_TRUNK, "vendor_trunks", schemas.VendorTrunkCreate,
              schemas.VendorTrunkPatch, schemas.VendorTrunk,
-             ("name", "account_id", "rate_deck_id")),
+             ("name", "account_id", "rate_deck_id"), trunk_view),
     Resource(Kind.USER, "users", schemas.UserCreate, schemas.UserPatch, schemas.User, ("name",)),
 )  # fmt: skip
 

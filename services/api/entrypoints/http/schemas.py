@@ -13,9 +13,11 @@ from services.api.entrypoints.http.fields import (
     Addresses,
     Amount,
     Count,
+    Credentials,
     Currency,
     CustomerSipOptions,
     Events,
+    FromUser,
     Host,
     Id,
     Ids,
@@ -31,7 +33,9 @@ from services.api.entrypoints.http.fields import (
     Seconds,
     Shape,
     SipCode,
+    TechPrefix,
     Url,
+    Username,
     VendorSipOptions,
 )
 
@@ -122,7 +126,13 @@ class CustomerTrunkCommon(Shape):
 
     name: Name
     addresses: Addresses = EMPTY
-    """Where its calls come from: ``192.0.2.1``, or with a port, which then wins."""
+    """Where its calls come from: ``192.0.2.1``, with a port, which then wins, or a network."""
+    tech_prefix: TechPrefix = ""
+    """What called numbers from these addresses begin with; it is taken off."""
+    from_user: FromUser = ""
+    """The user of From, where trunks share an address."""
+    credentials: Credentials = EMPTY
+    """Usernames, unique in the switch, with passwords that are never shown."""
     enabled: bool = True
     max_calls: Count | None = None
     max_cps: Count | None = None
@@ -149,6 +159,9 @@ class CustomerTrunkPatch(Shape):
     account_id: Id = UNSET
     rate_deck_id: Id = UNSET
     addresses: Addresses = UNSET
+    tech_prefix: TechPrefix = UNSET
+    from_user: FromUser = UNSET
+    credentials: Credentials = UNSET
     vendor_trunk_ids: Ids = UNSET
     enabled: bool = UNSET
     max_calls: Count | None = None
@@ -159,10 +172,17 @@ class CustomerTrunkPatch(Shape):
     sip: CustomerSipOptions = UNSET
 
 
+class ShownCredential(Shape):
+    """A username; its password is never shown."""
+
+    username: Username
+
+
 class CustomerTrunk(CustomerTrunkCreate, Stamped):
     """A stored customer trunk."""
 
     id: str
+    credentials: list[ShownCredential]  # type: ignore[assignment]  # shown without passwords
 
 
 class VendorTrunkCommon(Shape):
@@ -334,7 +354,7 @@ class Setting(Shape):
     value: Json
     """The default while it is not set."""
     is_set: bool
-    type: Literal["boolean", "integer"] | None = None
+    type: Literal["boolean", "integer", "string"] | None = None
     default: Json = None
     minimum: int | None = None
     maximum: int | None = None

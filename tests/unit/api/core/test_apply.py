@@ -123,3 +123,41 @@ def test_settings_are_known_and_have_values_they_may_have() -> None:
         "accounts[1].name": "duplicate",
     }
     assert refused(setting("a.b[0]", 1)) == {"settings": "unknown_setting"}
+
+
+def stored_trunk(name: str, **fields: object) -> Record:
+    return {"id": name, "name": name, "addresses": [], "tech_prefix": "", "from_user": "",
+            "credentials": [], **fields}  # fmt: skip
+
+
+def test_an_address_may_be_shared_by_who_is_told_apart() -> None:
+    others = {
+        "other": stored_trunk("other", addresses=["192.0.2.1"], tech_prefix="22"),
+        "third": stored_trunk("third", addresses=["192.0.2.1"], from_user="1000"),
+    }
+    existing = Existing({Kind.CUSTOMER_TRUNK: others})
+    described = [trunk(addresses=["192.0.2.1"], tech_prefix="11"), account("a"), deck("d")]
+    assert refused(*described, existing=existing) == {}
+    others["third"] = stored_trunk("third", addresses=["192.0.2.1"], tech_prefix="11")
+    existing = Existing({Kind.CUSTOMER_TRUNK: others})
+    assert refused(*described, existing=existing) == {
+        "customer_trunks[0].addresses[0]": "duplicate"
+    }
+
+
+def test_a_prefix_that_no_longer_tells_apart_is_refused() -> None:
+    taken = stored_trunk("other", addresses=["192.0.2.1"])
+    mine = stored_trunk("in", addresses=["192.0.2.1"], tech_prefix="11")
+    existing = Existing({Kind.CUSTOMER_TRUNK: {"other": taken, "in": mine}})
+    entry = trunk(tech_prefix="")
+    assert refused(entry, account("a"), deck("d"), existing=existing) == {
+        "customer_trunks[0].addresses[0]": "duplicate"
+    }
+
+
+def test_a_username_belongs_to_one_trunk() -> None:
+    alice = [{"username": "alice", "realm": "sip", "ha1": {}}]
+    existing = Existing({Kind.CUSTOMER_TRUNK: {"other": stored_trunk("other", credentials=alice)}})
+    assert refused(trunk(credentials=alice), account("a"), deck("d"), existing=existing) == {
+        "customer_trunks[0].credentials[0].username": "duplicate"
+    }

@@ -80,3 +80,23 @@ def test_the_list_has_all_known_ones_and_strays_by_name() -> None:
     assert [one["name"] for one in shown] == sorted([*SETTINGS, "old"])
     (stray,) = [one for one in shown if one["name"] == "old"]
     assert stray == {"name": "old", "value": [1], "is_set": True, "updated_at": AT}
+
+
+def test_a_realm_needs_no_quoting() -> None:
+    assert flaws("sip_realm", "sip.example") == []
+    for value in ("", 'a"b', "a b", "a" * 65, "a\r\nb", 1, None, True):
+        assert [one.where for one in flaws("sip_realm", value)] == ["value"]
+    assert view("sip_realm", None)["value"] == "sip"
+    assert view("sip_realm", None)["type"] == "string"
+
+
+@pytest.mark.parametrize("value", ["MD5", "SHA-256,MD5", "SHA-512-256,SHA-256,MD5"])
+def test_what_digest_may_offer(value: str) -> None:
+    assert flaws("sip_digest_algorithms", value) == []
+
+
+@pytest.mark.parametrize(
+    "value", ["", "md5", "MD5,", "MD4", "MD5, SHA-256", "MD5,MD5,MD5,MD5", ["MD5"]]
+)
+def test_what_digest_may_not_offer(value: object) -> None:
+    assert len(flaws("sip_digest_algorithms", value)) == 1

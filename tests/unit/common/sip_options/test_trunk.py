@@ -26,6 +26,12 @@ def test_options_left_out_have_their_defaults_and_are_not_written() -> None:
         ({"timeouts": {"progress_ms": "5"}}, "sip.timeouts.progress_ms"),
         ({"timeouts": {"progres_ms": 1}}, "sip.timeouts"),
         ({"unknown": {}}, "sip"),
+        ({"auth": {"username": "a\r\nRoute: <sip:evil>"}}, "sip.auth.username"),
+        ({"auth": {"password": 7}}, "sip.auth.password"),
+        ({"auth": {"weakest": "SHA-1"}}, "sip.auth.weakest"),
+        ({"register": {"enabled": True}}, "sip"),
+        ({"register": {"contact_user": "a@b"}}, "sip.register.contact_user"),
+        ({"register": {"expires_s": "never"}}, "sip.register.expires_s"),
         ([], "sip"),
     ],
 )
@@ -78,3 +84,11 @@ def test_routing_servers(server: str) -> None:
 def test_what_is_no_routing_server(server: str) -> None:
     with pytest.raises(Invalid):
         read_options(CustomerSip, {"routing": {"server": server}})
+
+
+def test_a_registration_has_a_username() -> None:
+    auth = {"username": "a"}
+    for expires_s, shown in ((600, {"expires_s": 600}), ("auto", {})):
+        value = {"auth": auth, "register": {"enabled": True, "expires_s": expires_s}}
+        options = plain(read_options(VendorSip, value))
+        assert options == {"auth": auth, "register": {"enabled": True, **shown}}

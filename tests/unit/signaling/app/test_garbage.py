@@ -8,7 +8,10 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from services.common.causes import EndReason
+from services.common.sip_options.session_timer import SessionTimer
+from services.common.sip_options.trunk import CustomerSip
 from services.signaling.core.call import Call
+from services.signaling.core.trunks import CustomerTrunk, TrunkTable
 from tests.bench import bench_signaling as messages
 from tests.bench.bench_signaling import CALLER, VENDOR, Bench
 
@@ -63,6 +66,14 @@ def hung_up_by_us(bench: Bench, number: int, clock: Clock) -> None:
         bench.switch.hang_up(call_id, EndReason.MAX_DURATION)
 
 
+def silent_with_a_session_timer(bench: Bench, number: int, clock: Clock) -> None:
+    timed = CustomerSip(session_timer=SessionTimer(mode="request", expires_s=90))
+    trunk = CustomerTrunk(id="ctr_1", account_id="acc_1", sip=timed)
+    bench.switch.trunks = TrunkTable({CALLER.host: trunk})
+    bench.answered(number)
+    let_timers_run(bench, clock)
+
+
 @pytest.fixture
 def collector_saves_what_it_finds() -> Iterator[None]:
     gc.collect()
@@ -85,7 +96,7 @@ Course = Callable[[Bench, int, Clock], None]
     "course",
     [
         answered_and_ended, refused_by_the_vendor, given_up_by_the_caller,
-        never_acknowledged, vendor_silent, hung_up_by_us,
+        never_acknowledged, vendor_silent, hung_up_by_us, silent_with_a_session_timer,
     ],
 )  # fmt: skip
 @pytest.mark.usefixtures("collector_saves_what_it_finds")

@@ -42,7 +42,7 @@ class Door:
     def admits(self, data: bytes, source: Peer = CALLER, now: float = 1.0) -> bool:
         return self.gate.admits(data, source, now)
 
-    def overload(self, share: float, age_s: float = 0.1) -> None:
+    def overload(self, share: float, age_s: float = 0.2) -> None:
         self.gate.overload.on_queue_age(age_s, 1.0)
         self.gate.overload.share = share
 
@@ -149,7 +149,7 @@ def _like(method: bytes) -> bytes:
     return _invite(1).replace(b"INVITE", method)
 
 
-@pytest.mark.parametrize("age_s", [0.1, 0.6])
+@pytest.mark.parametrize("age_s", [0.2, 0.6])
 @pytest.mark.parametrize(
     "data",
     [

@@ -26,6 +26,6 @@ def test_is_private() -> None:
 
 
 def test_what_some_trunk_may_use_is_not_refused_by_the_layer() -> None:
-    assert "PRACK" in CAPABILITIES.methods
-    assert {"100rel", "timer"} == CAPABILITIES.extensions
+    assert {"PRACK", "REGISTER"} <= {*CAPABILITIES.methods, *CAPABILITIES.unadvertised}
+    assert {"100rel", "timer", "path", "outbound"} == CAPABILITIES.extensions
     assert "REFER" not in CAPABILITIES.allow_line

@@ -7,9 +7,9 @@ import pytest
 from services.common.causes import EndReason
 from services.common.sip_options.timeouts import CustomerTimeouts, VendorTimeouts
 from services.common.sip_options.trunk import CustomerSip, VendorSip
+from services.signaling.core.code_policy import known_reason
 from services.signaling.core.commands import AnswerMedia, OfferMedia
 from services.signaling.core.commands import Request as Dial
-from services.signaling.core.hunting import known_reason
 from services.signaling.core.trunks import CustomerTrunk, TrunkTable
 from services.signaling.core.values import CallState, Candidate
 from tests.support.signaling.machine import (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from services.common.causes import EndReason
 from services.common.sip_options.probe import VendorProbe
-from services.signaling.core.redirects import MOST_CONTACTS, contacts_of, redirection
+from services.signaling.core.redirects import MOST_CONTACTS, redirected_to, redirection
 from services.signaling.sip.actions import Peer
 from services.signaling.sip.message import Response, parse
 from tests.support.signaling.machine import candidate, context
@@ -34,7 +34,7 @@ def test_contacts_come_in_the_order_of_q_and_equal_ones_as_they_came() -> None:
         "<sip:3@192.0.2.3>",
         "sip:4@192.0.2.4;q=0.9",
     )
-    assert [uri.user for uri in contacts_of(response)] == ["3", "2", "4", "1"]
+    assert [uri.user for uri in redirected_to(response)] == ["3", "2", "4", "1"]
 
 
 def test_what_cannot_be_read_or_called_is_left_out() -> None:
@@ -49,12 +49,12 @@ def test_what_cannot_be_read_or_called_is_left_out() -> None:
         "<sip:5@192.0.2.5:99999>",
         "<sip:6@192.0.2.6>;q=0.000",
     )
-    assert [uri.user for uri in contacts_of(response)] == ["6"]
+    assert [uri.user for uri in redirected_to(response)] == ["6"]
 
 
 def test_no_more_contacts_are_looked_at_than_make_sense() -> None:
     response = redirect(*(f"<sip:{number}@192.0.2.1>" for number in range(100)))
-    assert len(contacts_of(response)) == MOST_CONTACTS
+    assert len(redirected_to(response)) == MOST_CONTACTS
 
 
 def test_one_route_is_302_and_several_are_300_with_falling_q() -> None:

@@ -6,10 +6,12 @@ import pytest
 
 from services.signaling.core.trunks import (
     CustomerTrunk,
+    Place,
     TrunkTable,
     canonical_host,
     split_address,
 )
+from tests.support.signaling.machine import wire_request
 
 ONE = CustomerTrunk(id="ctr_1", account_id="acc_1")
 TWO = CustomerTrunk(id="ctr_2", account_id="acc_2")
@@ -61,3 +63,86 @@ def test_canonical_host() -> None:
     assert canonical_host("::ffff:192.0.2.1") == "192.0.2.1"
     assert canonical_host("[2001:DB8:0:0::1]") == "2001:db8::1"
     assert canonical_host("SIP.Example") == "sip.example"
+
+
+def told_apart(id_: str, *, prefix: str = "", from_user: str = "") -> CustomerTrunk:
+    return CustomerTrunk(id=id_, account_id="acc_1", tech_prefix=prefix, from_user=from_user)
+
+
+def test_the_smallest_network_wins_and_an_address_wins_over_it() -> None:
+    table = TrunkTable({
+        "192.0.0.0/16": ONE, "192.0.2.0/24": TWO, "192.0.2.9": ONE, "2001:db8::/32": TWO,
+    })  # fmt: skip
+    assert table.identify("192.0.1.1", 5060) is ONE
+    assert table.identify("192.0.2.1", 5060) is TWO
+    assert table.identify("192.0.2.9", 5060) is ONE
+    assert table.identify("2001:db8::5", 5060) is TWO
+    assert table.identify("2001:db9::5", 5060) is None
+    assert table.identify("192.1.0.0", 5060) is None
+    assert table.identify("no address", 5060) is None
+    assert table.knows("192.0.1.77")
+    assert not table.knows("198.51.100.1")
+
+
+def test_networks_are_looked_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.signaling.core.trunks._MOST_CACHED", 2)
+    table = TrunkTable({"192.0.2.0/24": ONE})
+    for last in (1, 2, 3, 1):
+        assert table.identify(f"192.0.2.{last}", 5060) is ONE
+    assert len(table._cache) <= 2
+
+
+def test_customers_behind_one_address_are_told_apart_by_prefix() -> None:
+    red, blue = told_apart("red", prefix="11"), told_apart("blue", prefix="112")
+    rest = told_apart("rest")
+    table = TrunkTable([("192.0.2.1", red), ("192.0.2.1", blue)])
+
+    def caller_of(number: str, table: TrunkTable = table) -> CustomerTrunk | None:
+        request = wire_request("INVITE", uri=f"sip:{number}@203.0.113.1")
+        return table.identify("192.0.2.1", 5060, request)
+
+    assert caller_of("114912345") is red
+    assert caller_of("1124912345") is blue
+    assert caller_of("4912345") is None
+    assert table.identify("192.0.2.1", 5060) is None
+    everybody = TrunkTable([("192.0.2.1", rest), ("192.0.2.1", blue)])
+    assert caller_of("4912345", everybody) is rest
+    # The port is more particular than the address, but has nobody for this number.
+    split = TrunkTable([("192.0.2.1:5060", blue), ("192.0.2.0/24", rest)])
+    assert caller_of("4912345", split) is rest
+    assert caller_of("1124912345", split) is blue
+
+
+def test_customers_behind_one_address_are_told_apart_by_from_user() -> None:
+    red, blue = told_apart("red", from_user="1000"), told_apart("blue", from_user="2000")
+    table = TrunkTable([("192.0.2.1", red), ("192.0.2.1", blue)])
+    request = wire_request("INVITE", from_uri="sip:2000@192.0.2.1")
+    assert table.identify("192.0.2.1", 5060, request) is blue
+    request = wire_request("INVITE", from_uri="sip:3000@192.0.2.1")
+    assert table.identify("192.0.2.1", 5060, request) is None
+
+
+def test_the_prefix_is_taken_off() -> None:
+    assert told_apart("x", prefix="11#").without_prefix("11#4912") == "4912"
+    assert told_apart("x").without_prefix("4912") == "4912"
+    assert told_apart("x", prefix="99").without_prefix("4912") == "4912"
+
+
+def test_whose_address_it_is() -> None:
+    red, blue = told_apart("red", prefix="1"), told_apart("blue", prefix="2")
+    table = TrunkTable([("192.0.2.1", red), ("192.0.2.1", blue), ("198.51.100.0/24", ONE)])
+    assert table.lives_at("red", "192.0.2.1", 5060)
+    assert table.lives_at("blue", "192.0.2.1", 5060)
+    assert not table.lives_at("blue", "198.51.100.1", 5060)
+    assert table.lives_at("ctr_1", "198.51.100.1", 5060)
+
+
+@pytest.mark.parametrize(
+    ("place", "uri"),
+    [
+        (Place("sip.example", 5060, "udp"), "sip:sip.example"),
+        (Place("2001:db8::1", 5080, "tcp"), "sip:[2001:db8::1]:5080;transport=tcp"),
+    ],
+)
+def test_a_place_as_a_uri(place: Place, uri: str) -> None:
+    assert place.uri == uri

@@ -77,6 +77,19 @@ def test_a_new_invite_gets_100_at_once_and_is_delivered() -> None:
     assert arrival.source == ALICE
 
 
+def test_a_stranger_is_refused_without_state() -> None:
+    uas = server()
+    actions = uas.on_message(INVITE, ALICE, 0.0, is_stranger=True)
+    assert statuses(actions) == []
+    arrival = delivered(actions)
+    reply = response_to(arrival.request, 401, to_tag="t")
+    assert uas.refuse(arrival.key, reply) == [Send(reply.data, ALICE)]
+    assert uas.refuse(arrival.key, reply) == []
+    assert (uas.transaction_count, uas.deadline) == (0, None)
+    # His repetition is a new request, and so is the next one with his proof.
+    assert delivered(uas.on_message(INVITE, ALICE, 0.5, is_stranger=True))
+
+
 def test_a_parsed_message_is_taken_too() -> None:
     assert delivered(server().on_message(parse(INVITE), ALICE, 0.0))
 
