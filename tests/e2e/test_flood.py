@@ -4,14 +4,24 @@ The capacity is set low, so that the machine's speed does not matter; ``tests.be
 measures the real one.
 """
 
-from collections.abc import Iterator
+import socket
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.bench.processes import rss_bytes
 from tests.support import scenarios
-from tests.support.lab import CALLER_HOST, Lab, document, eventually, free_port
+from tests.support.lab import (
+    CALLER_HOST,
+    Lab,
+    answers_options,
+    document,
+    eventually,
+    free_port,
+)
 from tests.support.sipp import Sipp
 
 CAPACITY_CPS = 20
@@ -81,3 +91,91 @@ def test_capacity_is_kept_every_bye_is_answered_and_every_call_is_counted(
         assert (row["customer_trunk_id"], row["source"]) == (trunk["id"], CALLER_HOST)
         assert (row["sip_code_out"], row["price"]) == (503, "0")
     assert len(lab.cdrs(end_reason="overload")) < SECONDS
+
+
+@pytest.fixture
+def setting(lab: Lab) -> Iterator[Callable[[str, bool], None]]:
+    """Sets a setting until the end of the test, once signaling goes by it."""
+    names: list[str] = []
+
+    def put(name: str, value: bool) -> None:
+        names.append(name)
+        lab.http.put(f"/v1/settings/{name}", json={"value": value}).raise_for_status()
+        # Both are loaded together, and this one can be seen: a change of it comes later.
+        lab.http.put("/v1/settings/reply_to_unknown", json={"value": True}).raise_for_status()
+        eventually(partial(answers_options, lab.sip, STRANGER_HOST), what="settings known")
+
+    yield put
+    for name in [*names, "reply_to_unknown"]:
+        lab.http.delete(f"/v1/settings/{name}").raise_for_status()
+    lab.http.delete(f"/v1/guard/bans/{STRANGER_HOST}")
+
+
+BUSY = scenarios.scenario(
+    "busy vendor", scenarios.receive("INVITE"), scenarios.reply("486 Busy Here"),
+    scenarios.receive("ACK"),
+)  # fmt: skip
+HEARS_BUSY = scenarios.scenario(
+    "caller who hears busy",
+    scenarios.invite(),
+    scenarios.expect(100, optional=True),
+    scenarios.expect(486),
+    scenarios.ack_failure(),
+)
+
+
+def test_by_hand_unanswered_calls_are_summed_and_answered_ones_are_not(
+    lab: Lab, tmp_path: Path, setting: Callable[[str, bool], None]
+) -> None:
+    setting("record_zero_hold_time", False)
+    called = "4988000"
+    at = (CALLER_HOST, free_port(CALLER_HOST))
+    vendor = Sipp(tmp_path, "busy", BUSY, lab.vendors["cheap"], calls=30)
+    caller = Sipp(tmp_path, "caller", HEARS_BUSY, at, lab.sip, calls=30, rate=10, called=called)
+    vendor.start()
+    caller.start()
+    try:
+        assert caller.wait() == 0, caller.errors()
+        assert vendor.wait() == 0, vendor.errors()
+    finally:
+        caller.stop()
+        vendor.stop()
+
+    def summed() -> list[dict[str, Any]] | None:
+        rows = lab.cdrs(end_reason="busy")
+        return rows if sum(row["call_count"] for row in rows) == 30 else None
+
+    rows = eventually(summed, what="thirty calls in sums")
+    assert len(rows) < 5
+    for row in rows:
+        assert (row["source"], row["sip_code_out"], row["sip_code_in"]) == (CALLER_HOST, 486, 486)
+        assert row["vendor_trunk_id"]
+    answered, _ = offer(lab, tmp_path / "answered", "answered", rate=5, seconds=1)
+    assert answered == 5
+
+
+def test_illegal_calls_are_recorded_and_summed(
+    lab: Lab, setting: Callable[[str, bool], None]
+) -> None:
+    setting("record_illegal_calls", True)
+    lab.http.put("/v1/settings/reply_to_unknown", json={"value": False}).raise_for_status()
+
+    def summed() -> int | None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+            stranger.bind((STRANGER_HOST, 0))
+            stranger.sendto(ILLEGAL, lab.sip)
+        rows = lab.cdrs(end_reason="illegal_call")
+        assert all((row["caller"], row["called"]) == ("1000", "0090555") for row in rows)
+        return len(rows) if sum(row["call_count"] for row in rows) > 1 else None
+
+    eventually(summed, what="illegal calls on record")
+    (row, *_) = lab.cdrs(end_reason="illegal_call")
+    assert (row["source"], row["customer_trunk_id"], row["price"]) == (STRANGER_HOST, "", "0")
+
+
+STRANGER_HOST = "127.0.0.88"
+ILLEGAL = (
+    b"INVITE sip:0090555@127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.88;branch=z9hG4bKx\r\n"
+    b"From: <sip:1000@127.0.0.88>;tag=1\r\nTo: <sip:0090555@127.0.0.1>\r\nCall-ID: x\r\n"
+    b"CSeq: 1 INVITE\r\nContact: <sip:1000@127.0.0.88>\r\nContent-Length: 0\r\n\r\n"
+)

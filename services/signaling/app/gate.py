@@ -53,8 +53,8 @@ class Gate:
         self._layer = layer
         self._counters = counters
         self._put = put
-        self._refused: OrderedDict[str, None] = OrderedDict()
-        """Transactions of INVITEs refused of late."""
+        self._refused: OrderedDict[str, float] = OrderedDict()
+        """When the INVITEs of these transactions were last refused."""
 
     @property
     def counters_by_name(self) -> dict[str, int]:
@@ -116,15 +116,18 @@ class Gate:
         else:
             invite, key = self._parsed(data, source)
         # Who was refused hears the same again: he may have heard it the first time.
-        is_again = key in self._refused
-        if not key or (verdict is Verdict.ADMIT and not is_again):
+        refused_at = self._refused.get(key)
+        if not key or (verdict is Verdict.ADMIT and refused_at is None):
             return False
-        if verdict is Verdict.DROP and not is_again:
+        # A copy that was sent before our answer to the first needs none of its own.
+        is_crossing = refused_at is not None and refused_at > now - self.overload.age_s
+        if is_crossing or (verdict is Verdict.DROP and refused_at is None):
             self._counters.shed_dropped += 1
             return True
         self._refuse(seen, invite, source, now, for_good=verdict is Verdict.HOLD_OFF)
-        if not is_again:
-            self._count(key, source, trunk, now)
+        self._refused[key] = now
+        if refused_at is None:
+            self._count(source, trunk, now)
         return True
 
     def _refuse(
@@ -154,9 +157,8 @@ class Gate:
             pass
         return None, ""
 
-    def _count(self, key: str, source: Peer, trunk: CustomerTrunk | None, now: float) -> None:
+    def _count(self, source: Peer, trunk: CustomerTrunk | None, now: float) -> None:
         self._counters.shed += 1
-        self._refused[key] = None
         if len(self._refused) > MOST_REMEMBERED:
             self._refused.popitem(last=False)
         if self.records is not None:

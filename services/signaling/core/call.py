@@ -33,8 +33,9 @@ from services.signaling.core.commands import (
     Respond,
 )
 from services.signaling.core.context import Context
-from services.signaling.core.conversation import Conversation, Over, converse
+from services.signaling.core.conversation import Conversation, Over
 from services.signaling.core.conversation import Step as TalkStep
+from services.signaling.core.converse import converse
 from services.signaling.core.headers import numbers, q850_received, reason_header
 from services.signaling.core.hunting import (
     Answered,
@@ -333,10 +334,9 @@ class Call:
 
     def on_request(self, received: Received, key: str, source: Peer, now: float) -> list[Command]:
         """Take a request that names a tag of ours."""
-        conversation = self._conversation
-        if conversation is None:
+        if self._conversation is None:
             return self._on_early_request(received, key, source, now)
-        return self._talk(conversation.on_request(received, key, source, now), now)
+        return self._talk(self._conversation.on_request(received, key, source, now), now)
 
     def _on_early_request(
         self, received: Received, key: str, source: Peer, now: float

@@ -16,12 +16,11 @@ from services.signaling.core.exchanges import Broken, Exchange, Exchanges
 from services.signaling.core.exchanges import Step as ExchangeStep
 from services.signaling.core.extensions import required_in_dialog
 from services.signaling.core.headers import q850_received
-from services.signaling.core.hunting import Answered
-from services.signaling.core.legs import Ingress, Leg, closing_lines, options_reply
+from services.signaling.core.legs import Leg, closing_lines, options_reply, session
 from services.signaling.core.logins import CHALLENGES
 from services.signaling.core.loop import LOOP, Onward
 from services.signaling.core.record import CallRecord, q850_of_end
-from services.signaling.core.talk_time import TalkTime, shortest
+from services.signaling.core.talk_time import TalkTime
 from services.signaling.core.transfer import (
     NAME,
     Fallen,
@@ -32,8 +31,8 @@ from services.signaling.core.transfer import (
     why_not_replace,
 )
 from services.signaling.core.transfer import Step as TransferStep
-from services.signaling.core.values import Credit, MediaAnswer, Plan
-from services.signaling.core.vigil import GONE, Ask, Lifeless, Vigil, is_refresh, keep_vigil
+from services.signaling.core.values import Credit, MediaAnswer
+from services.signaling.core.vigil import GONE, Ask, Lifeless, Vigil, is_refresh
 from services.signaling.core.vigil import Step as VigilStep
 from services.signaling.sip.actions import Peer
 from services.signaling.sip.build import Reply, response_to
@@ -188,9 +187,11 @@ class Conversation:
             self.caller.is_acknowledged = True
             if self._is_over:
                 return self._late_bye()
-        offer = self._exchanges.offer
+        offer, entering = self._exchanges.offer, self._entering
         if offer is None or offer.server_key != key:
             return []
+        if entering is not None and entering[0] == key:
+            return self._on_entered(received, entering[1], now)
         return self._follow(self._exchanges.on_ack(received), now)
 
     def on_no_ack(self, key: str, now: float) -> list[Step]:
@@ -332,11 +333,6 @@ class Conversation:
         transfer = self._transfer
         return self._entering is not None or (transfer is not None and transfer.is_under_way)
 
-    @property
-    def _is_leaving(self) -> bool:
-        """Whether the caller may hang up without ending the call."""
-        return self._transfer is not None and self._transfer.is_under_way
-
     def _is_transferring(self, owner: Owner) -> bool:
         transfer = self._transfer
         return transfer is not None and (owner is transfer or owner is transfer.rejoin)
@@ -353,11 +349,35 @@ class Conversation:
         self._transfers += 1
         base = dialog.local_tag.partition("-")[0]
         entering = Dialog.from_request(received, f"{base}-r{self._transfers}")
-        entering.confirm()
         leg = Leg(NAME, entering, LOOP, attempt=self.callee.attempt)
         leg.heard_at = now
         self._entering = (key, leg)
         return self._follow(self._exchanges.on_request(received, key, leg, self.callee), now)
+
+    def _on_entered(self, ack: Received, leg: Leg, now: float) -> list[Step]:
+        """The other call took what the callee offered, or his party would not have it."""
+        self._entering = None
+        if session(ack):
+            return [*self._follow(self._exchanges.on_ack(ack), now), *self._take_place(leg)]
+        self._departed = leg
+        steps = self._follow(self._exchanges.on_ack(ack, instead=self.callee.session), now)
+        return [*steps, *self._stay(now)]
+
+    def _on_entering(self, key: str, leg: Leg, answer: Respond, now: float) -> list[Step]:
+        """The callee has answered whether he lets somebody in."""
+        if answer.key != key or answer.reply.status < 200:
+            return []
+        if answer.reply.status < 300:
+            leg.dialog.confirm()
+            return []
+        self._entering = None
+        return self._stay(now)
+
+    def _stay(self, now: float) -> list[Step]:
+        """Nobody has taken the caller's place: the call is as it was, or over if he has gone."""
+        if not self.caller.is_over or self._is_over:
+            return []
+        return [*self._close(16), Over(EndReason.NORMAL, "caller", self._talk.end(now))]
 
     def _relocate(self, steps: Sequence[TransferStep], now: float) -> list[Step]:
         followed: list[Step] = []
@@ -366,9 +386,8 @@ class Conversation:
                 followed += self._take_place(step.leg)
             elif not isinstance(step, Fallen):
                 followed.append(step)
-            elif self.caller.is_over and not self._is_over:
-                followed += self._close(16)
-                followed.append(Over(EndReason.NORMAL, "caller", self._talk.end(now)))
+            else:
+                followed += self._stay(now)
         return followed
 
     def _take_place(self, leg: Leg) -> list[Step]:
@@ -393,7 +412,7 @@ class Conversation:
         leg.is_over = True
         if leg is self.caller:
             self._byes = [owner for owner in self._byes if owner is not None]
-        if self._is_over or (leg is self.caller and self._is_leaving):
+        if self._is_over or (leg is self.caller and self._is_moving):
             return steps
         side = "caller" if leg is self.caller else "callee"
         steps += self._close(q850_received(received) or 16, received, leg)
@@ -404,6 +423,9 @@ class Conversation:
     ) -> list[Step]:
         self._is_over = True
         steps: list[Step] = [] if self._transfer is None else [*self._transfer.stop()]
+        if self._entering is not None and self._entering[1].dialog.is_confirmed:
+            steps.append(self._bye(self._entering[1], []))
+        self._entering = None
         steps += self._exchanges.close()
         for leg in (self.caller, self.callee):
             if leg.is_over:
@@ -445,55 +467,5 @@ class Conversation:
             else:
                 followed.append(step)
                 if self._entering is not None and isinstance(step, Respond):
-                    followed += self._on_entering(self._entering, step)
+                    followed += self._on_entering(*self._entering, step, now)
         return followed
-
-    def _on_entering(self, entering: tuple[str, Leg], answer: Respond) -> list[Step]:
-        key, leg = entering
-        if answer.key != key or answer.reply.status < 200:
-            return []
-        self._entering = None
-        return self._take_place(leg) if answer.reply.status < 300 else []
-
-
-def converse(
-    context: Context,
-    record: CallRecord,
-    ingress: Ingress,
-    caller: Leg,
-    answered: Answered,
-    plan: Plan,
-    credit: Credit,
-    now: float,
-) -> Conversation:
-    """The conversation that an answer begins; the caller has yet to acknowledge his 200."""
-    attempt = answered.attempt
-    assert attempt.draft is not None
-    exchanges = Exchanges(context, media_proxy=attempt.candidate.media_proxy)
-    exchanges.begin(
-        ingress.key,
-        caller,
-        answered.leg,
-        key=attempt.key,
-        number=attempt.draft.cseq,
-        is_late=answered.is_offer,
-    )
-    assert record.answered_at is not None
-    talk = TalkTime(
-        record.answered_at,
-        paid_ms=credit.paid_ms if credit.reservation_id else None,
-        max_call_s=shortest(plan.max_call_s, answered.attempt.candidate.max_call_s),
-    )
-    caller.heard_at = answered.leg.heard_at = now
-    return Conversation(
-        context,
-        record,
-        caller,
-        answered.leg,
-        exchanges,
-        talk,
-        invite_key=ingress.key,
-        reservation_id=credit.reservation_id,
-        sell_terms=plan.sell_terms,
-        vigil=keep_vigil(context, exchanges, ingress, caller, answered, now),
-    )

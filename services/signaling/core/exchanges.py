@@ -220,8 +220,8 @@ class Exchanges:
                 steps: list[Step] = [self._acknowledge(exchange, sdp)]
                 return steps if sdp else [*steps, Broken(_why(answer), exchange.from_leg)]
 
-    def on_ack(self, received: Received) -> list[Step]:
-        """Take the ACK of the 2xx passed back last."""
+    def on_ack(self, received: Received, *, instead: bytes = b"") -> list[Step]:
+        """Take the ACK of the 2xx passed back last; ``instead`` goes on if it has no answer."""
         exchange = self.offer
         if exchange is None or exchange.state is not State.ANSWERED:
             return []
@@ -229,6 +229,9 @@ class Exchanges:
             self.offer = None
             return []
         sdp = session(received)
+        if not sdp and instead:
+            self.offer = None
+            return [self._acknowledge(exchange, instead)]
         if not sdp:
             # "the answer MUST be in the ACK" (section 13.2.1): there is no session now.
             self.offer = None

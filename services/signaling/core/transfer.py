@@ -27,6 +27,7 @@ from services.signaling.core.context import ALLOW, Context
 from services.signaling.core.exchanges import Exchanges
 from services.signaling.core.headers import address
 from services.signaling.core.legs import Leg, session
+from services.signaling.core.logins import CHALLENGES
 from services.signaling.core.loop import LOOP, Onward, holder
 from services.signaling.core.record import CallRecord
 from services.signaling.core.values import MediaAnswer
@@ -252,13 +253,23 @@ class Transfer(Owner):
         leg = self.transferee
         self.state = State.ASKING
         draft = leg.request(self._context, "INVITE", body=sdp)
+        if leg.login is not None:
+            self.rejoin.draft = draft
+        return [self._send(draft)]
+
+    def _send(self, draft: RequestDraft) -> Command:
+        leg = self.transferee
         self._number = draft.cseq
-        return [Request(self.rejoin, draft, leg.target(self._context), leg.name)]
+        return Request(self.rejoin, draft, leg.target(self._context), leg.name)
 
     def _on_rejoined(self, response: Response, now: float) -> list[Step]:
         if response.status < 200 or self.state is State.OVER:
             # Too late: the call is over, but a 2xx is acknowledged all the same.
             return [self._acknowledge_transferee()] if 200 <= response.status < 300 else []
+        if response.status in CHALLENGES:
+            again = self.transferee.again(self.rejoin, response)
+            if again is not None:
+                return [self._send(again)]
         if response.status >= 300:
             return self._on_not_rejoined(response.status)
         self.transferee.dialog.on_response(response)
@@ -303,7 +314,7 @@ class Transfer(Owner):
 
     def _acknowledge_transferee(self) -> Command:
         leg = self.transferee
-        ack = leg.dialog.ack(self._number)
+        ack = leg.ack(self._number)
         target = leg.target(self._context)
         return Acknowledge(self.rejoin.key, leg.dialog.remote_tag, ack, target, leg.name)
 

@@ -103,7 +103,9 @@ def test_new_calls_are_refused_under_overload_and_can_be_answered_without_state(
     assert (reply.call_id, reply.cseq.method) == ("1-1@127.0.0.1", "INVITE")
     assert door.layer.transaction_count == 0
     assert door.counters.shed == 1
-    assert not door.admits(_invite(1))
+    assert not door.admits(_invite(1), now=1.05)
+    assert len(door.sent) == 1  # it was sent before our answer was
+    assert not door.admits(_invite(1), now=1.5)
     assert door.sent[1] == send  # "must be the same tag for the same request"
     assert door.counters.shed == 1
     ack = send.data.replace(b"SIP/2.0 503 Service Unavailable", b"ACK sip:x SIP/2.0")
@@ -116,6 +118,7 @@ def test_who_was_refused_is_not_let_in_by_repeating_himself() -> None:
     door.overload(0.5)
     door.gate.overload._dice = lambda: next(throws)
     assert not door.admits(_invite(1))
+    door.gate.overload.age_s = 0.0
     assert not door.admits(_invite(1))
     assert door.admits(_invite(2))
     assert (len(door.sent), door.counters.shed) == (2, 1)

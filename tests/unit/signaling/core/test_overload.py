@@ -10,6 +10,7 @@ import pytest
 
 from services.signaling.core.overload import (
     AGE_TARGET_S,
+    DROWNING_S,
     LEAST_SHARE,
     STALE_S,
     TICK_S,
@@ -83,10 +84,10 @@ def test_queue_settles_below_t1_and_capacity_is_used(times: float) -> None:
 
 
 @pytest.mark.parametrize("times", [2, 5, 20])
-def test_all_is_let_in_again_within_three_seconds_of_the_end(times: float) -> None:
+def test_all_is_let_in_again_within_five_seconds_of_the_end(times: float) -> None:
     flood = Flood(times).run(6.0)
     flood.times = 0.5
-    flood.run(3.0)
+    flood.run(5.0)
     assert flood.overload.share == 1.0
     assert not flood.overload.is_active
 
@@ -112,7 +113,7 @@ def test_refusals_come_without_retry_after_until_overload_is_total() -> None:
     }  # fmt: skip
 
 
-def test_stale_invites_are_dropped_unless_nobody_would_repeat_them() -> None:
+def test_stale_invites_after_a_stall_are_dropped_unless_nobody_would_repeat_them() -> None:
     overload = Overload(lambda: 0.0)
     overload.on_queue_age(STALE_S + 0.01, 1.0)
     assert overload.judge(1.0) is Verdict.DROP
@@ -121,13 +122,25 @@ def test_stale_invites_are_dropped_unless_nobody_would_repeat_them() -> None:
     assert overload.judge(1.01) is Verdict.ADMIT
 
 
+def test_stale_invites_in_lasting_overload_are_answered_lest_they_come_seven_times() -> None:
+    overload = Overload(lambda: 0.0)
+    overload.on_queue_age(STALE_S + 0.01, 1.0)
+    overload.share = 0.3
+    assert overload.judge(1.01) is Verdict.REFUSE
+    assert overload.judge(1.01, reliable=True) is Verdict.ADMIT
+    overload.share = 0.2
+    assert overload.judge(1.01) is Verdict.HOLD_OFF
+
+
 def test_answers_stop_when_even_they_are_too_much() -> None:
-    overload = Overload(lambda: 0.5)
+    overload = Overload(lambda: 0.4)
     for tick in range(40):
-        overload.on_queue_age(0.4, 1.0 + tick * TICK_S)
+        overload.on_queue_age(DROWNING_S + 0.1, 1.0 + tick * TICK_S)
     assert overload.share == LEAST_SHARE
     assert overload.judge(4.95) is Verdict.DROP
     assert overload.judge(4.95, reliable=True) is Verdict.HOLD_OFF
+    overload._dice = lambda: 0.6
+    assert overload.judge(4.95) is Verdict.HOLD_OFF
 
 
 def test_slow_routing_sheds_too() -> None:

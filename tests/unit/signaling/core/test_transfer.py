@@ -314,13 +314,61 @@ def test_it_takes_the_caller_s_place_once_the_callee_agrees() -> None:
     forwarded = only(entering(subject, MINE), Dial)
     assert (forwarded.leg, forwarded.draft.method, forwarded.draft.body) == ("B1", "INVITE", b"")
     steps = subject.reply(forwarded, 200, 110.5, body=SDP_C)
-    assert kinds(steps) == ["A2 200", "A BYE"]
+    assert kinds(steps) == ["A2 200"]
     ok = response_in(only(steps, Respond))
     assert (ok.to_tag, ok.body) == ("tag1-r1", SDP_C)
     ack = wire_request("ACK", call_id="cal_9.1@transfer", to_tag="tag1-r1", body=ANSWER)
     steps = subject.take(subject.call.on_ack(ack, "in", 110.6))
+    assert kinds(steps) == ["Acknowledge", "A BYE"]
     assert received(only(steps, Acknowledge).draft).body == ANSWER
-    assert subject.call.record.answered_at is not None
+
+
+def accepted() -> tuple[Machine, Dial]:
+    """A call whose callee has let somebody in, who has not acknowledged it."""
+    subject = machine(customer=HONOUR)
+    invite = subject.answer()
+    forwarded = only(entering(subject, MINE), Dial)
+    assert kinds(subject.reply(forwarded, 200, 110.5, body=SDP_C)) == ["A2 200"]
+    return subject, invite
+
+
+def enters(subject: Machine, method: str = "ACK", body: bytes = b"") -> list[Command]:
+    message = wire_request(
+        method, call_id="cal_9.1@transfer", to_tag="tag1-r1", from_tag="theirs", body=body, cseq=2
+    )
+    if method == "ACK":
+        return subject.take(subject.call.on_ack(message, "in", 110.6))
+    return subject.take(subject.call.on_request(message, "k", LOOP, 110.7))
+
+
+def test_who_thinks_better_of_it_leaves_the_caller_where_he_was() -> None:
+    subject, _ = accepted()
+    steps = enters(subject)
+    # The callee's offer has its answer all the same: what he was sent before.
+    assert received(only(steps, Acknowledge).draft).body == OFFER
+    assert kinds(enters(subject, "BYE")) == ["A2 200"]
+    assert kinds(subject.caller_sends("INFO", 112.0)) == ["B1 INFO"]
+
+
+def test_a_caller_who_hangs_up_while_his_place_is_taken() -> None:
+    subject, _ = accepted()
+    assert kinds(subject.caller_sends("BYE", 110.6)) == ["A 200"]
+    assert kinds(enters(subject, body=ANSWER)) == ["Acknowledge"]
+    assert kinds(enters(subject, "BYE"))[:2] == ["A2 200", "B1 BYE"]
+
+
+def test_a_caller_who_has_hung_up_and_nobody_took_his_place() -> None:
+    subject, _ = accepted()
+    subject.caller_sends("BYE", 110.6)
+    assert kinds(enters(subject))[:2] == ["Acknowledge", "B1 BYE"]
+    assert subject.record.end_side == "caller"
+
+
+def test_the_end_while_somebody_enters() -> None:
+    subject, invite = accepted()
+    assert kinds(subject.callee_sends(invite, "BYE", 111.0))[:4] == [
+        "B1 200", "A2 BYE", "Acknowledge", "A BYE",
+    ]  # fmt: skip
 
 
 def test_a_callee_who_refuses_stays_with_the_caller() -> None:

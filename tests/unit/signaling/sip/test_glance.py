@@ -6,7 +6,8 @@ import pytest
 
 from services.signaling.sip.actions import Peer, Send
 from services.signaling.sip.glance import SHED_TAG, glance, is_ack_of_shed
-from services.signaling.sip.layer import TransactionLayer, _server_key
+from services.signaling.sip.layer import TransactionLayer
+from services.signaling.sip.matching import server_key
 from services.signaling.sip.message import Request, parse
 
 SOURCE = Peer("udp", "192.0.2.10", 5099, 1)
@@ -52,7 +53,7 @@ def test_the_same_answer_as_that_of_the_parser(data: bytes, headers: tuple[str, 
     assert isinstance(request, Request)
     seen = glance(data)
     assert seen is not None
-    assert seen.transaction == _server_key(request) == layer.new_call(request)
+    assert seen.transaction == server_key(request) == layer.new_call(request)
     (slow,) = layer.shed(request, SOURCE, headers)
     assert isinstance(slow, Send)
     fast = seen.refusal(SOURCE, "".join(f"\r\n{line}" for line in headers).encode())
