@@ -32,8 +32,8 @@ _SEED = """
            ('vtr_2', 'w', 'acc_1', 'dck_1', 'LocalHost'),
            ('vtr_3', 'x', 'acc_1', 'dck_1', 'nobody.invalid');
     INSERT INTO config.vendor_trunk (id, name, account_id, deck_id, host, sip)
-    VALUES ('vtr_4', 'y', 'acc_1', 'dck_1', 'srv.example', '{"dns": {"lookup": "srv"}}'),
-           ('vtr_5', 'z', 'acc_1', 'dck_1', '192.0.2.44', '{"dns": {"lookup": "srv"}}');
+    VALUES ('vtr_7', 'y', 'acc_1', 'dck_1', 'srv.example', '{"dns": {"lookup": "srv"}}'),
+           ('vtr_8', 'z', 'acc_1', 'dck_1', '192.0.2.44', '{"dns": {"lookup": "srv"}}');
     UPDATE config.customer_trunk SET sip = '{"routing": {"server": "sip:Router.example"}}'
      WHERE id = 'ctr_1';
     UPDATE config.customer_trunk SET sip = '{"routing": {"server": "http://192.0.2.9/"}}'
@@ -148,7 +148,11 @@ async def test_who_is_told_apart_and_who_has_a_password(
     assert table.accounts == {
         "vtr_5": Place("198.51.100.5", 5070, "udp"), "vtr_6": Place("localhost", 5999, "udp"),
     }  # fmt: skip
-    assert set(names.addresses) == {"localhost"}
+    # Whoever is registered has no address to be looked up; a registrar has.
+    assert [place.id for place in table.places] == [
+        "vtr_1", "vtr_2", "vtr_3", "vtr_5", "vtr_6", "vtr_7", "vtr_8",
+    ]  # fmt: skip
+    assert names._hosts == {"localhost", "nobody.invalid", "srv.example", "router.example"}
 
 
 async def test_postgres_away_leaves_the_table_as_it_was(
