@@ -54,7 +54,7 @@ class Reach:
 
     def has_address(self, host: str, address: str) -> bool:
         """Whether ``host`` is a name and ``address`` one of its addresses."""
-        return address in self.addresses.get(host.lower(), ())
+        return bool(self.addresses) and address in self.addresses.get(host.lower(), ())
 
     def service_of(self, host: str, transport: str, sip: VendorSip) -> Service | None:
         """The DNS service a vendor is found by; ``None`` when plain addresses will do."""

@@ -6,6 +6,8 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from services.signaling.core.offered_routes import Refusal, from_json, from_response
 from services.signaling.core.values import OfferedRoute
@@ -95,3 +97,15 @@ def test_json_refusals() -> None:
 )
 def test_json_that_is_nonsense(body: bytes) -> None:
     assert from_json(body) is None
+
+
+@given(st.one_of(st.binary(max_size=200), st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
+        st.sampled_from(["routes", "refuse", "vendor_trunk", "status", "called", "max_call_s"]),
+        inner, max_size=4,
+    ),
+).map(lambda value: json.dumps(value).encode())))  # fmt: skip
+def test_no_json_breaks_it(body: bytes) -> None:
+    ruling = from_json(body)
+    assert ruling is None or isinstance(ruling, Refusal) or len(ruling) > 0
