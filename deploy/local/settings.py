@@ -16,7 +16,7 @@ class Options:
 
     data: Path
     sip: tuple[str, ...] = ("127.0.0.1:5060",)
-    """UDP and TCP on each."""
+    """``[transport:]host:port[=advertised]``: UDP and TCP where no transport is named."""
     rtp: str = "127.0.0.1:12000-15000"
     http: str = "127.0.0.1:8080"
     admin_key: str | None = field(default=None, repr=False)

@@ -20,6 +20,8 @@ class EndReason(StrEnum):
     """The call was for a registered user, and nobody is registered."""
     UNKNOWN_CUSTOMER = "unknown_customer"
     CUSTOMER_DISABLED = "customer_disabled"
+    TRANSPORT_REFUSED = "transport_refused"
+    """The customer's calls may not come by the transport this one came by."""
     INVALID_NUMBER = "invalid_number"
     MALFORMED = "malformed"
     NO_RATE = "no_rate"
@@ -83,6 +85,7 @@ SIP_OF_REASON: dict[EndReason, int] = {
     EndReason.NOT_REGISTERED: 480,
     EndReason.UNKNOWN_CUSTOMER: 403,
     EndReason.CUSTOMER_DISABLED: 403,
+    EndReason.TRANSPORT_REFUSED: 403,
     EndReason.INVALID_NUMBER: 484,
     EndReason.MALFORMED: 400,
     EndReason.NO_RATE: 403,

@@ -98,6 +98,13 @@ def interfaces_of(settings: MediaSettings) -> list[Interface]:
     told = [each.strip() for each in settings.rtp_advertised.split(",") if each.strip()]
     told += [host for host, _, _ in ranges[len(told) :]]
     return [
-        Interface(Family(ip_address(host).version), host, low, high, str(ip_address(advertised)))
+        Interface(
+            Family(ip_address(host).version),
+            host,
+            low,
+            high,
+            str(ip_address(advertised)),
+            settings.rtp_dscp,
+        )
         for (host, low, high), advertised in zip(ranges, told, strict=True)
     ]

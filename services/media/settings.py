@@ -21,6 +21,8 @@ class MediaSettings(ServiceSettings):
     """Relay processes; one carries some 1,500 calls on a current core."""
     rtp_rest_s: Annotated[float, Field(ge=0.0)] = 0.5
     """How long a port rests between two calls."""
+    rtp_dscp: Annotated[int, Field(ge=0, le=63)] = 46
+    """Class of service in the packets we send: EF, as RFC 4594 says for voice; 0 = none."""
     rtp_learn_any: bool = False
     """Whether a peer whose described address cannot be real (a private one, sent from outside)
     may send from an address that signaling never named. Needed for some customers behind NAT

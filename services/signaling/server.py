@@ -13,7 +13,7 @@ from proto.signaling.v1 import signaling_pb2_grpc as pb_grpc
 from services.common.bus import Bus
 from services.common.clock import monotonic, utc_now
 from services.common.config_watch import ConfigWatch
-from services.common.grpc import Server, split_address
+from services.common.grpc import Server
 from services.common.ids import CALL, new_id
 from services.common.postgres import READER, Pool, close_pool, open_pool
 from services.common.spool import Spool
@@ -24,14 +24,16 @@ from services.signaling.adapters.events import SpooledEvents
 from services.signaling.adapters.location import BusLocations
 from services.signaling.adapters.media import LinkedMedia, open_media_link
 from services.signaling.adapters.names import Lookups, VendorNames
-from services.signaling.adapters.network import Sockets
+from services.signaling.adapters.network import Sockets, allow_descriptors
 from services.signaling.adapters.observer import CallObserver
 from services.signaling.adapters.rating import LinkedCredits, open_rating_link
 from services.signaling.adapters.route_server import HttpRouteServers
 from services.signaling.adapters.routing import LinkedPlanner, open_routing_link
-from services.signaling.adapters.tcp import TcpTransport
+from services.signaling.adapters.tcp import StreamLimits, TcpTransport
+from services.signaling.adapters.tls import TlsContexts, TlsFiles
 from services.signaling.adapters.udp import UdpSocket
 from services.signaling.app.counters import PDD_BOUNDS_S
+from services.signaling.app.keep_alive import keep_alive
 from services.signaling.app.probes import Probes
 from services.signaling.app.services import Services
 from services.signaling.app.summing import SummedEvents
@@ -41,7 +43,7 @@ from services.signaling.core.context import CAPABILITIES, Context
 from services.signaling.core.ladder import Ladders
 from services.signaling.core.overload import Overload
 from services.signaling.core.probing import Prober
-from services.signaling.core.reach import Reach, literal_address
+from services.signaling.core.reach import Reach, literal_address, own_places
 from services.signaling.core.switch_settings import SwitchSettings
 from services.signaling.core.trunks import TrunkTable
 from services.signaling.core.trunks import split_address as trunk_address
@@ -50,8 +52,8 @@ from services.signaling.entrypoints.grpc import SignalingServicer
 from services.signaling.entrypoints.guard import GuardServicer
 from services.signaling.settings import SignalingSettings
 from services.signaling.sip.layer import TransactionLayer
+from services.signaling.sip.listeners import Listeners, read_listeners
 
-Address = tuple[str, int]
 TEND_S = 1.0
 FIRST_LOOKUPS_S = 2.0
 """A start waits this long for the names of vendors; what is slower is known a little later."""
@@ -67,11 +69,13 @@ class SignalingService:
 
     def __init__(self, settings: SignalingSettings, telemetry: Telemetry) -> None:
         self._settings = settings
-        self._addresses = [split_address(text.strip()) for text in settings.sip.split(",")]
+        self._listeners = Listeners(
+            read_listeners(settings.sip, settings.sip_advertised, outgoing_address)
+        )
         self._names = VendorNames(
             partial(_open_dns, dns_servers(settings.dns_servers)),
             monotonic=monotonic,
-            with_v6=any(":" in host for host, _ in self._addresses),
+            with_v6=any(listener.is_v6 for listener in self._listeners.all),
         )
         self._route_servers = HttpRouteServers()
         self._bus = Bus(settings.nats_url, f"signaling-{settings.node}")
@@ -84,7 +88,21 @@ class SignalingService:
             on_messages=lambda messages: self._switch.receive(messages),
             on_failed=lambda key: self._switch.on_transport_error(key),
             on_lost=lambda peer: self._switch.on_peer_lost(peer),
+            on_closed=lambda peer: self._switch.registrations.on_peer_lost(peer),
+            knows=lambda host: self._switch.trunks.knows(host),
+            contexts=TlsContexts(
+                TlsFiles(
+                    certificate=settings.tls_certificate,
+                    key=settings.tls_key,
+                    authorities=settings.tls_authorities,
+                    verify_clients=settings.tls_verify_clients,
+                )
+            ),
+            limits=StreamLimits(most=allow_descriptors(settings.most_connections)),
+            dscp=settings.sip_dscp,
+            resets=settings.tcp_close_reset,
         )
+        self._sockets = Sockets(self._udp, self._tcp)
         self._pdd = telemetry.histogram(
             "pdd_seconds", "INVITE to the first ringing or media", PDD_BOUNDS_S
         )
@@ -102,7 +120,7 @@ class SignalingService:
             self._switch.gate.guard,
             self._bus,
             node=settings.node,
-            listeners=self._addresses,
+            listeners=self._listeners.places,
             mode=settings.nftables,
             monotonic=monotonic,
             on_log=self._observer.on_guard,
@@ -114,9 +132,22 @@ class SignalingService:
 
     def _build_switch(self) -> Switch:
         settings = self._settings
-        advertised = advertised_address(settings.sip_advertised, self._addresses[0])
         self._layer = TransactionLayer(
-            sent_by=advertised, ids=random_token, capabilities=CAPABILITIES
+            sent_by=self._listeners, ids=random_token, capabilities=CAPABILITIES
+        )
+        self._context = Context(
+            node=settings.node,
+            advertised=self._listeners,
+            new_tag=random_token,
+            new_call_id=lambda: os.urandom(12).hex(),
+            chance=random.SystemRandom().random,
+            reach=Reach(
+                self._names.addresses,
+                self._names.services,
+                draw=random.random,
+                own=own_places(self._listeners),
+            ),
+            user_agent=settings.user_agent,
         )
         events = self._events = SummedEvents(
             SpooledEvents(self._spool),
@@ -126,24 +157,10 @@ class SignalingService:
             new_call_id=partial(new_id, CALL),
         )
         self._overload = Overload(random.random, most_cps=settings.most_cps)
-        self._context = Context(
-            node=settings.node,
-            advertised=advertised,
-            new_tag=random_token,
-            new_call_id=lambda: os.urandom(12).hex(),
-            chance=random.SystemRandom().random,
-            reach=Reach(
-                self._names.addresses,
-                self._names.services,
-                draw=random.random,
-                own=frozenset({split_address(advertised), *self._addresses}),
-            ),
-            user_agent=settings.user_agent,
-        )
         return Switch(
             context=self._context,
             layer=self._layer,
-            network=Sockets(self._udp, self._tcp),
+            network=self._sockets,
             services=Services(
                 planner=TimedPlanner(
                     LinkedPlanner(self._routing), self._overload.on_setup_time, monotonic
@@ -202,7 +219,7 @@ class SignalingService:
                 self._switch.gate,
                 self._events.meters,
                 node=self._settings.node,
-                listeners=self._addresses,
+                listeners=self._listeners.places,
                 trusted=lambda: self._switch.trunks.hosts,
                 firewall_state=lambda: self._defence.firewall,
                 monotonic=monotonic,
@@ -210,18 +227,23 @@ class SignalingService:
         )
         await self._grpc.start(tasks)
         await self._open_sockets()
+        tasks.create_task(keep_alive(self._sockets, self._context.keep_alives, monotonic))
 
     async def _open_sockets(self) -> None:
-        for number, address in enumerate(self._addresses, start=1):
+        for number, listener in enumerate(self._listeners.all, start=1):
+            address = (listener.host, listener.port)
+            if listener.transport != "udp":
+                await self._tcp.listen(address, listener.transport, number)
+                continue
             sock = UdpSocket(
                 address,
                 number,
                 on_datagrams=self._switch.receive,
                 on_refused=self._switch.on_refused,
+                dscp=self._settings.sip_dscp,
                 on_age=lambda age_s: self._overload.on_queue_age(age_s, monotonic()),
             )
             self._udp.append(sock)
-            await self._tcp.listen(address)
         for sock in self._udp:
             sock.start()
         self._probes.use(self._switch.trunks.places)
@@ -301,7 +323,8 @@ class SignalingService:
         )
         telemetry.gauge("calls", "Live calls", lambda: len(switch.calls))
         telemetry.gauge("transactions", "Alive", lambda: self._layer.transaction_count)
-        telemetry.gauge("connections", "TCP connections", lambda: self._tcp.connections)
+        telemetry.gauge("connections", "Stream connections", lambda: self._tcp.connections)
+        telemetry.counter("connections_refused_total", "Turned away", lambda: self._tcp.refused)
         telemetry.gauge("admitted_share", "Of new calls", lambda: self._overload.share)
         telemetry.gauge("queue_age_seconds", "Waited", lambda: self._overload.age_s)
         telemetry.gauge("plan_wait_seconds", "For routes", lambda: self._overload.setup_s)
@@ -325,42 +348,7 @@ class SignalingService:
             )
 
 
-def dns_servers(text: str) -> list[Address]:
-    """``TANDEM_DNS_SERVERS``, read.
-
-    Raises:
-        ValueError: one of them is no ``address[:port]``.
-    """
-    servers: list[Address] = []
-    for part in text.split(","):
-        if part.strip():
-            host, port = trunk_address(part)
-            if not literal_address(host):
-                raise ValueError(f"TANDEM_DNS_SERVERS: {host} is no address")
-            servers.append((host, port or 53))
-    return servers
-
-
-def _open_dns(servers: list[Address]) -> Lookups:
-    """Loaded by the first name there is: most switches know their vendors by address."""
-    from services.signaling.adapters.dns import DnsLookups
-
-    return DnsLookups(servers)
-
-
-def advertised_address(advertised: str, first: Address) -> str:
-    """``host:port`` as peers shall write to it."""
-    host, port = first
-    if advertised:
-        if ":" not in advertised or advertised.endswith("]"):
-            return f"{advertised}:{port}"
-        return advertised
-    if host in {"0.0.0.0", "::"}:  # noqa: S104 - compared, not bound
-        host = _outgoing_address(is_v6=host == "::")
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def _outgoing_address(*, is_v6: bool) -> str:
+def outgoing_address(is_v6: bool) -> str:
     """The address this machine would send from; nothing is sent to find out."""
     family = socket.AF_INET6 if is_v6 else socket.AF_INET
     beyond = "2001:db8::1" if is_v6 else "192.0.2.1"
@@ -370,6 +358,29 @@ def _outgoing_address(*, is_v6: bool) -> str:
         except OSError:
             return "::1" if is_v6 else "127.0.0.1"
         return str(probe.getsockname()[0])
+
+
+def dns_servers(text: str) -> list[tuple[str, int]]:
+    """``TANDEM_DNS_SERVERS``, read.
+
+    Raises:
+        ValueError: one of them is no ``address[:port]``.
+    """
+    servers: list[tuple[str, int]] = []
+    for part in text.split(","):
+        if part.strip():
+            host, port = trunk_address(part)
+            if not literal_address(host):
+                raise ValueError(f"TANDEM_DNS_SERVERS: {host} is no address")
+            servers.append((host, port or 53))
+    return servers
+
+
+def _open_dns(servers: list[tuple[str, int]]) -> Lookups:
+    """Loaded by the first name there is: most switches know their vendors by address."""
+    from services.signaling.adapters.dns import DnsLookups
+
+    return DnsLookups(servers)
 
 
 def build(settings: SignalingSettings, telemetry: Telemetry) -> SignalingService:

@@ -13,9 +13,24 @@ class SignalingSettings(ServiceSettings):
     """What signaling is told by its environment."""
 
     sip: str = "127.0.0.1:5060"
-    """Addresses to listen at, UDP and TCP on each, separated by commas."""
+    """Addresses to listen at, separated by commas: ``[transport:]host:port[=advertised]``. The
+    transport is ``udp``, ``tcp``, ``tls``, ``ws`` or ``wss``; without one it is UDP and TCP."""
     sip_advertised: str = ""
-    """``host[:port]`` that peers shall write to; empty for the first address of ``sip``."""
+    """``host[:port]`` that peers shall write to, of addresses that say nothing else."""
+    sip_dscp: Annotated[int, Field(ge=0, le=63)] = 40
+    """Class of service in the packets of SIP: CS5, as RFC 4594 says for signaling; 0 = none."""
+    tls_certificate: str = ""
+    """PEM file: our certificate, then those between it and its authority."""
+    tls_key: str = ""
+    """PEM file; empty when the key is in the file of the certificate."""
+    tls_authorities: str = ""
+    """PEM file of the authorities we trust; empty for those of the system."""
+    tls_verify_clients: Literal["none", "optional", "required"] = "none"
+    """Whether who connects to us has to show a certificate."""
+    tcp_close_reset: bool = False
+    """Whether connections are closed by RST, so that none lingers in TIME_WAIT."""
+    most_connections: Annotated[int, Field(ge=16, le=1_000_000)] = 10_000
+    """Streams open at once, of all transports; beyond, strangers' make room."""
     routing_address: str = "127.0.0.1:5002"
     rating_address: str = "127.0.0.1:5003"
     media_address: str = "127.0.0.1:5004"

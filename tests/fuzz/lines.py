@@ -127,7 +127,7 @@ class Lines:
             number, send = self.flying.pop(course.below(len(self.flying)))
             if course.chance(2) and send.key:
                 end = self.ends[number]
-                self.do(end, end.layer.on_transport_error(send.key))
+                self.do(end, end.layer.on_transport_error(send.key, self.now))
 
     def answer(self, course: Course) -> None:
         end = self.ends[course.below(2)]
@@ -174,7 +174,7 @@ class Lines:
 
     def part(self, course: Course) -> None:
         end = self.ends[course.below(2)]
-        self.do(end, end.layer.on_peer_lost(self.peer(1 - end.number)))
+        self.do(end, end.layer.on_peer_lost(self.peer(1 - end.number), self.now))
 
     # --- the end --------------------------------------------------------------------------
 

@@ -129,7 +129,10 @@ class Lab:
         vendors: tuple[str, ...] = ("cheap", "dear"),
         environment: Mapping[str, str] | None = None,
         fsync: bool = True,
+        sip: tuple[str, ...] = (),
+        rtp: str = f"{SWITCH_HOST}:42000-43999",
     ) -> None:
+        """``sip``: where to listen beside UDP and TCP of :data:`SWITCH_HOST`."""
         self.folder = folder
         self.sip: Address = (SWITCH_HOST, free_port())
         self.vendors: dict[str, Address] = {
@@ -137,8 +140,8 @@ class Lab:
         }
         options = Options(
             data=folder / "data",
-            sip=(f"{SWITCH_HOST}:{self.sip[1]}",),
-            rtp=f"{SWITCH_HOST}:42000-43999",
+            sip=(f"{SWITCH_HOST}:{self.sip[1]}", *sip),
+            rtp=rtp,
             http=f"{SWITCH_HOST}:{free_port()}",
             environment=environment or {},
             fsync=fsync,

@@ -38,7 +38,7 @@ class Sipp:
         (self.folder / f"{self.name}.csv").write_text(f"SEQUENTIAL\n{self.caller};\n")
         command = [
             program,
-            *([f"{self.remote[0]}:{self.remote[1]}"] if self.remote else []),
+            *([_written(self.remote)] if self.remote else []),
             *("-sf", f"{self.name}.xml", "-inf", f"{self.name}.csv", "-s", self.called),
             *("-i", self.local[0], "-p", str(self.local[1]), "-t", self.transport),
             *("-m", str(self.calls), "-r", str(self.rate), "-l", str(self.limit)),
@@ -78,3 +78,8 @@ class Sipp:
         for call_id, what, clock in re.findall(r"^(\S+) (\w+) (\d+)\s*$", text, re.MULTILINE):
             seen.setdefault(call_id, {})[what] = int(clock)
         return seen
+
+
+def _written(address: Address) -> str:
+    host, port = address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

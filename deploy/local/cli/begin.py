@@ -15,7 +15,10 @@ def up_command(
     data: Data = DEFAULT_DATA,
     sip: Annotated[
         str,
-        typer.Option(envvar="TANDEM_SIP", help="Addresses for SIP, udp and tcp; commas between."),
+        typer.Option(
+            envvar="TANDEM_SIP",
+            help="Addresses for SIP: host:port (udp and tcp), tls:host:port, ..; commas between.",
+        ),
     ] = "127.0.0.1:5060",
     rtp: Annotated[
         str, typer.Option(envvar="TANDEM_RTP", help="Address and ports for audio.")

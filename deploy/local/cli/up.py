@@ -30,7 +30,7 @@ def run(options: Options, drain_s: float) -> int:
         console.print("[yellow]stopped[/]" if stop.is_set() else f"[red]not started:[/] {error}")
         return 1
     addresses, folder = switch.addresses, options.data.resolve()
-    console.print(f"\nSIP   {', '.join(addresses.sip)} (udp, tcp)\nRTP   {addresses.rtp}")
+    console.print(f"\nSIP   {', '.join(addresses.sip)}\nRTP   {addresses.rtp}")
     console.print(f"API   http://{addresses.http}/docs\nKey   admin_key in {folder}/secrets.json")
     console.print(f"Logs  {folder}/logs\n\nCtrl-C drains; a second one ends at once.")
     while not stop.wait(0.5):

@@ -39,19 +39,21 @@ class MediaItem(_message.Message):
     def __init__(self, id: _Optional[int] = ..., call_id: _Optional[str] = ..., offer: _Optional[_Union[Describe, _Mapping]] = ..., answer: _Optional[_Union[Describe, _Mapping]] = ..., release: _Optional[_Union[Release, _Mapping]] = ..., forget: _Optional[_Union[Forget, _Mapping]] = ...) -> None: ...
 
 class Describe(_message.Message):
-    __slots__ = ("sdp", "source_host", "attempt", "provisional", "silence_timeout_ms")
+    __slots__ = ("sdp", "source_host", "attempt", "provisional", "silence_timeout_ms", "target_host")
     FROM_FIELD_NUMBER: _ClassVar[int]
     SDP_FIELD_NUMBER: _ClassVar[int]
     SOURCE_HOST_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     PROVISIONAL_FIELD_NUMBER: _ClassVar[int]
     SILENCE_TIMEOUT_MS_FIELD_NUMBER: _ClassVar[int]
+    TARGET_HOST_FIELD_NUMBER: _ClassVar[int]
     sdp: bytes
     source_host: str
     attempt: int
     provisional: bool
     silence_timeout_ms: int
-    def __init__(self, sdp: _Optional[bytes] = ..., source_host: _Optional[str] = ..., attempt: _Optional[int] = ..., provisional: _Optional[bool] = ..., silence_timeout_ms: _Optional[int] = ..., **kwargs) -> None: ...
+    target_host: str
+    def __init__(self, sdp: _Optional[bytes] = ..., source_host: _Optional[str] = ..., attempt: _Optional[int] = ..., provisional: _Optional[bool] = ..., silence_timeout_ms: _Optional[int] = ..., target_host: _Optional[str] = ..., **kwargs) -> None: ...
 
 class Release(_message.Message):
     __slots__ = ()

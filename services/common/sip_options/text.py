@@ -26,6 +26,11 @@ Domain = Annotated[
     ),
 ]
 """The host part of a URI, with port where it matters; empty for the usual one."""
+ServerName = Annotated[
+    str,
+    msgspec.Meta(pattern=r"^(|[A-Za-z0-9]([A-Za-z0-9.\-]{0,251}[A-Za-z0-9])?)\.?$(?!\n)"),
+]
+"""Whom a certificate is for; empty for the usual one."""
 Digits = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{0,4}$(?!\n)")]
 """A dialling prefix."""
 CountryCode = Annotated[str, msgspec.Meta(pattern=r"^(|[1-9][0-9]{0,2})$(?!\n)")]

@@ -20,6 +20,8 @@ from services.common.sip_options.early_media import EarlyMedia
 from services.common.sip_options.group import Group
 from services.common.sip_options.headers import Headers
 from services.common.sip_options.identity import CustomerIdentity, VendorIdentity
+from services.common.sip_options.keepalive import KeepAlive
+from services.common.sip_options.nat import Nat
 from services.common.sip_options.numbers import Numbers
 from services.common.sip_options.probe import VendorProbe
 from services.common.sip_options.redirects import VendorRedirects
@@ -28,12 +30,18 @@ from services.common.sip_options.retry_after import VendorRetryAfter
 from services.common.sip_options.routing import CustomerRouting
 from services.common.sip_options.session_timer import SessionTimer
 from services.common.sip_options.timeouts import CustomerTimeouts, VendorTimeouts
+from services.common.sip_options.tls import VendorTls
 from services.common.sip_options.transfer import Transfer
+from services.common.sip_options.transport import Transport, VendorTransport
 
 
 class CustomerSip(Group, frozen=True):
     """How a customer is spoken to."""
 
+    transports: tuple[Transport, ...] = ()
+    """Those that its calls may come by; none listed: any."""
+    nat: Nat = Nat()
+    keepalive: KeepAlive = KeepAlive()
     auth: CustomerAuth = CustomerAuth()
     registrations: CustomerRegistrations = CustomerRegistrations()
     reliable: Reliable = Reliable()
@@ -63,6 +71,10 @@ class VendorSip(Group, frozen=True):
     probe: VendorProbe = VendorProbe()
     redirects: VendorRedirects = VendorRedirects()
     retry_after: VendorRetryAfter = VendorRetryAfter()
+    transport: VendorTransport = VendorTransport()
+    tls: VendorTls = VendorTls()
+    nat: Nat = Nat()
+    keepalive: KeepAlive = KeepAlive()
     reliable: Reliable = Reliable()
     session_timer: SessionTimer = SessionTimer()
     auth: VendorAuth = VendorAuth()
@@ -110,6 +122,6 @@ def inlined_schema(kind: type[CustomerSip] | type[VendorSip]) -> dict[str, Any]:
 
 def plain(options: Group) -> dict[str, object]:
     """Options as JSON values, without those at their defaults: as they are stored and shown."""
-    built: dict[str, object] = msgspec.to_builtins(options)
+    built: dict[str, object] = msgspec.json.decode(msgspec.json.encode(options))
     # A group at its defaults is written as an empty one.
     return {name: value for name, value in built.items() if value != {}}

@@ -31,6 +31,8 @@ class Describe:
     attempt: int = 0
     provisional: bool = False
     silence_timeout_ms: int = 0
+    target_host: str = ""
+    """Of an offer: where the other party's SIP goes, when it is an address."""
 
 
 @dataclass(frozen=True, slots=True)

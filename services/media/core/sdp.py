@@ -56,6 +56,15 @@ class Family(IntEnum):
     IP6 = 6
 
 
+def family_of_host(host: str) -> Family | None:
+    """The IP version of an address; ``None`` for anything else."""
+    try:
+        address = ip_address(host.strip("[]"))
+    except ValueError:
+        return None
+    return Family.IP4 if getattr(address, "ipv4_mapped", None) else Family(address.version)
+
+
 class Direction(StrEnum):
     """Which way a stream flows, as its describer sees it (RFC 8866 section 6.7)."""
 

@@ -21,7 +21,7 @@ from services.media.core.exchange import (
     Unusable,
 )
 from services.media.core.facing import Facing
-from services.media.core.sdp import Description, Family, Media
+from services.media.core.sdp import Description, Family, Media, family_of_host
 
 MAX_ATTEMPTS: Final = 64
 """Attempts alive at once; more is a signaling gone wrong."""
@@ -110,8 +110,18 @@ class Session:
         if len(self._attempts) >= MAX_ATTEMPTS and describe.attempt not in self._attempts:
             raise Unusable("too many attempts")
         callee = self._attempts.get(describe.attempt)
+        # The offerer says itself where it is; of the other there is nothing but its SIP yet.
+        families = {
+            describe.side: family,
+            describe.side.other: family_of_host(describe.target_host) or family,
+        }
         return [
-            Slot(side, describe.attempt, index, (facing and facing.family) or family or Family.IP4)
+            Slot(
+                side,
+                describe.attempt,
+                index,
+                (facing and facing.family) or families[side] or Family.IP4,
+            )
             for side, facing in ((Side.CALLER, self._caller), (Side.CALLEE, callee))
             for index, media in enumerate(description.media)
             if media.is_relayable and (facing is None or index not in facing.endpoints)

@@ -93,6 +93,7 @@ def _describe(message: DescribeMessage) -> Describe | None:
         message.attempt,
         message.provisional,
         message.silence_timeout_ms,
+        message.target_host,
     )
 
 

@@ -15,8 +15,9 @@ from services.common.logs import get_logger
 from services.common.postgres import Pool, bounded
 from services.common.sip_options.trunk import CustomerSip, T, VendorSip, read_options
 from services.signaling.adapters.names import VendorNames
+from services.signaling.core.addressing import vendor_peer
 from services.signaling.core.contacts import REGISTERED
-from services.signaling.core.reach import literal_address
+from services.signaling.core.reach import Reach, literal_address
 from services.signaling.core.route_finding import server_service
 from services.signaling.core.switch_settings import SwitchSettings, read_settings
 from services.signaling.core.targets import Service
@@ -29,6 +30,7 @@ from services.signaling.core.trunks import (
     VendorPlace,
     split_address,
 )
+from services.signaling.sip.listeners import default_port
 from services.signaling.sip.uri import SipUri, parse_sip_uri
 
 log = get_logger(__name__)
@@ -61,6 +63,7 @@ class _Read:
     customers: list[CustomerTrunk] = field(default_factory=list)
     vendors: dict[str, VendorSip] = field(default_factory=dict)
     places: tuple[VendorPlace, ...] = ()
+    """Those that are called at an address of theirs."""
     accounts: dict[str, Place] = field(default_factory=dict)
     digest: DigestRules = field(default_factory=DigestRules)
     reply_to_unknown: bool = False
@@ -111,7 +114,6 @@ class TrunkLoader:
             addresses=[(row["address"], trunks[row["customer_trunk_id"]]) for row in addresses],
             customers=list(trunks.values()),
             vendors=options,
-            # Whoever is registered is found by other means, and lives where he registers from.
             places=tuple(
                 _vendor(row, options[row["id"]])
                 for row in vendors
@@ -129,13 +131,28 @@ class TrunkLoader:
     def publish(self) -> None:
         """Hand the table over, with the addresses vendors have now."""
         known, read = self._names.addresses, self._read
-        hosts = {host for host in _hosts(read) if host not in known}
+        reach = Reach(known, self._names.services, draw=lambda: 0.0)
+        found = [(place, peer) for place in read.places for peer in reach.every_peer(place)]
         self._on_table(
             TrunkTable(
                 read.addresses,
-                vendor_hosts={*hosts, *(each for found in known.values() for each in found)},
+                vendor_hosts={
+                    *(host for host in _hosts(read) if host not in known),
+                    *(peer.host for _, peer in found),
+                    *(address for addresses in known.values() for address in addresses),
+                },
                 vendors=read.vendors,
                 places=read.places,
+                vendor_rules={
+                    peer.host: place.sip.nat.reply_to
+                    for place, peer in found
+                    if place.sip.nat.reply_to != "auto"
+                },
+                kept_alive=[
+                    (vendor_peer(place.host, *peer[1:3], peer.transport, place.sip), every)
+                    for place, peer in found
+                    if (every := place.sip.keepalive.crlf_s) and place.enabled
+                ],
                 reply_to_unknown=read.reply_to_unknown,
                 digest=read.digest,
                 accounts=read.accounts,
@@ -210,7 +227,7 @@ def _registrar(row: asyncpg.Record, sip: VendorSip) -> Place:
     host, port = row["host"], row["port"]
     if sip.register.registrar:
         host, named = _split(sip.register.registrar)
-        port = named or 5060
+        port = named or default_port(row["transport"])
     return Place(host, port, row["transport"])
 
 

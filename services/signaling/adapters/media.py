@@ -68,6 +68,8 @@ class LinkedMedia:
             provisional=provisional,
             silence_timeout_ms=self._silence_timeout_ms,
         )
+        if isinstance(ask, OfferMedia):
+            described.target_host = ask.target_host
         # "from" is a word of Python's.
         setattr(described, "from", pb.SIDE_CALLER if ask.from_caller else pb.SIDE_CALLEE)
         return described

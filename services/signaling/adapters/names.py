@@ -182,7 +182,7 @@ class VendorNames:
         ttl_s = _LATEST_S
         if service.lookup == "naptr":
             naptrs, ttl_s = await self._query(service.host, "NAPTR", Naptr)
-            asked = services_of(naptrs) or asked
+            asked = services_of(naptrs, service.transport) or asked
         found: list[tuple[str, list[Srv]]] = []
         for transport, name in asked:
             records, name_ttl_s = await self._query(name, "SRV", Srv)

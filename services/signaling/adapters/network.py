@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import resource
+from typing import Final
+
+from services.common.logs import get_logger
 from services.signaling.adapters.tcp import TcpTransport
 from services.signaling.adapters.udp import UdpSocket
 from services.signaling.sip.actions import Peer
+
+log = get_logger(__name__)
+
+_OTHER_DESCRIPTORS: Final = 500
+"""For links, databases, the spool and what is being made and ended."""
 
 
 class Sockets:
@@ -12,7 +21,7 @@ class Sockets:
 
     def __init__(self, udp: list[UdpSocket], tcp: TcpTransport) -> None:
         self._udp = udp
-        """Filled as the addresses are bound."""
+        """Filled as the addresses are bound, in the order of the listeners."""
         self._tcp = tcp
 
     def send(self, data: bytes, peer: Peer, key: str) -> bool:
@@ -20,10 +29,26 @@ class Sockets:
         if peer.transport != "udp":
             return self._tcp.send(data, peer, key)
         number = peer.connection
-        if 0 < number <= len(self._udp):
-            return self._udp[number - 1].send(data, peer)
         is_v6 = ":" in peer.host
         for sock in self._udp:
-            if sock.is_v6 is is_v6:
+            if sock.number == number if number else sock.is_v6 is is_v6:
                 return sock.send(data, peer)
-        return False
+        # The socket of that number is gone: a restart changed the addresses.
+        return bool(number) and self.send(data, peer._replace(connection=0), key)
+
+
+def allow_descriptors(connections: int) -> int:
+    """How many connections the process may have open, at most as many as asked for.
+
+    Raises the soft limit on descriptors as far as that takes.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + _OTHER_DESCRIPTORS
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return connections
+    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if allowed > soft:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    if allowed < wanted:
+        log.warning("connections.limited", wanted=connections, descriptors=allowed)
+    return max(16, allowed - _OTHER_DESCRIPTORS)

@@ -1,108 +1,49 @@
-"""Streams: connections accepted and made on demand, reused both ways (RFC 3261 section 18)."""
+"""All streams: connections accepted and made on demand, reused both ways (RFC 3261 section 18)."""
 
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Callable
 from itertools import count
-from typing import Final, cast
+from typing import Final
 
-from services.signaling.core.trunks import canonical_host
-from services.signaling.sip.actions import Peer
-from services.signaling.sip.stream import PONG, Framed, Framer, Ping
+import msgspec
 
-Datagram = tuple[bytes, Peer]
+from services.common.logs import get_logger
+from services.signaling.adapters.connection import Connection, Datagram
+from services.signaling.adapters.tls import TlsContexts, TlsFailed, TlsSession
+from services.signaling.sip.actions import PLAIN, Peer
+from services.signaling.sip.listeners import MOST_LISTENERS
 
-MOST_CONNECTIONS: Final = 4096
-MOST_FROM_ONE_HOST: Final = 64
-"""Accepted from one address: an idle flood of them must not lock the others out."""
+log = get_logger(__name__)
+
 CONNECT_TIMEOUT_S: Final = 4.0
-MESSAGE_TIMEOUT_S: Final = 30.0
-"""For a message that has begun: a half one for longer is an attack."""
-IDLE_TIMEOUT_S: Final = 900.0
-MOST_UNSENT_BYTES: Final = 1024 * 1024
+BACKLOG: Final = 1024
+_TIDY_EVERY_S: Final = 5.0
+_SAY_AGAIN_S: Final = 60.0
+"""A peer whose certificate is refused is not logged more often."""
+_LISTENER_STEP: Final = MOST_LISTENERS + 1
 
 
-class Connection(asyncio.Protocol):
-    """One stream, either way."""
+class StreamLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """How many connections there may be."""
 
-    def __init__(self, transport_: TcpTransport, peer: Peer) -> None:
-        self._owner = transport_
-        self.peer = peer
-        self._framer = Framer()
-        self._transport: asyncio.Transport | None = None
-        self._unsent: list[tuple[bytes, str]] = []
-        self._busy_since = 0.0
-        self.used_at = 0.0
-        self.is_accepted = peer.connection == 0
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take over the socket; send what waited for it."""
-        self._transport = transport = cast("asyncio.Transport", transport)  # uvloop's own class
-        self.used_at = asyncio.get_running_loop().time()
-        if self.is_accepted:
-            host, port = transport.get_extra_info("peername")[:2]
-            self.peer = Peer("tcp", canonical_host(str(host).partition("%")[0]), int(port))
-            if not self._owner.admit(self):
-                transport.abort()
-                return
-        for data, _ in self._unsent:
-            transport.write(data)
-        self._unsent.clear()
-
-    def data_received(self, data: bytes) -> None:
-        """Cut messages out of the stream and pass them on."""
-        now = asyncio.get_running_loop().time()
-        self.used_at = now
-        messages: list[Datagram] = []
-        for event in self._framer.feed(data):
-            if isinstance(event, Framed):
-                messages.append((event.data, self.peer))
-            elif isinstance(event, Ping):
-                self.write(PONG, "")
-        self._busy_since = 0.0 if self._framer.is_idle else self._busy_since or now
-        if messages:
-            self._owner.on_messages(messages)
-        if self._framer.is_broken:
-            self.close()  # after the answers to what came before the break
-
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the protocol's
-        """Fail what was on its way."""
-        self._owner.forget(self)
-
-    def write(self, data: bytes, key: str) -> bool:
-        """Send, or keep until connected; ``False`` when the peer has stopped reading."""
-        transport = self._transport
-        if transport is None:
-            self._unsent.append((data, key))
-            return len(self._unsent) < 1000
-        if transport.is_closing():
-            return False
-        if transport.get_write_buffer_size() > MOST_UNSENT_BYTES:
-            transport.abort()
-            return False
-        transport.write(data)
-        return True
-
-    def close(self) -> None:
-        """Close once what is written has left."""
-        if self._transport is not None:
-            self._transport.close()
-
-    def abandon(self) -> list[str]:
-        """The connection could not be made: the transactions that waited for it."""
-        keys = [key for _, key in self._unsent if key]
-        self._unsent.clear()
-        return keys
-
-    def is_overdue(self, now: float) -> bool:
-        """Whether it is silent, or half a message, for too long."""
-        half = self._busy_since and now - self._busy_since > MESSAGE_TIMEOUT_S
-        return bool(half) or now - self.used_at > IDLE_TIMEOUT_S
+    most: int = 10_000
+    most_from_stranger: int = 64
+    """Accepted from one address: an idle flood of them must not lock the others out."""
+    most_from_trunk: int = 1024
+    """The same for addresses of trunks."""
 
 
 class TcpTransport:
-    """All streams of the process; :meth:`run` connects and tidies."""
+    """All streams of the process; :meth:`run` connects and tidies.
+
+    ``on_lost`` hears of connections over which requests of ours went, ``on_closed`` of all.
+    ``knows`` tells whether a trunk lives at an address. When there are too many connections,
+    those of strangers make room: first who has never said anything, then who has been quiet
+    for longest.
+    """
 
     def __init__(
         self,
@@ -110,15 +51,32 @@ class TcpTransport:
         on_messages: Callable[[list[Datagram]], None],
         on_failed: Callable[[str], None],
         on_lost: Callable[[Peer], None],
+        on_closed: Callable[[Peer], None] = lambda _: None,
+        knows: Callable[[str], bool] = lambda _: False,
+        contexts: TlsContexts | None = None,
+        limits: StreamLimits | None = None,
+        dscp: int = 0,
+        resets: bool = False,
     ) -> None:
         self.on_messages = on_messages
+        self.resets = resets
+        self.refused = 0
+        """Connections turned away or ended to make room for others."""
         self._on_failed = on_failed
         self._on_lost = on_lost
-        # Datagram sockets have the small numbers.
-        self._numbers = count(1_000)
+        self._on_closed = on_closed
+        self._knows = knows
+        self._contexts = contexts
+        self._limits = limits or StreamLimits()
+        self._dscp = dscp
+        # Multiples of 64: what is added says at which listener. Below are datagram sockets.
+        self._numbers = count(_LISTENER_STEP, _LISTENER_STEP)
         self._by_number: dict[int, Connection] = {}
-        self._by_address: dict[tuple[str, int], Connection] = {}
+        self._by_peer: dict[Peer, Connection] = {}
         self._from_host: dict[str, int] = {}
+        self._silent: OrderedDict[int, Connection] = OrderedDict()
+        self._strangers: OrderedDict[int, Connection] = OrderedDict()
+        self._complained_at: dict[Peer, float] = {}
         self._to_connect: asyncio.Queue[Connection] = asyncio.Queue()
         self._listeners: list[asyncio.Server] = []
 
@@ -127,18 +85,25 @@ class TcpTransport:
         """Open ones, or about to be."""
         return len(self._by_number)
 
-    async def listen(self, address: tuple[str, int]) -> None:
-        """Accept at ``address``.
+    async def listen(
+        self, address: tuple[str, int], transport: str = "tcp", number: int = 0
+    ) -> int:
+        """Accept at ``address``, which the switch knows as listener ``number``; the port bound.
 
         Raises:
             OSError: it is taken or not ours.
         """
         loop = asyncio.get_running_loop()
-        self._listeners.append(
-            await loop.create_server(
-                lambda: Connection(self, Peer("tcp", "", 0)), *address, reuse_address=True
-            )
+        peer = Peer(transport, "", 0, number)
+        server = await loop.create_server(
+            lambda: Connection(self, peer, is_accepted=True, dscp=self._dscp),
+            *address,
+            reuse_address=True,
+            backlog=BACKLOG,
         )
+        self._listeners.append(server)
+        port: int = server.sockets[0].getsockname()[1]
+        return port
 
     def close(self) -> None:
         """Stop accepting and close everything."""
@@ -149,47 +114,89 @@ class TcpTransport:
 
     def send(self, data: bytes, peer: Peer, key: str) -> bool:
         """Send over the peer's connection, or a new one; ``False`` when that is impossible."""
-        connection = self._by_number.get(peer.connection) or self._by_address.get(
-            (peer.host, peer.port)
-        )
+        connection = self._by_number.get(peer.connection) or self._by_peer.get(_place(peer))
         if connection is None:
-            if not key or len(self._by_number) >= MOST_CONNECTIONS:
-                return False  # a response whose connection is gone has nowhere to go
-            connection = self._open(peer)
+            # A response whose connection is gone has nowhere to go, and nobody can be reached
+            # by WebSocket.
+            if not key or peer.transport not in {"tcp", "tls"} or not self._make_room():
+                return False
+            connection = self._open(_place(peer))
         return connection.write(data, key)
 
-    def _open(self, peer: Peer) -> Connection:
-        numbered = peer._replace(connection=next(self._numbers))
-        connection = Connection(self, numbered)
-        self._file(connection)
+    def _open(self, place: Peer) -> Connection:
+        numbered = place._replace(connection=next(self._numbers))
+        connection = Connection(self, numbered, is_accepted=False, dscp=self._dscp)
+        self._by_number[numbered.connection] = connection
+        self._by_peer[place] = connection
         self._to_connect.put_nowait(connection)
         return connection
+
+    # --- what connections ask ---------------------------------------------------------------
 
     def admit(self, connection: Connection) -> bool:
         """Take an accepted connection, unless there are too many."""
         host = connection.peer.host
-        if (
-            len(self._by_number) >= MOST_CONNECTIONS
-            or self._from_host.get(host, 0) >= MOST_FROM_ONE_HOST
-        ):
+        is_known = self._knows(host)
+        limits = self._limits
+        most = limits.most_from_trunk if is_known else limits.most_from_stranger
+        if self._from_host.get(host, 0) >= most or not self._make_room():
+            self.refused += 1
             return False
         self._from_host[host] = self._from_host.get(host, 0) + 1
-        connection.peer = connection.peer._replace(connection=next(self._numbers))
-        self._file(connection)
+        number = next(self._numbers) + connection.peer.connection
+        connection.peer = peer = connection.peer._replace(connection=number)
+        self._by_number[number] = connection
+        if peer.transport == "tcp":
+            # Not over TLS: whom we would connect to has to show a certificate (RFC 5923).
+            self._by_peer[_place(peer)] = connection
+        connection.is_stranger = not is_known
+        if not is_known:
+            self._silent[number] = connection
         return True
 
-    def _file(self, connection: Connection) -> None:
+    def encrypt(self, connection: Connection) -> TlsSession:
+        """The encryption for a connection.
+
+        Raises:
+            TlsFailed: there is none.
+        """
+        if self._contexts is None:
+            raise TlsFailed("TLS is not set up")
         peer = connection.peer
-        self._by_number[peer.connection] = connection
-        self._by_address[peer.host, peer.port] = connection
+        if connection.is_accepted:
+            return self._contexts.serve()
+        return self._contexts.call(peer.manner or PLAIN, peer.host)
+
+    def on_spoken(self, connection: Connection) -> None:
+        """A stranger's has brought a whole message."""
+        number = connection.peer.connection
+        self._silent.pop(number, None)
+        self._strangers[number] = connection
+        self._strangers.move_to_end(number)
+
+    def on_tls_failed(self, peer: Peer, reason: str) -> None:
+        """A connection that we opened came to nothing: said once in a while."""
+        now = asyncio.get_running_loop().time()
+        place = _place(peer)
+        if now - self._complained_at.get(place, -_SAY_AGAIN_S) >= _SAY_AGAIN_S:
+            if len(self._complained_at) >= self._limits.most:
+                self._complained_at.clear()
+            self._complained_at[place] = now
+            name = "" if peer.manner is None else peer.manner.name
+            log.warning(
+                "tls.refused", host=peer.host, port=peer.port, server_name=name, reason=reason
+            )
 
     def forget(self, connection: Connection) -> None:
         """It is gone; transactions over it fail."""
         peer = connection.peer
         if self._by_number.pop(peer.connection, None) is None:
             return
-        if self._by_address.get((peer.host, peer.port)) is connection:
-            del self._by_address[peer.host, peer.port]
+        self._silent.pop(peer.connection, None)
+        self._strangers.pop(peer.connection, None)
+        place = _place(peer)
+        if self._by_peer.get(place) is connection:
+            del self._by_peer[place]
         if connection.is_accepted:
             left = self._from_host[peer.host] - 1
             if left:
@@ -198,8 +205,26 @@ class TcpTransport:
                 del self._from_host[peer.host]
         for key in connection.abandon():
             self._on_failed(key)
-        self._on_lost(peer)
-        self._on_lost(peer._replace(connection=0))
+        self._on_closed(peer)
+        if connection.carries_requests:
+            # Looks through all transactions: not for the ten thousand that carried nothing.
+            self._on_lost(peer)
+            self._on_lost(place)
+
+    def _make_room(self) -> bool:
+        """Whether there is room for one more connection, if need be at a stranger's cost."""
+        if len(self._by_number) < self._limits.most:
+            return True
+        for waiting in (self._silent, self._strangers):
+            victim = next(iter(waiting.values()), None)
+            if victim is not None:
+                self.refused += 1
+                self.forget(victim)
+                victim.abort()
+                return True
+        return False
+
+    # --- over time --------------------------------------------------------------------------
 
     async def run(self) -> None:
         """Connect whom requests wait for, and close what is overdue, until cancelled."""
@@ -219,8 +244,18 @@ class TcpTransport:
 
     async def _tidy(self) -> None:
         while True:
-            await asyncio.sleep(5.0)
-            now = asyncio.get_running_loop().time()
-            for connection in list(self._by_number.values()):
-                if connection.used_at and connection.is_overdue(now):
-                    connection.close()
+            await asyncio.sleep(_TIDY_EVERY_S)
+            self.tidy(asyncio.get_running_loop().time())
+            if self._contexts is not None:
+                self._contexts.reload()
+
+    def tidy(self, now: float) -> None:
+        """Close what is overdue."""
+        for connection in list(self._by_number.values()):
+            if connection.is_overdue(now):
+                connection.close()
+
+
+def _place(peer: Peer) -> Peer:
+    """A peer wherever its connection is, or whether there is any."""
+    return peer if not peer.connection else peer._replace(connection=0)

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Final
 
 from services.common.clock import wall_ns
+from services.signaling.adapters.connection import mark
 from services.signaling.core.trunks import canonical_host
 from services.signaling.sip.actions import Peer
 
@@ -26,6 +27,10 @@ BUFFER_BYTES: Final = 8 * 1024 * 1024
 MOST_AT_ONCE: Final = 64
 """Datagrams taken per wakeup, so that timers and links get their turn."""
 _LARGEST: Final = 65_535
+_LARGEST_SENT: Final = 65_507
+"""What IP and UDP headers leave of a packet of 65,535 bytes."""
+_IP_MTU_DISCOVER: Final = 10
+_IP_PMTUDISC_DONT: Final = 0
 _IP_RECVERR: Final = 11
 _IPV6_RECVERR: Final = 25
 _MSG_ERRQUEUE: Final = 0x2000
@@ -75,6 +80,7 @@ class UdpSocket:
         *,
         on_datagrams: Callable[[list[Datagram]], None],
         on_refused: Callable[[str], None],
+        dscp: int = 0,
         on_age: Callable[[float], None] | None = None,
     ) -> None:
         host, port = address
@@ -94,8 +100,15 @@ class UdpSocket:
             _enlarge(sock)
             if self.is_v6:
                 sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVERR, 1)
+                # IPv4 has sockets of its own: answers to mapped addresses could not leave here.
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             else:
                 sock.setsockopt(socket.IPPROTO_IP, _IP_RECVERR, 1)
+                # A message too large for some link on the way is cut there; else it is lost
+                # until the kernel has learnt the way's MTU, where ICMP gets through at all.
+                sock.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, _IP_PMTUDISC_DONT)
+            if dscp:
+                mark(sock, dscp)
             if on_age is not None:
                 sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
             sock.bind((host, port))
@@ -137,7 +150,7 @@ class UdpSocket:
 
     def _send_again(self, data: bytes, peer: Peer, error: OSError) -> bool:
         """Errors of earlier datagrams surface at the next call: once reported, they are gone."""
-        if error.errno == errno.EMSGSIZE:
+        if error.errno == errno.EMSGSIZE and len(data) > _LARGEST_SENT:
             return False
         self._drain_errors()
         try:

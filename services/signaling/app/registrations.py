@@ -16,6 +16,7 @@ import msgspec
 
 from services.signaling.app.gate import Gate
 from services.signaling.core.accounts import Account, AccountState
+from services.signaling.core.addressing import vendor_peer
 from services.signaling.core.authentication import (
     Admitted,
     Authenticator,
@@ -220,7 +221,7 @@ class Registrations:
         if way is None:
             self._on_missed(binding)
             return
-        ours = f"<sip:{self._context.advertised}>"
+        ours = f"<sip:{self._context.host(way.peer)}>"
         draft = request(
             "OPTIONS",
             way.uri,
@@ -229,7 +230,7 @@ class Registrations:
             call_id=self._context.new_call_id(),
             cseq=1,
             route=way.route,
-            headers=(self._context.contact(way.peer.transport), *self._context.agent),
+            headers=(self._context.contact(way.peer), *self._context.agent),
         )
         key, actions = self._layer.send_request(draft, way.peer, now)
         self._binding_of[key] = binding
@@ -284,12 +285,12 @@ class Registrations:
         self._accounts_at = min([one.deadline for one in accounts], default=NEVER)
 
     def _account(self, trunk_id: str, table: TrunkTable) -> Account:
-        context = self._context
+        context, place = self._context, table.accounts[trunk_id]
         return Account(
             trunk_id,
             table.vendor(trunk_id),
-            table.accounts[trunk_id],
-            advertised=context.advertised,
+            place,
+            advertised=context.host(Peer(place.transport, place.host, place.port)),
             agent=context.agent,
             call_id=context.new_call_id(),
             new_tag=context.new_tag,
@@ -313,7 +314,8 @@ class Registrations:
             account.on_failure(now)
             self._send(account, None, now)
             return
-        key, actions = self._layer.send_request(draft, Peer(transport, found, port), now)
+        registrar = vendor_peer(host, found, port, transport, account.sip)
+        key, actions = self._layer.send_request(draft, registrar, now)
         self._account_of = {
             known: one for known, one in self._account_of.items() if one is not account
         }

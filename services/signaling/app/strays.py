@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from services.signaling.core.addressing import peer_of
 from services.signaling.core.context import Context
-from services.signaling.core.legs import dialog_of, peer_of
+from services.signaling.core.legs import dialog_of
 from services.signaling.sip.actions import Action
 from services.signaling.sip.layer import TransactionLayer
 from services.signaling.sip.message import Response

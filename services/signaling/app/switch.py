@@ -151,6 +151,8 @@ class Switch:
         self._context.trunks = table
         self.registrations.use(table)
         self._arm()
+        self._layer.reply_to = table.reply_to
+        self._context.keep_alives.keep(table.kept_alive, self._monotonic())
 
     # --- from the network ---------------------------------------------------------------
 
@@ -176,8 +178,9 @@ class Switch:
 
     def on_transport_error(self, key: str) -> None:
         """A request could not be delivered."""
+        now = self._monotonic()
         self.counters.send_failures += 1
-        self._carry_out(self._layer.on_transport_error(key), self._monotonic())
+        self._carry_out(self._layer.on_transport_error(key, now), now)
 
     def on_refused(self, branch: str) -> None:
         """Nobody listens where the INVITE with this branch was sent."""
@@ -188,9 +191,9 @@ class Switch:
         self.hang_up(call_id, EndReason.RTP_TIMEOUT)
 
     def on_peer_lost(self, peer: Peer) -> None:
-        """A connection is gone."""
-        self.registrations.on_peer_lost(peer)
-        self._carry_out(self._layer.on_peer_lost(peer), self._monotonic())
+        """A connection over which we asked something is gone."""
+        now = self._monotonic()
+        self._carry_out(self._layer.on_peer_lost(peer, now), now)
 
     def _carry_out(self, actions: list[Action], now: float) -> None:
         self._follow(actions, now)
@@ -435,7 +438,7 @@ class Switch:
                 self.ladders.add(call.record.call_id, step)
             self._deliverers[type(action)](action, now)
 
-    def _put(self, send: Send, _: float) -> None:
+    def _put(self, send: Send, now: float) -> None:
         counters = self.counters
         counters.messages_out += 1
         counters.bytes_out += len(send.data)
@@ -444,13 +447,9 @@ class Switch:
         elif not self._network.send(send.data, send.peer, send.key):
             counters.send_failures += 1
             if send.key:
-                for action in self._layer.on_transport_error(send.key):
+                for action in self._layer.on_transport_error(send.key, now):
                     # What fails at once must not end an attempt that is not begun yet.
-                    asyncio.get_running_loop().call_soon(self._deliver_late, action)
-
-    def _deliver_late(self, action: Action) -> None:
-        self._deliverers[type(action)](action, self._monotonic())
-        self._arm()
+                    asyncio.get_running_loop().call_soon(self._carry_out, [action], now)
 
     def _emit(self, _: Call, command: Emit) -> None:
         event = command.event

@@ -19,11 +19,18 @@ from services.signaling.sip.headers import readable
 from services.signaling.sip.message import Request
 
 
-def admit(context: Context, trunk: CustomerTrunk, invite: Request, now: float) -> EndReason | None:
+def admit(
+    context: Context, trunk: CustomerTrunk, ingress: Ingress, now: float
+) -> EndReason | None:
     """Count the call against its trunk's limits, or say why it may not go on."""
+    ingress.sip = sip = trunk.sip
     if not trunk.enabled:
         return EndReason.CUSTOMER_DISABLED
-    if invite.max_forwards == 0:
+    if sip.transports and ingress.source.transport not in sip.transports:
+        return EndReason.TRANSPORT_REFUSED
+    if sip.keepalive.crlf_s:
+        context.keep_alives.heard(ingress.source, sip.keepalive.crlf_s, now)
+    if ingress.invite.max_forwards == 0:
         return EndReason.LOOP
     limit = context.customer_limits.take(
         trunk.id, max_calls=trunk.max_calls, max_cps=trunk.max_cps, now=now
@@ -83,7 +90,7 @@ def early_leg(
     return attempt.name if is_vendor else ""
 
 
-def early_reply(received: Request, leg: str, context: Context, transport: str) -> Reply:
+def early_reply(received: Request, leg: str, context: Context, source: Peer) -> Reply:
     """The answer to anything but BYE that is asked inside a dialog before the call is answered.
 
     There is an offer without answer on either leg: another one gets 500 or 491, by whose it is
@@ -95,7 +102,7 @@ def early_reply(received: Request, leg: str, context: Context, transport: str) -
     if method == "REFER":
         return response_to(received, 405, headers=(ALLOW,))
     if method == "UPDATE" and not received.body:
-        return response_to(received, 200, headers=(context.contact(transport), ALLOW))
+        return response_to(received, 200, headers=(context.contact(source), ALLOW))
     if method == "PRACK":
         return prack_reply(received)
     if method == "UPDATE" and leg != CALLER:

@@ -111,7 +111,12 @@ def take_back(
 def _new_leg(attempt: Attempt, response: Response) -> Leg:
     assert attempt.draft is not None
     dialog = Dialog.from_response(attempt.draft, response)
-    login, number = attempt.login, attempt.number
     return Leg(
-        attempt.name, dialog, attempt.peer, attempt=number, policy=attempt.policy, login=login
+        attempt.name,
+        dialog,
+        attempt.peer,
+        attempt=attempt.number,
+        policy=attempt.policy,
+        login=attempt.login,
+        request_to=attempt.sip.nat.request_to,
     )

@@ -134,7 +134,7 @@ class Call:
         if unmet is not None:
             status, headers = unmet
             return self.refuse(EndReason.UNSUPPORTED, now, status=status, headers=headers)
-        unwanted = admit(self._context, trunk, invite, now)
+        unwanted = admit(self._context, trunk, self._ingress, now)
         if unwanted is not None:
             return self.refuse(unwanted, now)
         self._is_counted = True
@@ -346,7 +346,7 @@ class Call:
         if not name:
             return [Respond(key, response_to(received, 481), CALLER)]
         if received.method != "BYE":
-            reply = early_reply(received, name, self._context, source.transport)
+            reply = early_reply(received, name, self._context, source)
             commands: list[Command] = [Respond(key, reply, name)]
             is_prack = received.method == "PRACK" and name == CALLER
             return commands + self._on_prack(received, now) if is_prack else commands

@@ -112,6 +112,8 @@ class OfferMedia(NamedTuple):
     sdp: bytes
     source_host: str
     attempt: int
+    target_host: str = ""
+    """Where the other side's SIP goes: its ports get the IP version of that."""
 
 
 class AnswerMedia(NamedTuple):

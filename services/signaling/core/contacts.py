@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from services.signaling.core.addressing import peer_of
 from services.signaling.core.context import Context
-from services.signaling.core.legs import peer_of
 from services.signaling.core.location import Binding
 from services.signaling.core.values import Candidate, Way
 from services.signaling.sip.actions import Peer
@@ -57,7 +57,7 @@ def contacts_of(candidate: Candidate, context: Context, unix_s: float) -> list[C
             continue
         if sip.registered.request_uri == "number":
             way = way._replace(uri=_with_number(way.uri, candidate.called))
-        transport, host, port, _ = way.peer
+        transport, host, port = way.peer[:3]
         found.append(
             msgspec.structs.replace(candidate, host=host, port=port, transport=transport, way=way)
         )

@@ -8,10 +8,13 @@ from ipaddress import ip_address
 from itertools import count
 from typing import TYPE_CHECKING, Final
 
+from services.signaling.core.keep_alive import KeepAlives
 from services.signaling.core.limits import TrunkLimits
 from services.signaling.core.location import Location
 from services.signaling.core.reach import Reach
 from services.signaling.core.trunks import TrunkTable
+from services.signaling.sip.actions import Peer
+from services.signaling.sip.listeners import Listeners
 from services.signaling.sip.validate import Capabilities
 
 if TYPE_CHECKING:
@@ -46,15 +49,16 @@ class Context:
     """Shared by every call; plain data and injected functions, no I/O of its own."""
 
     __slots__ = (
-        "advertised", "agent", "chance", "customer_limits", "dialogs", "location", "new_call_id",
-        "new_tag", "node", "reach", "tokens", "transfers", "trunks", "vendor_limits",
+        "advertised", "agent", "chance", "customer_limits", "dialogs", "keep_alives", "listeners",
+        "location", "new_call_id", "new_tag", "node", "reach", "tokens", "transfers", "trunks",
+        "vendor_limits",
     )  # fmt: skip
 
     def __init__(
         self,
         *,
         node: str,
-        advertised: str,
+        advertised: str | Listeners,
         new_tag: Callable[[], str],
         new_call_id: Callable[[], str],
         chance: Callable[[], float],
@@ -64,8 +68,12 @@ class Context:
         self.node = node
         self.agent = (f"User-Agent: {user_agent}",) if user_agent else ()
         """Header lines that name the product; none unless the operator wants one."""
-        self.advertised = advertised
-        """``host:port`` as peers shall write to it: in Contact and From."""
+        if isinstance(advertised, str):
+            advertised = Listeners.behind(advertised)
+        self.listeners = advertised
+        """Where we listen, and what we are called there: in Contact and From."""
+        self.advertised = self.listeners.first
+        """``host:port`` we go by where nobody in particular is spoken to."""
         self.new_tag = new_tag
         """Fresh unguessable tokens without ``-``, which separates forks of one call."""
         self.new_call_id = new_call_id
@@ -78,6 +86,8 @@ class Context:
         self.vendor_limits = TrunkLimits()
         self.dialogs: dict[str, tuple[Call, str]] = {}
         """Calls, and the names of their legs, by the tags we gave their dialogs."""
+        self.keep_alives = KeepAlives()
+        """Whom to send CRLF to."""
         self.location = Location()
         """Where registered users are."""
         self.transfers: dict[str, Onward] = {}
@@ -87,10 +97,14 @@ class Context:
         self.reach = reach or Reach({}, {}, draw=chance)
         """Where vendors are."""
 
-    def contact(self, transport: str) -> str:
-        """Our Contact header on a leg of this transport."""
-        parameter = "" if transport == "udp" else f";transport={transport}"
-        return f"Contact: <sip:{self.advertised}{parameter}>"
+    def contact(self, peer: Peer, *, is_secure: bool = False) -> str:
+        """Our Contact header on a leg with this peer."""
+        local = self.listeners.towards(peer)
+        return local.secure_contact if is_secure else local.contact
+
+    def host(self, peer: Peer) -> str:
+        """Our ``host:port`` as this peer knows it: in From."""
+        return self.listeners.towards(peer).address
 
     def resolve(self, host: str) -> str | None:
         """The address to send to; ``None`` for a name that nobody has looked up yet."""

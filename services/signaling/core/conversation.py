@@ -321,7 +321,7 @@ class Conversation:
             record.customer_trunk_id, record.account_id, record.source, target.replaces
         )
         call_id = f"{record.call_id}.{self._transfers}@transfer"
-        accepted = response_to(received, 202, headers=(context.contact(leg.peer.transport),))
+        accepted = response_to(received, 202, headers=(leg.contact(context),))
         return [
             Respond(key, accepted, leg.name),
             *transfer.start(onward, call_id, record.caller, target.number),

@@ -337,7 +337,7 @@ class Exchanges:
         assert received is not None
         assert response is not None
         lines = _passed(response, RESPONSE_PASSES, leg, exchange.to_leg)
-        lines += (self._context.contact(leg.peer.transport), ALLOW)
+        lines += (leg.contact(self._context), ALLOW)
         if leg.watch is not None:
             lines += leg.watch.granted_lines(received, leg.heard_at)
         tag = leg.dialog.local_tag  # which an INVITE that takes the leg over does not have yet
@@ -398,7 +398,10 @@ class Exchanges:
 
     def _offer_media(self, exchange: Exchange, leg: Leg, sdp: bytes) -> OfferMedia:
         exchange.token = next(self._context.tokens)
-        return OfferMedia(exchange.token, leg.is_caller, sdp, leg.peer.host, leg.attempt)
+        other = exchange.to_leg if leg is exchange.from_leg else exchange.from_leg
+        return OfferMedia(
+            exchange.token, leg.is_caller, sdp, leg.peer.host, leg.attempt, other.peer.host
+        )
 
     def _answer_media(self, exchange: Exchange, leg: Leg, sdp: bytes) -> AnswerMedia:
         exchange.token = next(self._context.tokens)

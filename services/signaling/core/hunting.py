@@ -293,11 +293,11 @@ class Hunt:
             attempt.dialogs = ReliableDialogs()
         if attempt.policy.is_usual and not offer.is_special:
             uri, headers = request_uri(candidate), offer.headers
-            from_ = address(candidate.caller, context.advertised)
+            from_ = address(candidate.caller, context.host(attempt.peer))
             to = address(candidate.called, bracketed(candidate.host))
         else:
             uri, from_, to, headers = outgoing(
-                candidate, attempt.policy, offer, context.advertised
+                candidate, attempt.policy, offer, context.host(attempt.peer)
             )
         asked = asked_for(attempt.sip, has_offer=bool(sdp), min_se_s=attempt.min_se_s)
         draft = request(
@@ -310,7 +310,7 @@ class Hunt:
             max_forwards=offer.max_forwards,
             route=() if way is None else way.route,
             headers=(
-                context.contact(candidate.transport), ALLOW, *context.agent, *asked, *headers,
+                context.contact(attempt.peer), ALLOW, *context.agent, *asked, *headers,
             ),
             body=sdp,
         )  # fmt: skip
@@ -468,8 +468,9 @@ class Hunt:
         is_offer: bool = True,
     ) -> Step:
         attempt.token = next(self._context.tokens)
-        host = self._offer.source_host if from_caller else attempt.peer.host
+        hosts = (self._offer.source_host, attempt.peer.host)
+        host, target = hosts if from_caller else hosts[::-1]
         if is_offer:
-            return OfferMedia(attempt.token, from_caller, sdp, host, attempt.number)
+            return OfferMedia(attempt.token, from_caller, sdp, host, attempt.number, target)
         is_provisional = response is not None and response.status < 200
         return AnswerMedia(attempt.token, from_caller, sdp, host, attempt.number, is_provisional)

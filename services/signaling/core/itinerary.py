@@ -10,6 +10,7 @@ import msgspec
 
 from services.common.causes import EndReason
 from services.common.sip_options.trunk import VendorSip
+from services.signaling.core.addressing import vendor_peer
 from services.signaling.core.contacts import REGISTERED, contacts_of
 from services.signaling.core.context import Context
 from services.signaling.core.limits import Limit
@@ -18,7 +19,9 @@ from services.signaling.core.redirects import redirected_to
 from services.signaling.core.retry_after import retry_after_s
 from services.signaling.core.targets import SUPPORTED
 from services.signaling.core.values import Candidate
+from services.signaling.core.vendor_health import plain
 from services.signaling.sip.actions import Peer
+from services.signaling.sip.listeners import default_port
 from services.signaling.sip.message import Response
 from services.signaling.sip.uri import SipUri
 
@@ -89,6 +92,8 @@ class Itinerary:
             candidate, peer = found
         else:
             return None
+        if candidate.way is None:
+            peer = vendor_peer(candidate.host, peer.host, peer.port, peer.transport, sip)
         limit = context.vendor_limits.take(
             candidate.vendor_trunk_id,
             max_calls=candidate.max_calls or None,
@@ -163,15 +168,15 @@ class Itinerary:
         if seconds:
             health = self._context.reach.health
             why = f"503 with Retry-After: {seconds}"
-            health.rest(stop.candidate.vendor_trunk_id, stop.peer, seconds, why, now)
-            self._here = [each for each in self._here if each[1] != stop.peer]
+            health.rest(stop.candidate.vendor_trunk_id, plain(stop.peer), seconds, why, now)
+            self._here = [each for each in self._here if each[1] != plain(stop.peer)]
 
     def _follow(self, stop: Stop, contacts: list[SipUri]) -> bool:
         if self._seen is None:
             # What DNS says beside is no place for a call that is wanted elsewhere.
             self._here.clear()
             self._seen = set()
-        self._seen.add((stop.candidate.called, stop.peer))
+        self._seen.add((stop.candidate.called, plain(stop.peer)))
         places: list[_Place] = []
         for uri in contacts:
             if self._followed >= stop.sip.redirects.limit:
@@ -187,11 +192,14 @@ class Itinerary:
     def _place(self, candidate: Candidate, uri: SipUri) -> _Place | None:
         """Where a Contact leads; ``None`` for ourselves, and where nobody knows the way."""
         reach = self._context.reach
-        host, port = uri.address
+        host = uri.host.strip("[]")
+        transport = "tls" if uri.scheme == "sips" else uri.transport or "udp"
+        port = uri.port or default_port(transport)
         address = reach.resolve(host)
-        transport = uri.transport or "udp"
         if address is None or (address, port) in reach.own or transport not in SUPPORTED:
             return None
+        if candidate.transport == "tls" and transport != "tls":
+            return None  # what is to be secure is not called otherwise
         called = uri.number or candidate.called
         if len(called) > LONGEST_NUMBER or not called.isprintable():
             return None
@@ -202,4 +210,4 @@ class Itinerary:
 
 
 def _moved(candidate: Candidate, transport: str) -> Candidate:
-    return msgspec.structs.replace(candidate, transport=transport, port=5060)
+    return msgspec.structs.replace(candidate, transport=transport, port=default_port(transport))

@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import lru_cache
 
 from services.common.sip_options.trunk import DEFAULT_CUSTOMER, CustomerSip
 from services.signaling.core import extensions
+from services.signaling.core.addressing import place_of, target_of
 from services.signaling.core.code_policy import reason_lines
 from services.signaling.core.commands import Owner
-from services.signaling.core.context import (
-    ACCEPT,
-    ALLOW,
-    ALLOW_REFER,
-    Context,
-    is_private,
-)
+from services.signaling.core.context import ACCEPT, ALLOW, ALLOW_REFER, Context
 from services.signaling.core.early_media import EarlyDialogs, Ringing
 from services.signaling.core.header_policy import BYE_USUAL, PLAIN, RESPONSE_USUAL, passing
 from services.signaling.core.headers import (
@@ -32,15 +26,13 @@ from services.signaling.core.watch import Watch, wishes_of
 from services.signaling.sip.actions import Peer
 from services.signaling.sip.build import Reply, RequestDraft, response_to
 from services.signaling.sip.dialog import Dialog, DialogState
-from services.signaling.sip.errors import MalformedMessage
+from services.signaling.sip.listeners import SECURE
 from services.signaling.sip.message import Request, Response
 from services.signaling.sip.session_timer import grant, granted_lines
-from services.signaling.sip.uri import SipUri, parse_uri
 
 CALLER = "A"
 """Name of the ingress leg; egress legs are B1, B2 and so on, by attempt."""
 
-_TRANSPORTS = frozenset({"udp", "tcp"})
 _OFFERING = frozenset({"INVITE", "UPDATE"})
 
 
@@ -48,8 +40,8 @@ class Leg:
     """A dialog that a call has with one party, from the moment it can carry requests."""
 
     __slots__ = (
-        "attempt", "dialog", "heard_at", "is_acknowledged", "is_over", "keeps_session", "login",
-        "name", "peer", "policy", "session", "watch",
+        "attempt", "dialog", "heard_at", "is_acknowledged", "is_over", "is_secure",
+        "keeps_session", "login", "name", "peer", "policy", "request_to", "session", "watch",
     )  # fmt: skip
 
     def __init__(
@@ -61,6 +53,8 @@ class Leg:
         attempt: int,
         policy: CustomerPolicy | VendorPolicy = USUAL_CUSTOMER,
         login: Login | None = None,
+        request_to: str = "auto",
+        is_secure: bool = False,
     ) -> None:
         self.name = name
         self.dialog = dialog
@@ -70,6 +64,10 @@ class Leg:
         """Egress attempt whose media this leg has; the caller's is that of the answered one."""
         self.login = login
         """How we prove ourselves here, once the vendor has asked for it."""
+        self.request_to = request_to
+        """The trunk's rule for where requests go: :func:`.addressing.target_of`."""
+        self.is_secure = is_secure
+        """Whether we are a ``sips`` URI in it."""
         self.is_acknowledged = name != CALLER
         """Whether a BYE may be sent: not before the ACK of our 2xx (section 15)."""
         self.is_over = False
@@ -107,7 +105,7 @@ class Leg:
         """Draft the next request on this leg."""
         lines = list(headers)
         if method in _OFFERING:
-            lines += (context.contact(self.peer.transport), ALLOW)
+            lines += (self.contact(context), ALLOW)
             if self.watch is not None:
                 lines += self.watch.asking_lines()
         draft = self.dialog.request(
@@ -128,9 +126,13 @@ class Leg:
         self.dialog.local_cseq += 1
         return self.login.again(draft, self.dialog.local_cseq)
 
+    def contact(self, context: Context) -> str:
+        """Our Contact header on this leg."""
+        return context.contact(self.peer, is_secure=self.is_secure)
+
     def target(self, context: Context) -> Peer:
         """Where requests on this leg go: its first route or its Contact."""
-        return _target(self.dialog.next_hop, self.peer, context)
+        return target_of(self.dialog.next_hop, self.peer, context, self.request_to)
 
     def accepts(self, request: Request, source: Peer) -> bool:
         """Whether a request that names our tag truly comes from the other end of this leg.
@@ -145,57 +147,16 @@ class Leg:
 
 
 def _hosts(dialog: Dialog) -> set[str]:
-    places = (_place(dialog.remote_target), _place(dialog.next_hop))
+    places = (place_of(dialog.remote_target), place_of(dialog.next_hop))
     return {place[0] for place in places if place is not None}
-
-
-def _target(uri: str, peer: Peer, context: Context) -> Peer:
-    place = _place(uri)
-    if place is not None and context.reach.has_address(place[0], peer.host):
-        # The dialog stays with the address that answered, of all those the name has.
-        return peer._replace(port=place[1]) if place[3] else peer
-    found = peer_of(uri, context, peer.transport)
-    # A private Contact behind a public source is a NAT that did not rewrite it.
-    if found is None or (
-        found.host != peer.host and is_private(found.host) != is_private(peer.host)
-    ):
-        return peer
-    # Same host over a stream: its connection is used while it lives.
-    if found.transport != peer.transport or (found.reliable and found.host != peer.host):
-        return found
-    return found._replace(connection=peer.connection)
-
-
-def peer_of(uri: str, context: Context, transport: str = "udp") -> Peer | None:
-    """Where a request to ``uri`` goes; ``None`` when nobody can tell."""
-    place = _place(uri)
-    if place is None:
-        return None
-    address = context.resolve(place[0])
-    wanted = place[2] or transport
-    if address is None or wanted not in _TRANSPORTS:
-        return None
-    return Peer(wanted, address, place[1])
-
-
-@lru_cache(4096)  # a trunk's calls come and go with the same few Contacts
-def _place(uri: str) -> tuple[str, int, str, bool] | None:
-    """Host, port, transport, and whether the port was written."""
-    try:
-        parsed = parse_uri(uri)
-    except MalformedMessage:
-        return None
-    if not isinstance(parsed, SipUri):
-        return None
-    return (*parsed.address, parsed.transport, parsed.port is not None)
 
 
 class Ingress:
     """The INVITE of the caller, until it has a final response that was acknowledged."""
 
     __slots__ = (
-        "_base", "_context", "_tags", "early", "invite", "key", "policy", "reliable", "sip",
-        "source",
+        "_base", "_context", "_is_secure", "_tags", "early", "invite", "key", "policy", "reliable",
+        "sip", "source",
     )  # fmt: skip
 
     def __init__(self, invite: Request, key: str, source: Peer, context: Context) -> None:
@@ -206,6 +167,7 @@ class Ingress:
         """How this customer is spoken to, once he is known."""
         self.reliable: Provisionals | None = None
         """Set when provisional responses are acknowledged."""
+        self._is_secure = source.transport in SECURE and asks_security(invite)
         self._context = context
         self._base = context.new_tag()
         self._tags: dict[tuple[int, str], str] = {}
@@ -266,7 +228,9 @@ class Ingress:
             stripped |= self.early.stripped
         lines = reason_lines(policy.reason, response, 0)
         if policy.is_told_called and source.is_trusted:
-            lines += headers.unless_added(connected_lines(response, self._context.advertised))
+            lines += headers.unless_added(
+                connected_lines(response, self._context.host(self.source))
+            )
         return [*lines, *headers.invite_lines(response, RESPONSE_USUAL, stripped)]
 
     def passed_in_refusal(self, response: Response | None, source: VendorPolicy) -> list[str]:
@@ -301,7 +265,8 @@ class Ingress:
     ) -> Reply:
         """A provisional response or a 2xx, with our Contact."""
         allow = ALLOW if self.sip.transfer.mode == "refuse" else ALLOW_REFER
-        lines = [*headers, self._context.contact(self.source.transport), allow]
+        contact = self._context.contact(self.source, is_secure=self._is_secure)
+        lines = [*headers, contact, allow]
         if self.sip.session_timer.mode != "off" and status == 200:
             lines += self._session_timer_lines()
         return response_to(self.invite, status, reason, to_tag=to_tag, headers=lines, body=sdp)
@@ -349,7 +314,26 @@ class Ingress:
         """The dialog that a 2xx with ``to_tag`` confirms."""
         dialog = Dialog.from_request(self.invite, to_tag)
         dialog.confirm()
-        return Leg(CALLER, dialog, self.source, attempt=attempt, policy=self.policy)
+        return Leg(
+            CALLER,
+            dialog,
+            self.source,
+            attempt=attempt,
+            policy=self.policy,
+            request_to=self.sip.nat.request_to,
+            is_secure=self._is_secure,
+        )
+
+
+def asks_security(invite: Request) -> bool:
+    """Whether our Contact must be a ``sips`` URI (section 12.1.1)."""
+    if invite.uri[:5].lower() == "sips:":
+        return True
+    route = invite.headers("record-route")
+    if route:
+        return "<sips:" in route[0].lower()
+    contact = invite.contact
+    return contact is not None and contact.uri[:5].lower() == "sips:"
 
 
 def closing_lines(

@@ -11,6 +11,7 @@ from services.signaling.core.numbering import number_params
 from services.signaling.core.privacy import REVEALING
 from services.signaling.core.trunk_policy import USUAL_CUSTOMER, CustomerPolicy, VendorPolicy
 from services.signaling.core.values import Candidate
+from services.signaling.sip.listeners import default_port
 from services.signaling.sip.message import Request
 
 
@@ -70,5 +71,6 @@ def bracketed(host: str) -> str:
 
 def _tail(candidate: Candidate) -> str:
     """What follows the host of the Request-URI."""
-    port = "" if candidate.port == 5060 else f":{candidate.port}"
-    return port if candidate.transport == "udp" else f"{port};transport={candidate.transport}"
+    transport = candidate.transport
+    port = "" if candidate.port == default_port(transport) else f":{candidate.port}"
+    return port if transport == "udp" else f"{port};transport={transport}"

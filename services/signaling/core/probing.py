@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from services.common.sip_options.trunk import VendorSip
+from services.signaling.core.addressing import vendor_peer
 from services.signaling.core.context import ACCEPT, ALLOW, Context
 from services.signaling.core.outgoing import bracketed
 from services.signaling.core.retry_after import retry_after_s
@@ -17,6 +17,7 @@ from services.signaling.core.trunks import VendorPlace
 from services.signaling.core.vendor_health import Place
 from services.signaling.sip.actions import Peer
 from services.signaling.sip.build import RequestDraft, request
+from services.signaling.sip.listeners import default_port
 from services.signaling.sip.message import Response
 
 TIMEOUT_S: Final = 4.0
@@ -47,11 +48,10 @@ class Change(NamedTuple):
 class _Asked:
     """One address that is asked again and again."""
 
-    __slots__ = ("due_at", "number", "sip", "uri", "waits_until")
+    __slots__ = ("due_at", "number", "vendor", "waits_until")
 
-    def __init__(self, uri: str, sip: VendorSip, due_at: float) -> None:
-        self.uri = uri
-        self.sip = sip
+    def __init__(self, vendor: VendorPlace, due_at: float) -> None:
+        self.vendor = vendor
         self.due_at = due_at
         self.number = 0
         """Of the question under way or asked last."""
@@ -83,11 +83,11 @@ class Prober:
             if not vendor.enabled or not vendor.sip.probe.every_s:
                 continue
             for peer in self._context.reach.every_peer(vendor):
-                place, uri = (vendor.id, peer), _uri(vendor, peer)
+                place = (vendor.id, peer)
                 asked = before.get(place)
                 if asked is None:
-                    asked = _Asked(uri, vendor.sip, now + len(self._asked) * _APART_S)
-                asked.uri, asked.sip = uri, vendor.sip
+                    asked = _Asked(vendor, now + len(self._asked) * _APART_S)
+                asked.vendor = vendor
                 asked.due_at = min(asked.due_at, now + vendor.sip.probe.every_s)
                 self._asked[place] = asked
         self._context.reach.health.keep_only({*self._asked}, {vendor.id for vendor in places})
@@ -99,7 +99,7 @@ class Prober:
             if asked.waits_until <= now:
                 self._tell(place, asked, "no answer to OPTIONS", now)
             if asked.due_at <= now:
-                asked.due_at = now + asked.sip.probe.every_s
+                asked.due_at = now + asked.vendor.sip.probe.every_s
                 question = self._question(place, asked, now)
                 if question is not None:
                     questions.append(question)
@@ -113,7 +113,7 @@ class Prober:
         if response.status != 503:
             self._tell(question.place, asked, "", now)
             return
-        seconds = min(retry_after_s(response), asked.sip.retry_after.longest_s)
+        seconds = min(retry_after_s(response), asked.vendor.sip.retry_after.longest_s)
         why = f"503 to OPTIONS with Retry-After: {seconds}" if seconds else "503 to OPTIONS"
         self._context.reach.health.rest(*question.place, seconds, why, now)
         self._tell(question.place, asked, why, now)
@@ -139,7 +139,7 @@ class Prober:
 
     def _tell(self, place: Place, asked: _Asked, failure: str, now: float) -> None:
         asked.waits_until = NEVER
-        if self._context.reach.health.on_probe(place, asked.sip.probe, failure, now):
+        if self._context.reach.health.on_probe(place, asked.vendor.sip.probe, failure, now):
             self._changes.append(Change(*place, failure))
 
     def _question(self, place: Place, asked: _Asked, now: float) -> Question | None:
@@ -149,20 +149,22 @@ class Prober:
             return None
         asked.number += 1
         asked.waits_until = now + TIMEOUT_S
-        peer = place[1]
+        vendor, (transport, host, port, *_) = asked.vendor, place[1]
+        peer = vendor_peer(vendor.host, host, port, transport, vendor.sip)
+        uri = _uri(vendor, peer)
         draft = request(
             "OPTIONS",
-            asked.uri,
-            from_=f"<sip:{context.advertised}>;tag={context.new_tag()}",
-            to=f"<{asked.uri}>",
+            uri,
+            from_=f"<sip:{context.host(peer)}>;tag={context.new_tag()}",
+            to=f"<{uri}>",
             call_id=context.new_call_id(),
             cseq=1,
-            headers=(context.contact(peer.transport), ALLOW, ACCEPT, *context.agent),
+            headers=(context.contact(peer), ALLOW, ACCEPT, *context.agent),
         )
         return Question(place, asked.number, draft, peer)
 
 
 def _uri(vendor: VendorPlace, peer: Peer) -> str:
-    port = "" if peer.port == 5060 else f":{peer.port}"
+    port = "" if peer.port == default_port(peer.transport) else f":{peer.port}"
     transport = "" if peer.transport == "udp" else f";transport={peer.transport}"
     return f"sip:{bracketed(vendor.host)}{port}{transport}"

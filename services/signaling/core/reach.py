@@ -13,9 +13,10 @@ from typing import Final
 from services.common.causes import EndReason
 from services.common.sip_options.trunk import VendorSip
 from services.signaling.core.targets import Choice, Draw, Service, in_order
-from services.signaling.core.trunks import VendorPlace, canonical_host
+from services.signaling.core.trunks import VendorPlace, canonical_host, split_address
 from services.signaling.core.vendor_health import VendorHealth
 from services.signaling.sip.actions import Peer
+from services.signaling.sip.listeners import Listeners
 
 _LITERAL: Final = re.compile(r"[0-9.]+|.*:.*")
 
@@ -99,6 +100,12 @@ class Reach:
                 # One that rests will be back sooner than one that is down.
                 reason = trouble
         return good, reason
+
+
+def own_places(listeners: Listeners) -> frozenset[tuple[str, int]]:
+    """Where we are ourselves, as bound and as others know us."""
+    named = [split_address(address) for address in listeners.addresses]
+    return frozenset([*listeners.places, *((host, port or 5060) for host, port in named)])
 
 
 @lru_cache(4096)  # every call asks for one of the same few hosts

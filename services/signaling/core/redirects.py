@@ -31,7 +31,7 @@ def redirected_to(response: Response) -> list[SipUri]:
             uri, q = contact.address, _q(contact.params.get("q"))
         except MalformedMessage:
             continue
-        if isinstance(uri, SipUri) and uri.scheme == "sip":
+        if isinstance(uri, SipUri):
             ranked.append((-q, place, uri))
     ranked.sort(key=lambda each: each[:2])
     return [uri for _, _, uri in ranked]

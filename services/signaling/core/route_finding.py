@@ -95,7 +95,7 @@ class RouteFinding(Owner):
         peer = self._find(uri)
         if peer is None:
             return self._fail("routing server cannot be reached")
-        self._peer, self._draft = peer, self._invite(uri, offer)
+        self._peer, self._draft = peer, self._invite(uri, peer, offer)
         return [Request(self, self._draft, peer, LEG)]
 
     def on_ruling(self, ruling: Ruling | None) -> list[Step]:
@@ -162,7 +162,7 @@ class RouteFinding(Owner):
             return None
         return peers[0]
 
-    def _invite(self, uri: SipUri, offer: Offer) -> RequestDraft:
+    def _invite(self, uri: SipUri, peer: Peer, offer: Offer) -> RequestDraft:
         context, record, question = self._context, self._record, self._question
         host = bracketed(uri.address[0])
         port = "" if uri.port is None else f":{uri.port}"
@@ -171,13 +171,13 @@ class RouteFinding(Owner):
         return request(
             "INVITE",
             address(question.called, host)[1:-1] + port + transport,
-            from_=f"{address(question.caller, context.advertised)};tag={tag}",
+            from_=f"{address(question.caller, context.host(peer))};tag={tag}",
             to=address(question.called, host),
             call_id=context.new_call_id(),
             cseq=1,
             max_forwards=offer.max_forwards,
             headers=(
-                context.contact(uri.transport or "udp"),
+                context.contact(peer),
                 ALLOW,
                 *context.agent,
                 header("X-Call-ID", record.call_id),

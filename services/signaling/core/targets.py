@@ -13,7 +13,7 @@ Draw = Callable[[], float]
 MOST_TARGETS: Final = 16
 """Addresses of one name that are looked at: a zone must not make a call endless."""
 
-SUPPORTED: Final = ("udp", "tcp")
+SUPPORTED: Final = ("udp", "tcp", "tls")
 """Transports we speak, the one we would rather have first."""
 _SERVICES: Final = {"sip+d2u": "udp", "sip+d2t": "tcp", "sips+d2t": "tls"}
 _SRV: Final = {"udp": "_sip._udp", "tcp": "_sip._tcp", "tls": "_sips._tcp"}
@@ -58,24 +58,28 @@ class Service(NamedTuple):
     """``srv`` or ``naptr``, as in the options."""
 
 
-def services_of(naptrs: Iterable[Naptr]) -> list[tuple[str, str]]:
-    """Transport and SRV name of each usable NAPTR record, best first (RFC 3263 section 4.1)."""
+def services_of(naptrs: Iterable[Naptr], transport: str) -> list[tuple[str, str]]:
+    """Transport and SRV name of each usable NAPTR record, best first (RFC 3263 section 4.1).
+
+    ``transport``: the trunk's; one that is called over TLS is never called without.
+    """
     usable = [
-        (record.order, record.preference, transport, record.replacement.lower().rstrip("."))
+        (record.order, record.preference, named, record.replacement.lower().rstrip("."))
         for record in naptrs
         if record.flags.lower() == "s"
-        and (transport := _SERVICES.get(record.service.lower())) in SUPPORTED
+        and (named := _SERVICES.get(record.service.lower())) in SUPPORTED
+        and (named == "tls" or transport != "tls")
     ]
     usable.sort(key=lambda each: each[:2])
-    return [(transport, name) for _, _, transport, name in usable if name]
+    return [(named, name) for _, _, named, name in usable if named and name]
 
 
 def names_asked(service: Service) -> list[tuple[str, str]]:
     """Transport and SRV name to ask for where no NAPTR record says otherwise."""
     transports = [service.transport]
-    if service.lookup == "naptr":
+    if service.lookup == "naptr" and service.transport != "tls":
         # "the client ... would then do an SRV query for each supported transport" (section 4.1)
-        transports += [each for each in SUPPORTED if each != service.transport]
+        transports += [each for each in ("udp", "tcp") if each != service.transport]
     return [(each, f"{_SRV[each]}.{service.host}") for each in transports]
 
 

@@ -172,7 +172,7 @@ class Transfer(Owner):
             to=address(called, context.advertised),
             call_id=call_id,
             cseq=1,
-            headers=(context.contact(LOOP.transport), ALLOW),
+            headers=(context.contact(LOOP), ALLOW),
         )
         return [*self._notify(100), Request(self, self.draft, LOOP, self.name)]
 
@@ -338,7 +338,7 @@ class Transfer(Owner):
         self._notified = status
         leg = self.transferor
         lines = [*notify_lines(self._event_id, is_last=status >= 200)]
-        lines.append(self._context.contact(leg.peer.transport))
+        lines.append(leg.contact(self._context))
         draft = leg.request(
             self._context,
             "NOTIFY",

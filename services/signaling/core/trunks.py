@@ -25,6 +25,7 @@ from services.signaling.core.trunk_policy import (
     customer_policy,
     vendor_policy,
 )
+from services.signaling.sip.actions import Peer
 from services.signaling.sip.errors import MalformedMessage
 from services.signaling.sip.headers import readable
 from services.signaling.sip.message import Request
@@ -196,8 +197,8 @@ class TrunkTable:
 
     __slots__ = (
         "_by_host", "_by_host_port", "_by_id", "_cache", "_hosts", "_network_names",
-        "_networks", "_policies", "_vendors", "accounts", "digest", "places",
-        "reply_to_unknown",
+        "_networks", "_policies", "_vendor_rules", "_vendors", "accounts", "digest",
+        "kept_alive", "places", "reply_to", "reply_to_unknown",
     )  # fmt: skip
 
     def __init__(
@@ -207,6 +208,8 @@ class TrunkTable:
         vendor_hosts: Iterable[str] = (),
         vendors: Mapping[str, VendorSip] | None = None,
         places: Sequence[VendorPlace] = (),
+        vendor_rules: Mapping[str, str] | None = None,
+        kept_alive: Iterable[tuple[Peer, float]] = (),
         reply_to_unknown: bool = False,
         digest: DigestRules | None = None,
         accounts: Mapping[str, Place] | None = None,
@@ -220,6 +223,10 @@ class TrunkTable:
         self.accounts = accounts or {}
         """The registrars where the switch registers, by vendor trunk."""
         self._vendors = vendors or {}
+        self._vendor_rules = vendor_rules or {}
+        """``reply_to`` of vendors that have such a rule, by address."""
+        self.kept_alive = tuple(kept_alive)
+        """Vendors that are sent signs of life, each with its interval in seconds."""
         self._policies = {
             trunk_id: policy
             for trunk_id, sip in self._vendors.items()
@@ -250,6 +257,9 @@ class TrunkTable:
             *(host for host, _ in self._by_host_port),
             *(canonical_host(host) for host in vendor_hosts),
         })  # fmt: skip
+        has_rules = any(trunk.sip.nat.reply_to != "auto" for trunk in self._by_id.values())
+        self.reply_to = self._reply_to if has_rules or self._vendor_rules else None
+        """The rule by which a source is answered; ``None`` when all have the usual one."""
 
     def identify(
         self, host: str, port: int, request: Request | None = None
@@ -286,6 +296,12 @@ class TrunkTable:
     def customer(self, trunk_id: str) -> CustomerTrunk | None:
         """The customer trunk with this id."""
         return self._by_id.get(trunk_id)
+
+    def _reply_to(self, source: Peer) -> str:
+        trunk = self.identify(source.host, source.port)
+        if trunk is not None:
+            return trunk.sip.nat.reply_to
+        return self._vendor_rules.get(source.host, "auto")
 
     @property
     def asks_http(self) -> bool:

@@ -17,7 +17,12 @@ _MOST_RESTING: Final = 1_000
 """Beyond that, rests that are over are swept out: redirections may lead anywhere."""
 
 Place = tuple[str, Peer]
-"""A vendor trunk and one of its addresses; the ``connection`` of the peer is 0."""
+"""A vendor trunk and one of its addresses, :func:`plain`."""
+
+
+def plain(peer: Peer) -> Peer:
+    """A peer as its address alone, however it is reached."""
+    return Peer(peer.transport, peer.host, peer.port)
 
 
 class Seen(NamedTuple):

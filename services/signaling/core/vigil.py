@@ -90,7 +90,7 @@ class Vigil:
             return [Respond(key, response_to(received, 422, headers=headers), leg.name)]
         if received.method != "UPDATE" or received.body or watch.options.mode == "off":
             return None
-        contact = self._context.contact(leg.peer.transport)
+        contact = leg.contact(self._context)
         lines = [contact, ALLOW, *watch.granted_lines(received, now)]
         return [Respond(key, response_to(received, 200, headers=lines), leg.name)]
 

@@ -10,22 +10,50 @@ from typing import NamedTuple
 
 from services.signaling.sip.message import Request, Response
 
+_STREAMS = frozenset({"tcp", "tls"})
+
+
+class Manner(NamedTuple):
+    """How we reach a peer of ours, where there is more to say than its address."""
+
+    name: str = ""
+    """Whose certificate it must show over TLS; ``""`` for one of its address."""
+    is_verified: bool = True
+    """Whether its certificate is looked at."""
+    least_version: str = "1.2"
+    """Of TLS."""
+    grows: bool = False
+    """Whether a request too large for one UDP packet goes by TCP (section 18.1.1)."""
+
+
+PLAIN = Manner()
+"""Nothing special to say."""
+
 
 class Peer(NamedTuple):
     """A remote transport address, and which way leads to it."""
 
     transport: str
-    """``udp``, ``tcp`` or ``tls``."""
+    """``udp``, ``tcp``, ``tls``, ``ws`` or ``wss``."""
     host: str
     """Address without brackets."""
     port: int
     connection: int = 0
-    """The stream connection, or the local socket for datagrams; 0 lets the driver choose."""
+    """The stream connection, or the local socket for datagrams; 0 lets the driver choose.
+
+    The remainder of 64 is the number of the listener it belongs to."""
+    manner: Manner | None = None
+    """``None`` for nothing special."""
 
     @property
     def reliable(self) -> bool:
         """Whether the transport retransmits by itself."""
         return self.transport != "udp"
+
+    @property
+    def is_framed(self) -> bool:
+        """Whether messages are told apart by their Content-Length (section 18.3)."""
+        return self.transport in _STREAMS
 
 
 class Send(NamedTuple):

@@ -7,6 +7,7 @@ accept the same character.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from services.signaling.sip.errors import MalformedMessage
@@ -377,13 +378,14 @@ def read_via(line: str, at: int) -> Via:
     return via
 
 
-def own_via_pattern(sent_by: str) -> re.Pattern[str]:
-    """What whole Via lines look like that come back to ``sent_by``; group 1 is the branch.
+def own_via_pattern(sent_by: Iterable[str]) -> re.Pattern[str]:
+    """What whole Via lines look like that come back to one of ours; group 1 is the branch.
 
     Other lines may do so too, but whatever matches is sound.
     """
+    ours = "|".join(map(re.escape, sorted(sent_by)))
     return re.compile(
-        rf"[vV](?:ia)?:[ \t]?SIP/2\.0/[A-Z]+ {re.escape(sent_by)}"
+        rf"[vV](?:ia)?:[ \t]?SIP/2\.0/[A-Z]+ (?:{ours})"
         rf"(?:{_RPORT_VALUE})?;branch=({_BRANCH_VALUE})(?:;received=[0-9a-fA-F.:]+)?"
     )
 

@@ -1,6 +1,6 @@
 """The transaction layer: everything between raw datagrams and the call machine.
 
-One object per local address. It absorbs retransmissions, answers what needs no thought (100,
+One object for all listeners. It absorbs retransmissions, answers what needs no thought (100,
 400, 405, 415, 416, 420, 481, 482, 501, 505, the 200 of a CANCEL), repeats and acknowledges
 2xx responses, repeats reliable provisional ones, and hands the rest to its user as
 :mod:`.actions`. It reads no clock and owns no socket: the driver performs the returned actions
@@ -30,6 +30,7 @@ from services.signaling.sip.errors import MalformedMessage
 from services.signaling.sip.glance import SHED_TAG
 from services.signaling.sip.headers import MAGIC_COOKIE, RAck, own_via_pattern
 from services.signaling.sip.invite_usage import UasAnswer
+from services.signaling.sip.listeners import Listeners
 from services.signaling.sip.matching import server_key, stamp
 from services.signaling.sip.message import (
     DEFAULT_LIMITS,
@@ -37,6 +38,12 @@ from services.signaling.sip.message import (
     Request,
     Response,
     parse,
+)
+from services.signaling.sip.oversize import (
+    ClientTransaction,
+    Grown,
+    client_transaction,
+    is_oversize,
 )
 from services.signaling.sip.reliable import UasProvisional
 from services.signaling.sip.transaction.invite_client import InviteClientTransaction
@@ -49,11 +56,11 @@ from services.signaling.sip.transaction.states import (
     CALLING,
     PROCEEDING,
     TERMINATED,
+    TRYING,
 )
 from services.signaling.sip.transaction.timers import NEVER, RFC3261_TIMERS, TimerValues
 from services.signaling.sip.validate import Capabilities, Rejection, check_response, validate
 
-ClientTransaction = InviteClientTransaction | NonInviteClientTransaction
 ServerTransaction = InviteServerTransaction | NonInviteServerTransaction
 Timed = ClientTransaction | ServerTransaction | UasAnswer | UasProvisional
 
@@ -63,23 +70,24 @@ _NEVER_SHED = frozenset({"BYE", "PRACK"})
 class TransactionLayer:
     """Matches messages to transactions, runs their timers, builds their envelopes.
 
-    ``sent_by`` is our ``host:port`` as it stands in Via. ``ids`` must return a fresh,
-    unpredictable token on every call: branches made of it are all that tells a genuine response
-    from a forged one. With ``max_transactions`` server transactions alive, new requests get 503
-    (BYE, ACK, PRACK and CANCEL still pass).
+    ``sent_by`` is our ``host:port`` as it stands in Via, or the listeners it depends on. ``ids``
+    must return a fresh, unpredictable token on every call: branches made of it are all that tells
+    a genuine response from a forged one. With ``max_transactions`` server transactions alive,
+    new requests get 503 (BYE, ACK, PRACK and CANCEL still pass).
     """
 
     def __init__(
         self,
         *,
-        sent_by: str,
+        sent_by: str | Listeners,
         ids: Callable[[], str],
         timers: TimerValues = RFC3261_TIMERS,
         capabilities: Capabilities | None = None,
         limits: Limits = DEFAULT_LIMITS,
         max_transactions: int = 200_000,
     ) -> None:
-        self._sent_by = sent_by.lower()
+        self._listeners = sent_by if isinstance(sent_by, Listeners) else Listeners.behind(sent_by)
+        self._sent_by = self._listeners.addresses
         self._ids = ids
         self._timers = timers
         self._capabilities = capabilities or Capabilities()
@@ -91,7 +99,9 @@ class TransactionLayer:
         self._provisionals: dict[tuple[str, str, int, int], UasProvisional] = {}
         self._initial: dict[tuple[str, str, int], str] = {}
         self._schedule: Schedule[Timed] = Schedule()
-        self._via_heads: dict[str, str] = {}
+        self._grown: dict[str, Grown] = {}
+        self.reply_to: Callable[[Peer], str] | None = None
+        """The rule by which a source is answered, when there are any but the usual one."""
         self._own_via = own_via_pattern(self._sent_by)
 
     @property
@@ -122,7 +132,7 @@ class TransactionLayer:
         """
         if isinstance(message, bytes):
             try:
-                message = parse(message, stream=source.reliable, limits=self._limits)
+                message = parse(message, stream=source.is_framed, limits=self._limits)
             except MalformedMessage as error:
                 return self._refuse_malformed(error, source)
         if isinstance(message, Response):
@@ -161,7 +171,7 @@ class TransactionLayer:
         if match is not None:
             return match[1]
         via = response.via
-        return via.branch if via.sent_by == self._sent_by else ""
+        return via.branch if via.sent_by in self._sent_by else ""
 
     def _on_ack(self, ack: Request, key: str, now: float) -> list[Action]:
         transaction = self._servers.get(key)
@@ -199,7 +209,7 @@ class TransactionLayer:
             if merge_key in self._initial:
                 return self._refuse(request, source, Rejection(482))
             self._initial[merge_key] = key
-        peer = stamp(request, source)
+        peer = stamp(request, source, self.reply_to)
         transaction: ServerTransaction
         actions: list[Action] = []
         if method == "INVITE":
@@ -221,7 +231,7 @@ class TransactionLayer:
             or (invite.source.transport, invite.source.host) != (source.transport, source.host)
         ):
             return self._refuse(cancel, source, Rejection(481))
-        peer = stamp(cancel, source)
+        peer = stamp(cancel, source, self.reply_to)
         transaction = NonInviteServerTransaction(key, peer, self._timers)
         self._servers[key] = transaction
         tag = invite.to_tag or self._ids()
@@ -261,7 +271,7 @@ class TransactionLayer:
         if request.method == "ACK":
             return []
         try:
-            peer = stamp(request, source)
+            peer = stamp(request, source, self.reply_to)
         except MalformedMessage:
             peer = source
         # "must be the same tag for the same request" (section 8.2.7)
@@ -296,12 +306,16 @@ class TransactionLayer:
         branch = MAGIC_COOKIE + self._ids()
         wire = draft.wire(self._via_line(target, branch))
         key = f"{branch} {draft.method}"
-        machine = (
-            InviteClientTransaction if draft.method == "INVITE" else NonInviteClientTransaction
-        )
-        transaction = machine(wire, key, target, timers or self._timers)
-        self._clients[key] = transaction
-        return key, self._settle_client(transaction, transaction.start(now))
+        timers = timers or self._timers
+        if is_oversize(wire, target):
+            self._grown[key] = Grown(draft, target, timers)
+            target = target._replace(transport="tcp", connection=0, manner=None)
+            wire = draft.wire(self._via_line(target, branch))
+        return key, self._start(client_transaction(draft, wire, key, target, timers), now)
+
+    def _start(self, transaction: ClientTransaction, now: float) -> list[Action]:
+        self._clients[transaction.key] = transaction
+        return self._settle_client(transaction, transaction.start(now))
 
     def send_ack(self, key: str, to_tag: str, draft: RequestDraft, target: Peer) -> list[Action]:
         """Acknowledge the 2xx with ``to_tag`` that INVITE ``key`` drew, now and whenever repeated.
@@ -356,25 +370,31 @@ class TransactionLayer:
         self._schedule.file(transaction)
         cancel_key = key.removesuffix("INVITE") + "CANCEL"
         cancel = NonInviteClientTransaction(data, cancel_key, transaction.peer, self._timers)
-        self._clients[cancel_key] = cancel
-        return self._settle_client(cancel, cancel.start(now))
+        return self._start(cancel, now)
 
-    def on_transport_error(self, key: str) -> list[Action]:
+    def on_transport_error(self, key: str, now: float) -> list[Action]:
         """Take note that a ``Send`` with this key could not be performed."""
         transaction = self._clients.get(key)
         if transaction is None:
             return []
-        return self._settle_client(transaction, transaction.on_transport_error())
+        is_unheard = transaction.state is CALLING or transaction.state is TRYING
+        actions = transaction.on_transport_error()
+        grown = self._grown.pop(key, None)
+        if grown is None or not is_unheard:
+            return self._settle_client(transaction, actions)
+        self._schedule.file(transaction)  # it is over: nothing is to wake it
+        via_line = self._via_line(grown.target, key.partition(" ")[0])
+        return self._start(grown.by_udp(via_line, transaction), now)
 
     @staticmethod
     def invite_key(branch: str) -> str:
         """The key of our INVITE with this branch: all that an ICMP error brings back of it."""
         return f"{branch} INVITE"
 
-    def on_peer_lost(self, peer: Peer) -> list[Action]:
+    def on_peer_lost(self, peer: Peer, now: float) -> list[Action]:
         """Fail every client transaction towards a peer whose connection is gone."""
         keys = [key for key, client in self._clients.items() if client.peer == peer]
-        return [action for key in keys for action in self.on_transport_error(key)]
+        return [action for key in keys for action in self.on_transport_error(key, now)]
 
     # --- time -----------------------------------------------------------------------------
 
@@ -408,6 +428,7 @@ class TransactionLayer:
         self._schedule.file(transaction)  # one that has ended must not be woken any more
         if transaction.state is TERMINATED:
             del self._clients[transaction.key]
+            self._grown.pop(transaction.key, None)
             actions.append(Terminated(transaction.key))
         if transaction.key.endswith("CANCEL"):
             # A CANCEL is the layer's own business: what matters is how the INVITE ends.
@@ -476,10 +497,4 @@ class TransactionLayer:
         return self.cancel(invite.key, now, invite.cancel_headers)
 
     def _via_line(self, target: Peer, branch: str) -> str:
-        transport = target.transport
-        head = self._via_heads.get(transport)
-        if head is None:
-            head = f"Via: SIP/2.0/{transport.upper()} {self._sent_by};"
-            head += "rport;branch=" if transport == "udp" else "branch="
-            self._via_heads[transport] = head
-        return head + branch
+        return self._listeners.towards(target).via + branch

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from services.signaling.sip.actions import Peer
 from services.signaling.sip.message import Request
+from services.signaling.sip.replies import AUTO, reply_peer
 
 
 def server_key(request: Request) -> str:
@@ -20,13 +23,18 @@ def server_key(request: Request) -> str:
     )
 
 
-def stamp(request: Request, source: Peer) -> Peer:
-    """Note the source in the top Via; where responses go (section 18.2.2, RFC 3581)."""
+def stamp(request: Request, source: Peer, rules: Callable[[Peer], str] | None = None) -> Peer:
+    """Note the source in the top Via; where responses go (section 18.2.2, RFC 3581).
+
+    ``rules`` tells the rule of a source, when any has one of its own.
+    """
     request.stamp_source(source.host, source.port)
     if source.reliable:
         return source
     # maddr is not honoured: it would let anyone aim our responses at anybody.
     via = request.via
+    if rules is not None and (rule := rules(source)) != AUTO:
+        return reply_peer(rule, source, via)
     if via.asks_rport:
         return source
     port = via.port or 5060

@@ -7,6 +7,8 @@ from typing import Final, NamedTuple
 
 from services.signaling.sip.message import DEFAULT_LIMITS, Limits
 
+PING: Final = b"\r\n\r\n"
+"""A sign of life that wants an answer (RFC 5626 section 4.4.1)."""
 PONG: Final = b"\r\n"
 """The answer to :class:`Ping`."""
 
@@ -22,7 +24,9 @@ class Framed(NamedTuple):
 
 
 class Ping(NamedTuple):
-    """A keep-alive; answer :data:`PONG`."""
+    """A keep-alive; answer :data:`PONG`, unless the framing below has done so in its own way."""
+
+    is_answered: bool = False
 
 
 class Unframeable(NamedTuple):
@@ -42,6 +46,9 @@ class Framer:
     """
 
     __slots__ = ("_buffer", "_limits", "_needed", "_searched", "is_broken")
+
+    is_ready = True
+    """Messages may come at once; there are framings that begin with a handshake."""
 
     def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
         self._buffer = bytearray()

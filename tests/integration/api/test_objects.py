@@ -330,6 +330,17 @@ async def test_description_is_complete(api: httpx.AsyncClient) -> None:
     assert (await api.get("/docs")).status_code == 200
 
 
+async def test_a_vendor_may_be_called_over_tls(api: httpx.AsyncClient) -> None:
+    body = {**await trunk_body(api, "Secure"), "host": "sbc.example.com", "port": 5061}
+    options = {"tls": {"server_name": "sip.example.com", "least_version": "1.3"}}
+    made = await api.post("/v1/vendor_trunks", json={**body, "transport": "tls", "sip": options})
+    assert (made.status_code, made.json()["transport"]) == (201, "tls")
+    assert made.json()["sip"] == options
+    for transport in ("ws", "sctp"):  # nobody can be called by WebSocket
+        refused = await api.post("/v1/vendor_trunks", json={**body, "transport": transport})
+        assert refused.status_code == 422
+
+
 async def test_sip_options_are_checked_by_path_and_replaced_whole(api: httpx.AsyncClient) -> None:
     body = {**await trunk_body(api, "Options"), "host": "192.0.2.9"}
     options = {"timeouts": {"progress_ms": 7000}}

@@ -101,9 +101,33 @@ def test_every_variable_is_a_setting_of_its_service(service: str) -> None:
         and value is not ServiceSettings
     ]
     known = {f"TANDEM_{name.upper()}" for name in settings.model_fields}
-    values = {name: {"advertisedAddress": "192.0.2.1"} for name in ("signaling", "media")}
+    values: dict[str, Any] = {
+        "signaling": {
+            "advertisedAddress": "192.0.2.1",
+            "tlsSecret": "tls",
+            "tlsAuthorities": True,
+        },
+        "media": {"advertisedAddress": "192.0.2.1"},
+    }
     given = env(workload(render(**values), f"tdm-{service}")).keys() - {"HOST_IP"}
     assert given - known == set()
+
+
+def test_further_transports_have_ports_and_certificates() -> None:
+    values = {"tlsPort": 5061, "wssPort": 443, "tlsSecret": "sip-tls", "tlsAuthorities": True}
+    documents = render(signaling=values)
+    signaling = workload(documents, "tdm-signaling")
+    kubernetes_validate.validate(signaling, KUBERNETES, strict=True)
+    told = env(signaling)
+    assert told["TANDEM_SIP"] == "$(HOST_IP):5060,tls:$(HOST_IP):5061,wss:$(HOST_IP):443"
+    assert told["TANDEM_TLS_AUTHORITIES"] == "/tls/ca.crt"
+    pod = signaling["spec"]["template"]["spec"]
+    ports = {port["name"]: port["containerPort"] for port in pod["containers"][0]["ports"]}
+    assert (ports["sip-tls"], ports["sip-wss"], "sip-ws" in ports) == (5061, 443, False)
+    (volume,) = [each for each in pod["volumes"] if each["name"] == "tls"]
+    assert volume["secret"] == {"secretName": "sip-tls"}
+    media = workload(documents, "tdm-media")["spec"]["template"]["spec"]
+    assert "tls" not in {each["name"] for each in media["volumes"]}
 
 
 def test_values_that_cannot_work_are_refused() -> None:

@@ -91,13 +91,20 @@ class Switch:
     low: int
     high: int
     host: str = "127.0.0.1"
+    other_host: str = ""
+    """Of the other address family, with the same ports."""
     limits: Limits = field(default_factory=Limits)
     rest_s: float = 0.5
 
     def __post_init__(self) -> None:
-        family = Family.IP6 if ":" in self.host else Family.IP4
         self.relay = UserSpaceRelay(
-            [Interface(family, self.host, self.low, self.high, self.host)],
+            [
+                Interface(
+                    Family.IP6 if ":" in host else Family.IP4, host, self.low, self.high, host
+                )
+                for host in (self.host, self.other_host)
+                if host
+            ],
             self._on_active,
             rest_s=self.rest_s,
         )
@@ -108,9 +115,23 @@ class Switch:
     def _on_active(self, endpoint_ids: Sequence[int]) -> None:
         self.calls.on_active(endpoint_ids, monotonic())
 
-    def offer(self, side: Side, sdp: bytes, source_host: str = "", attempt: int = 1) -> Address:
+    def offer(
+        self,
+        side: Side,
+        sdp: bytes,
+        source_host: str = "",
+        attempt: int = 1,
+        target_host: str = "",
+    ) -> Address:
         """Where the other party is told to send."""
-        describe = Describe(side, sdp, source_host, attempt, silence_timeout_ms=30_000)
+        describe = Describe(
+            side,
+            sdp,
+            source_host,
+            attempt,
+            silence_timeout_ms=30_000,
+            target_host=target_host,
+        )
         return _audio(self.calls.offer("call", describe, self.owner, monotonic()))
 
     def answer(self, side: Side, sdp: bytes, source_host: str = "", attempt: int = 1) -> Address:
@@ -119,7 +140,7 @@ class Switch:
 
     def connect(self, caller: Party, callee: Party) -> None:
         """A call between parties that are where they say."""
-        callee.relay = self.offer(Side.CALLER, caller.sdp())
+        callee.relay = self.offer(Side.CALLER, caller.sdp(), target_host=callee.host)
         caller.relay = self.answer(Side.CALLEE, callee.sdp())
 
     async def release(self) -> tuple[Report, Report]:

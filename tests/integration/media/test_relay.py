@@ -8,10 +8,14 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from services.common.causes import EndReason
 from services.common.clock import monotonic
+from services.media.adapters.relay.user_space import Interface, _bind_pair
 from services.media.core.exchange import Describe, Side
 from services.media.core.reception import Report
+from services.media.core.sdp import Family
 from tests.integration.media.parties import Owner, Party, Switch, exchange, rtcp, rtp
 
 Make = Callable[..., Party]
@@ -291,6 +295,39 @@ async def test_ipv6(party: Make) -> None:
         assert (heard.packets, heard.source) == (5, f"::1:{caller.port}")
     finally:
         switch.relay.stop()
+
+
+async def test_audio_between_ipv6_and_ipv4(party: Make) -> None:
+    switch = Switch(23_460, 23_480, host="127.0.0.1", other_host="::1")
+    try:
+        for one, other in (("::1", "127.0.0.3"), ("127.0.0.3", "::1")):
+            caller, callee = party(one), party(other)
+            switch.connect(caller, callee)
+            await switch.settle()  # or the first packet may come before the orders
+            assert (":" in caller.relay[0], ":" in callee.relay[0]) == (":" in one, ":" in other)
+            await exchange(caller, callee, 5)
+            packet = caller.report(rtcp())
+            assert await callee.heard_report() == packet
+            heard, said = await switch.release()
+            assert (heard.packets, said.packets) == (5, 5)
+    finally:
+        switch.relay.stop()
+
+
+@pytest.mark.parametrize(
+    ("host", "level", "name"),
+    [
+        ("127.0.0.1", socket.IPPROTO_IP, socket.IP_TOS),
+        ("::1", socket.IPPROTO_IPV6, socket.IPV6_TCLASS),
+    ],
+)
+def test_packets_carry_their_class_of_service(host: str, level: int, name: int) -> None:
+    family = Family.IP6 if ":" in host else Family.IP4
+    pair = _bind_pair(Interface(family, host, 23_440, 23_450, host, 46), 23_440)
+    assert pair is not None
+    for each in pair:
+        assert each.getsockopt(level, name) == 46 << 2
+        each.close()
 
 
 async def test_wildcard_addresses_relay_too(party: Make) -> None:

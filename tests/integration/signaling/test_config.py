@@ -18,6 +18,7 @@ from services.signaling.adapters.names import VendorNames
 from services.signaling.core.switch_settings import SwitchSettings
 from services.signaling.core.targets import Srv
 from services.signaling.core.trunks import Place, TrunkTable
+from services.signaling.sip.actions import Manner, Peer
 
 _SEED = """
     INSERT INTO config.account (id, name, currency) VALUES ('acc_1', 'one', 'EUR');
@@ -153,6 +154,38 @@ async def test_who_is_told_apart_and_who_has_a_password(
         "vtr_1", "vtr_2", "vtr_3", "vtr_5", "vtr_6", "vtr_7", "vtr_8",
     ]  # fmt: skip
     assert names._hosts == {"localhost", "nobody.invalid", "srv.example", "router.example"}
+
+
+async def test_how_peers_are_reached_and_kept_alive(
+    database: str, connection: asyncpg.Connection[asyncpg.Record]
+) -> None:
+    await connection.execute("""
+        UPDATE config.customer_trunk SET sip = '{"nat": {"reply_to": "source"}}'
+         WHERE id = 'ctr_1';
+        UPDATE config.vendor_trunk SET sip = '{"nat": {"reply_to": "via"}}' WHERE id = 'vtr_1';
+        UPDATE config.vendor_trunk
+           SET transport = 'tls', port = 5061, sip = '{"keepalive": {"crlf_s": 30}}'
+         WHERE id IN ('vtr_2', 'vtr_3');
+    """)
+    tables: list[TrunkTable] = []
+    names = VendorNames(FixedLookups, monotonic=monotonic)
+    pool = await open_pool(database, role=READER, name="test", max_size=1)
+    loader = TrunkLoader(pool, names, tables.append)
+    await loader.load(1)
+    names.on_change = loader.publish
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(names.run())
+        await names.settled(10.0)
+        running.cancel()
+    await close_pool(pool)
+    table = tables[-1]
+    assert table.reply_to is not None
+    sources = ("192.0.2.1", "198.51.100.1", "203.0.113.9")
+    rules = [table.reply_to(Peer("udp", source, 5060)) for source in sources]
+    assert rules == ["source", "via", "auto"]
+    # The one whose name nobody knows has nowhere to be kept alive at.
+    kept = Peer("tls", "127.0.0.1", 5061, manner=Manner("localhost"))
+    assert table.kept_alive == ((kept, 30),)
 
 
 async def test_postgres_away_leaves_the_table_as_it_was(

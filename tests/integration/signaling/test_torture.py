@@ -282,7 +282,7 @@ def test_over_tcp(name: str) -> None:
                 caller.send(data, stage.address)
                 await until(lambda: stage.switch.tcp.connections == 1)
                 (connection,) = stage.switch.tcp._by_number.values()
-                await until(lambda: not connection._framer.is_idle)
+                await until(lambda: not connection._framing.is_idle)
                 assert caller.nothing_came()
                 assert connection.is_overdue(asyncio.get_running_loop().time() + 31.0)
             elif name == "dblreq":

@@ -7,12 +7,12 @@ import functools
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from itertools import count
-from typing import Self, cast
+from typing import ParamSpec, Self, cast
 
 import uvloop
 
 from services.signaling.sip.build import response_to
-from services.signaling.sip.message import Request, Response, parse
+from services.signaling.sip.message import UNLIMITED, Request, Response, parse
 from services.signaling.sip.stream import Framed, Framer
 from tests.support.signaling.machine import ANSWER, OFFER
 
@@ -20,12 +20,15 @@ PATIENCE_S = 10.0
 _numbers = count(1)
 
 
-def on_uvloop(test: Callable[[], Coroutine[None, None, None]]) -> Callable[[], None]:
+P = ParamSpec("P")
+
+
+def on_uvloop(test: Callable[P, Coroutine[None, None, None]]) -> Callable[P, None]:
     """Run a test on the loop signaling runs on: sockets behave differently on another."""
 
     @functools.wraps(test)
-    def run() -> None:
-        uvloop.run(test())
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        uvloop.run(test(*args, **kwargs))
 
     return run
 
@@ -51,7 +54,7 @@ class Endpoint:
 
     async def hear(self) -> Request | Response:
         async with asyncio.timeout(PATIENCE_S):
-            return parse(await self.inbox.get())
+            return parse(await self.inbox.get(), limits=UNLIMITED)
 
     async def request(self, method: str) -> Request:
         """The next request with this method; responses and repetitions are passed over."""
@@ -108,7 +111,19 @@ class StreamParty(Endpoint, asyncio.Protocol):
     def __init__(self) -> None:
         super().__init__()
         self.closed = asyncio.Event()
-        self._framer = Framer()
+        self._framer = Framer(UNLIMITED)
+
+    @classmethod
+    @asynccontextmanager
+    async def serving(cls, host: str, port: int = 0) -> AsyncIterator[tuple[Self, asyncio.Server]]:
+        """Accept connections at ``host``; the last one accepted is who is spoken to."""
+        party = cls()
+        server = await asyncio.get_running_loop().create_server(lambda: party, host, port)
+        party.address = server.sockets[0].getsockname()
+        try:
+            yield party, server
+        finally:
+            server.close()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)  # uvloop's own class
@@ -128,6 +143,12 @@ class StreamParty(Endpoint, asyncio.Protocol):
         self.transport.write(data)
 
 
+def written(address: tuple[str, int]) -> tuple[str, int]:
+    """An address as it stands in a URI; those of IPv6 sockets have more to them."""
+    host, port = address[:2]
+    return (f"[{host}]" if ":" in host else host, port)
+
+
 def message(
     party: Endpoint,
     method: str,
@@ -142,7 +163,8 @@ def message(
     branch: str = "",
 ) -> bytes:
     """A request as a plain telephone would write it."""
-    host, port = party.address
+    host, port = written(party.address)
+    to = written(to)
     lines = [
         f"{method} sip:{number}@{to[0]}:{to[1]} SIP/2.0",
         f"Via: SIP/2.0/{party.transport_name} {host}:{port};"
@@ -162,7 +184,7 @@ def message(
 
 def reply(party: Endpoint, request: Request, status: int, body: bytes = b"") -> bytes:
     """A response as a plain telephone would write it."""
-    host, port = party.address
+    host, port = written(party.address)
     transport = party.transport_name.lower()
     contact = f"Contact: <sip:2000@{host}:{port};transport={transport}>"
     return response_to(request, status, to_tag="callee", headers=[contact], body=body).data

@@ -47,6 +47,17 @@ app.kubernetes.io/component: {{ .service }}
 {{ include "tandem.stores" . }}
 {{- end }}
 
+{{- define "tandem.sip" -}}
+{{- /* Where signaling listens: UDP and TCP, and what else has a port. */ -}}
+{{- $entries := list (printf "$(HOST_IP):%d" (int .sipPort)) }}
+{{- range $transport, $port := dict "tls" .tlsPort "ws" .wsPort "wss" .wssPort }}
+{{- if $port }}
+{{- $entries = append $entries (printf "%s:$(HOST_IP):%d" $transport (int $port)) }}
+{{- end }}
+{{- end }}
+{{- join "," $entries }}
+{{- end }}
+
 {{- define "tandem.address" -}}
 {{ .root.Release.Name }}-{{ .service }}.{{ .root.Release.Namespace }}.svc:{{ (index .root.Values .service).grpcPort }}
 {{- end }}

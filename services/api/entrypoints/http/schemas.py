@@ -191,7 +191,7 @@ class VendorTrunkCommon(Shape):
     name: Name
     host: Host
     port: Port = 5060
-    transport: Literal["udp", "tcp"] = "udp"
+    transport: Literal["udp", "tcp", "tls"] = "udp"
     enabled: bool = True
     priority: Priority = 100
     """Among equal costs the smaller is tried first."""
@@ -225,7 +225,7 @@ class VendorTrunkPatch(Shape):
     rate_deck_id: Id = UNSET
     host: Host = UNSET
     port: Port = UNSET
-    transport: Literal["udp", "tcp"] = UNSET
+    transport: Literal["udp", "tcp", "tls"] = UNSET
     enabled: bool = UNSET
     priority: Priority = UNSET
     weight: Weight = UNSET

@@ -34,6 +34,8 @@ class Interface:
     low: int
     high: int
     advertised: str
+    dscp: int = 0
+    """Class of service in packets sent (RFC 2474)."""
 
 
 class UserSpaceRelay:
@@ -169,7 +171,7 @@ def _allow_descriptors(wanted: int) -> None:
 def _bind_pair(interface: Interface, port: int) -> tuple[socket.socket, socket.socket] | None:
     bound: list[socket.socket] = []
     for each in (port, port + 1):
-        sock = _socket(interface.family)
+        sock = _socket(interface)
         if sock is None:
             break
         bound.append(sock)
@@ -184,13 +186,17 @@ def _bind_pair(interface: Interface, port: int) -> tuple[socket.socket, socket.s
     return None
 
 
-def _socket(family: Family) -> socket.socket | None:
+def _socket(interface: Interface) -> socket.socket | None:
+    is_v6 = interface.family is Family.IP6
     kind = socket.SOCK_DGRAM | socket.SOCK_NONBLOCK
     try:
-        if family is Family.IP4:
-            return socket.socket(socket.AF_INET, kind)
-        sock = socket.socket(socket.AF_INET6, kind)
+        sock = socket.socket(socket.AF_INET6 if is_v6 else socket.AF_INET, kind)
     except OSError:  # no descriptors left
         return None
-    sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    if is_v6:
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    if interface.dscp and is_v6:
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, interface.dscp << 2)
+    elif interface.dscp:
+        sock.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, interface.dscp << 2)
     return sock

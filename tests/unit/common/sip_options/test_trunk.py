@@ -26,6 +26,14 @@ def test_options_left_out_have_their_defaults_and_are_not_written() -> None:
         ({"timeouts": {"progress_ms": "5"}}, "sip.timeouts.progress_ms"),
         ({"timeouts": {"progres_ms": 1}}, "sip.timeouts"),
         ({"unknown": {}}, "sip"),
+        ({"tls": {"server_name": "a b"}}, "sip.tls.server_name"),
+        ({"tls": {"server_name": "a\r\nb"}}, "sip.tls.server_name"),
+        ({"tls": {"least_version": "1.1"}}, "sip.tls.least_version"),
+        ({"nat": {"reply_to": "contact"}}, "sip.nat.reply_to"),
+        ({"nat": {"request_to": "via"}}, "sip.nat.request_to"),
+        ({"keepalive": {"crlf_s": 3601}}, "sip.keepalive.crlf_s"),
+        ({"transport": {"oversize": "tls"}}, "sip.transport.oversize"),
+        ({"transports": ["udp"]}, "sip"),
         ({"auth": {"username": "a\r\nRoute: <sip:evil>"}}, "sip.auth.username"),
         ({"auth": {"password": 7}}, "sip.auth.password"),
         ({"auth": {"weakest": "SHA-1"}}, "sip.auth.weakest"),
@@ -39,6 +47,15 @@ def test_what_makes_no_sense_is_named(value: object, field: str) -> None:
     with pytest.raises(Invalid) as refused:
         read_options(VendorSip, value)
     assert refused.value.field == field
+
+
+def test_a_customer_s_transports() -> None:
+    options = read_options(CustomerSip, {"transports": ["tls", "wss"]})
+    assert options.transports == ("tls", "wss")
+    assert plain(options) == {"transports": ["tls", "wss"]}
+    with pytest.raises(Invalid) as refused:
+        read_options(CustomerSip, {"transports": ["sctp"]})
+    assert refused.value.field.startswith("sip.transports")
 
 
 def test_the_schema_stands_alone() -> None:

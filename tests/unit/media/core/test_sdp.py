@@ -11,6 +11,7 @@ from services.media.core.sdp import (
     Direction,
     Family,
     MalformedSdp,
+    family_of_host,
     parse,
 )
 
@@ -244,3 +245,17 @@ def _parse_or_refuse(body: bytes) -> None:
     for media in description.media:
         assert 0 <= media.port <= 65_535
         assert media.port == 0 or media.connection is not None
+
+
+@pytest.mark.parametrize(
+    ("host", "family"),
+    [
+        ("192.0.2.1", Family.IP4),
+        ("[2001:db8::1]", Family.IP6),
+        ("::ffff:192.0.2.1", Family.IP4),
+        ("sip.example", None),
+        ("", None),
+    ],
+)
+def test_family_of_host(host: str, family: Family | None) -> None:
+    assert family_of_host(host) is family

@@ -28,9 +28,17 @@ class Driven:
         self.opened: list[Endpoint] = []
 
     def offer(
-        self, side: Side, sdp: bytes, attempt: int = 1, now: float = 0.0, silence_ms: int = 0
+        self,
+        side: Side,
+        sdp: bytes,
+        attempt: int = 1,
+        now: float = 0.0,
+        silence_ms: int = 0,
+        target_host: str = "",
     ) -> Outcome:
-        describe = Describe(side, sdp, "", attempt, silence_timeout_ms=silence_ms)
+        describe = Describe(
+            side, sdp, "", attempt, silence_timeout_ms=silence_ms, target_host=target_host
+        )
         description = parse(sdp)
         granted = []
         for slot in self.session.wanted(describe, description):
@@ -270,6 +278,22 @@ def test_families_are_kept_apart() -> None:
     assert {each.family for each in call.opened} == {Family.IP6}
     with pytest.raises(Unusable):
         call.answer(Side.CALLEE, CALLEE)
+
+
+def test_a_callee_in_the_other_family_gets_ports_of_it() -> None:
+    call = Driven()
+    offered = call.offer(Side.CALLER, IPV6, target_host="192.0.2.20")
+    assert [each.family for each in call.opened] == [Family.IP6, Family.IP4]
+    assert b"c=IN IP4 203.0.113.1\r\n" in offered.sdp
+    answered = call.answer(Side.CALLEE, CALLEE)
+    assert b"c=IN IP6 203.0.113.1\r\n" in answered.sdp
+
+
+def test_so_does_a_caller_who_is_offered_to() -> None:
+    call = Driven()
+    call.offer(Side.CALLEE, CALLEE, target_host="2001:db8::10")
+    assert {each.family for each in call.opened} == {Family.IP4, Family.IP6}
+    assert b"c=IN IP4 " in call.answer(Side.CALLER, IPV6).sdp
 
 
 def test_party_that_points_at_the_call_itself_is_unusable() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from services.common.causes import EndReason
+from services.common.sip_options.keepalive import KeepAlive
+from services.common.sip_options.trunk import CustomerSip
 from services.signaling.core.admission import admit, offer_of
 from services.signaling.core.legs import Ingress
 from services.signaling.core.trunks import CustomerTrunk
@@ -22,7 +24,8 @@ from tests.support.signaling.machine import (
 def test_limits_count_admitted_calls_only() -> None:
     shared = context()
     trunk = CustomerTrunk(id="ctr_1", account_id="acc_1", max_calls=2, max_cps=2)
-    invite, looped = wire_request("INVITE"), wire_request("INVITE", max_forwards="0")
+    invite = Ingress(wire_request("INVITE"), "k", CALLER, shared)
+    looped = Ingress(wire_request("INVITE", max_forwards="0"), "k", CALLER, shared)
     assert admit(shared, trunk, looped, 1.0) is EndReason.LOOP
     assert [admit(shared, trunk, invite, 1.0) for _ in range(3)] == [
         None,
@@ -32,6 +35,26 @@ def test_limits_count_admitted_calls_only() -> None:
     shared.customer_limits.give_back("ctr_1")
     assert admit(shared, trunk, invite, 1.5) is EndReason.CUSTOMER_CPS
     assert admit(shared, trunk, invite, 2.0) is None
+
+
+def test_calls_come_by_the_transports_of_their_trunk() -> None:
+    shared = context()
+    sip = CustomerSip(transports=("tls", "wss"))
+    trunk = CustomerTrunk(id="ctr_1", account_id="acc_1", sip=sip)
+    plain = Ingress(wire_request("INVITE"), "k", CALLER, shared)
+    assert admit(shared, trunk, plain, 1.0) is EndReason.TRANSPORT_REFUSED
+    secure = Ingress(wire_request("INVITE"), "k", CALLER._replace(transport="tls"), shared)
+    assert admit(shared, trunk, secure, 1.0) is None
+    assert secure.sip is sip
+
+
+def test_who_wants_it_is_kept_alive_where_he_calls_from() -> None:
+    shared = context()
+    sip = CustomerSip(keepalive=KeepAlive(crlf_s=30))
+    trunk = CustomerTrunk(id="ctr_1", account_id="acc_1", sip=sip)
+    admit(shared, trunk, Ingress(wire_request("INVITE"), "k", CALLER, shared), 1.0)
+    assert shared.keep_alives.due(30.9) == []
+    assert shared.keep_alives.due(31.0) == [CALLER]
 
 
 def test_what_passes_to_the_egress_invite() -> None:

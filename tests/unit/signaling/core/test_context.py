@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from services.signaling.core.context import CAPABILITIES, is_private
+from services.signaling.sip.actions import Peer
 from tests.support.signaling.machine import context
 
 
 def test_contact_names_the_transport_when_it_is_not_udp() -> None:
-    assert context().contact("udp") == "Contact: <sip:203.0.113.1:5060>"
-    assert context().contact("tcp") == "Contact: <sip:203.0.113.1:5060;transport=tcp>"
+    shared, peer = context(), Peer("udp", "192.0.2.1", 5060)
+    tls = peer._replace(transport="tls")
+    assert shared.contact(peer) == "Contact: <sip:203.0.113.1:5060>"
+    assert shared.contact(tls) == "Contact: <sip:203.0.113.1:5060;transport=tls>"
+    assert shared.contact(tls, is_secure=True) == "Contact: <sips:203.0.113.1:5060>"
+    assert shared.host(peer) == shared.advertised == "203.0.113.1:5060"
 
 
 def test_resolve() -> None:

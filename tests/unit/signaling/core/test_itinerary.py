@@ -234,6 +234,24 @@ def test_contacts_become_targets_of_the_same_vendor_best_q_first() -> None:
     ]
 
 
+def test_a_secure_contact_is_called_over_tls_for_its_own_name() -> None:
+    machine = redirecting()
+    names = {"gw.example": ("192.0.2.5",)}
+    machine.context.reach = Reach(names, {}, draw=lambda: 0.0)
+    redirected(machine, machine.dial(), "<sips:1@GW.example>")
+    second = last_dial(machine)
+    assert second.peer[:3] == ("tls", "192.0.2.5", 5061)
+    assert second.peer.manner is not None
+    assert (second.peer.manner.name, second.peer.manner.is_verified) == ("gw.example", True)
+
+
+def test_a_call_that_is_secure_is_not_redirected_to_where_it_is_not() -> None:
+    machine = Machine(candidate(1, transport="tls", port=5061), candidate(2))
+    machine.context.trunks = TrunkTable({}, vendors={"vtr_1": FOLLOW})
+    redirected(machine, machine.dial(), "<sip:1@192.0.2.5>")
+    assert last_dial(machine).peer.host == "198.51.100.2"
+
+
 def test_the_next_vendor_follows_when_no_contact_takes_the_call() -> None:
     machine = redirecting()
     redirected(machine, machine.dial(), "<sip:1@192.0.2.5>")

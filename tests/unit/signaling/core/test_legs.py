@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from services.signaling.core.legs import Ingress, Leg, dialog_of, peer_of, session
+from services.common.sip_options.nat import Nat
+from services.common.sip_options.trunk import CustomerSip
+from services.signaling.core.addressing import peer_of
+from services.signaling.core.legs import Ingress, Leg, asks_security, dialog_of, session
 from services.signaling.core.reach import Reach
 from services.signaling.sip.actions import Peer
 from services.signaling.sip.dialog import Dialog
-from services.signaling.sip.message import Request
+from services.signaling.sip.message import Request, parse
 from tests.support.signaling.machine import (
     ANSWER,
     CALLER,
@@ -24,36 +29,6 @@ from tests.support.signaling.machine import (
 def caller_leg(contact: str, peer: Peer = CALLER, *headers: str) -> Leg:
     invite = wire_request("INVITE", contact=contact, headers=headers)
     return Leg("A", Dialog.from_request(invite, "ours"), peer, attempt=1)
-
-
-@pytest.mark.parametrize(
-    ("contact", "target"),
-    [
-        ("sip:x@192.0.2.10:5070", ("udp", "192.0.2.10", 5070, 1)),
-        ("sip:x@192.0.2.10;transport=tcp", ("tcp", "192.0.2.10", 5060, 0)),
-        ("sip:x@[2001:db8::1]", ("udp", "2001:db8::1", 5060, 1)),
-        ("sip:x@known.example", ("udp", "192.0.2.44", 5060, 1)),
-        ("sip:x@unknown.example", CALLER),
-        ("sip:x@192.0.2.10;transport=sctp", CALLER),
-        ("tel:+49", CALLER),
-    ],
-)
-def test_requests_go_to_the_contact(contact: str, target: tuple[str, str, int, int]) -> None:
-    shared = context({"known.example": "192.0.2.44"})
-    assert caller_leg(contact).target(shared) == target
-
-
-def test_a_private_contact_behind_a_public_source_is_not_believed() -> None:
-    public = Peer("udp", "8.8.8.8", 6060, 1)
-    assert caller_leg("sip:x@10.0.0.1:5060", public).target(context()) == public
-
-
-def test_a_stream_is_kept_for_its_own_host() -> None:
-    stream = Peer("tcp", "192.0.2.10", 33333, 1007)
-    leg = caller_leg("sip:x@192.0.2.10:5060;transport=tcp", stream)
-    assert leg.target(context()) == Peer("tcp", "192.0.2.10", 5060, 1007)
-    leg = caller_leg("sip:x@192.0.2.11:5060;transport=tcp", stream)
-    assert leg.target(context()) == Peer("tcp", "192.0.2.11", 5060, 0)
 
 
 def test_the_first_route_comes_before_the_contact() -> None:
@@ -110,6 +85,36 @@ def test_session_is_the_sdp_and_nothing_else() -> None:
 def test_peer_of_nonsense() -> None:
     assert peer_of("nonsense", context()) is None
     assert peer_of("tel:+49", context()) is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, False),
+        ({"uri": "sips:2000@203.0.113.1"}, True),
+        ({"contact": "sips:1000@192.0.2.10"}, True),
+        ({"contact": "sips:1@a", "headers": ["Record-Route: <sip:p;lr>, <sips:q;lr>"]}, False),
+        ({"headers": ["Record-Route: <sips:p;lr>, <sip:q;lr>"]}, True),
+    ],
+)
+def test_a_secure_dialog_is_one_that_was_asked_for(
+    changes: dict[str, Any], expected: bool
+) -> None:
+    invite = wire_request("INVITE", **changes)
+    assert asks_security(invite) is expected
+    secure = Ingress(invite, "k", CALLER._replace(transport="tls"), context())
+    contact = parse(secure.answer(200, "t", b"").data).contact
+    assert contact is not None
+    assert contact.uri.startswith("sips:" if expected else "sip:")
+    # What came in the clear cannot be promised to be secure.
+    assert b"<sips:203" not in Ingress(invite, "k", CALLER, context()).answer(200, "t", b"").data
+
+
+def test_a_leg_follows_the_rule_of_its_trunk() -> None:
+    invite = wire_request("INVITE", contact="sip:x@198.51.100.77:5070")
+    ingress = Ingress(invite, "k", CALLER, context())
+    ingress.sip = CustomerSip(nat=Nat(request_to="source"))
+    assert ingress.leg("ours", 1).target(context()) == CALLER
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,6 @@ def test_what_cannot_be_read_or_called_is_left_out() -> None:
     response = redirect(
         "*",
         "<tel:+49>",
-        "<sips:1@192.0.2.1>",
         "<mailto:a@b>",
         "<sip:2@192.0.2.2>;q=2",
         "<sip:3@192.0.2.3>;q=nan",

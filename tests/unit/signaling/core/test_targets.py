@@ -31,18 +31,24 @@ def test_naptr_records_choose_the_transport_by_order_then_preference() -> None:
         Naptr(10, 20, "u", "E2U+sip", ""),
         Naptr(1, 1, "s", "SIP+D2S", "_sip._sctp.example.com."),
     ]
-    assert services_of(records) == [
+    assert services_of(records, "udp") == [
+        ("tls", "_sips._tcp.example.com"),
         ("udp", "_sip._udp.example.com"),
         ("tcp", "_sip._tcp.example.com"),
     ]
+    # What is to be secure is never called otherwise.
+    assert services_of(records, "tls") == [("tls", "_sips._tcp.example.com")]
 
 
-def test_without_naptr_every_transport_is_asked_for_the_trunks_own_first() -> None:
+def test_without_naptr_every_plain_transport_is_asked_for_the_trunks_own_first() -> None:
     assert names_asked(Service("example.com", "tcp", "naptr")) == [
         ("tcp", "_sip._tcp.example.com"),
         ("udp", "_sip._udp.example.com"),
     ]
     assert names_asked(Service("example.com", "udp", "srv")) == [("udp", "_sip._udp.example.com")]
+    for lookup in ("srv", "naptr"):
+        asked = names_asked(Service("example.com", "tls", lookup))
+        assert asked == [("tls", "_sips._tcp.example.com")]
 
 
 def test_srv_records_become_choices_by_priority_with_the_addresses_of_their_hosts() -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
+from services.common.sip_options.nat import Nat
+from services.common.sip_options.trunk import CustomerSip
 from services.signaling.core.trunks import (
     CustomerTrunk,
     Place,
@@ -11,6 +14,7 @@ from services.signaling.core.trunks import (
     canonical_host,
     split_address,
 )
+from services.signaling.sip.actions import Peer
 from tests.support.signaling.machine import wire_request
 
 ONE = CustomerTrunk(id="ctr_1", account_id="acc_1")
@@ -22,6 +26,25 @@ def test_an_address_with_a_port_wins() -> None:
     assert table.identify("192.0.2.1", 5060) is ONE
     assert table.identify("192.0.2.1", 5070) is TWO
     assert table.identify("192.0.2.2", 5060) is None
+
+
+def test_sources_are_answered_by_the_rule_of_their_trunk() -> None:
+    assert TrunkTable({"192.0.2.1": ONE}).reply_to is None
+    behind_nat = msgspec.structs.replace(ONE, sip=CustomerSip(nat=Nat(reply_to="source")))
+    table = TrunkTable({"192.0.2.1": ONE, "192.0.2.2": behind_nat})
+    vendors = TrunkTable({"192.0.2.1": ONE}, vendor_rules={"198.51.100.1": "via"})
+    assert table.reply_to is not None
+    assert vendors.reply_to is not None
+    rules = [
+        rule(Peer("udp", host, 5060))
+        for rule, host in (
+            (table.reply_to, "192.0.2.1"),
+            (table.reply_to, "192.0.2.2"),
+            (vendors.reply_to, "198.51.100.1"),
+            (vendors.reply_to, "203.0.113.9"),
+        )
+    ]
+    assert rules == ["auto", "source", "via", "auto"]
 
 
 def test_ipv6_however_it_is_written() -> None:

@@ -396,11 +396,11 @@ def test_transport_errors() -> None:
     uac = layer()
     key, actions = uac.send_request(invite_draft(), TCP, 0.0)
     assert isinstance(actions[0], Send)
-    assert uac.on_transport_error(actions[0].key) == [Fail(key, 503), Terminated(key)]
-    assert uac.on_transport_error(key) == []
+    assert uac.on_transport_error(actions[0].key, 1.0) == [Fail(key, 503), Terminated(key)]
+    assert uac.on_transport_error(key, 1.0) == []
     first, _ = uac.send_request(invite_draft(), TCP, 0.0)
     other, _ = uac.send_request(invite_draft(), BOB, 0.0)
-    assert uac.on_peer_lost(TCP) == [Fail(first, 503), Terminated(first)]
+    assert uac.on_peer_lost(TCP, 1.0) == [Fail(first, 503), Terminated(first)]
     assert uac.transaction_count == 1
     assert other.startswith("z9hG4bK")
 
@@ -434,7 +434,7 @@ def test_what_ended_before_its_time_is_not_woken() -> None:
     # same instant with it.
     uac, uas = layer(), server()
     key, actions = uac.send_request(invite_draft(), TCP, 0.0)
-    uac.on_transport_error(key)
+    uac.on_transport_error(key, 1.0)
     assert run_out(uac) == []
     key, actions = uac.send_request(invite_draft(), TCP, 0.0)
     (invite,) = sent(actions)
