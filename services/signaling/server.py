@@ -22,9 +22,11 @@ from services.common.telemetry import Telemetry
 from services.signaling.adapters.config import TrunkLoader, VendorNames
 from services.signaling.adapters.defence import Defence
 from services.signaling.adapters.events import SpooledEvents
+from services.signaling.adapters.hep import HepSink
+from services.signaling.adapters.journal import SpooledCalls, boot_id
 from services.signaling.adapters.location import BusLocations
 from services.signaling.adapters.media import LinkedMedia, open_media_link
-from services.signaling.adapters.network import Sockets, allow_descriptors
+from services.signaling.adapters.network import Sockets, allow_descriptors, local_address
 from services.signaling.adapters.observer import CallObserver
 from services.signaling.adapters.rating import LinkedCredits, open_rating_link
 from services.signaling.adapters.routing import LinkedPlanner, open_routing_link
@@ -32,10 +34,12 @@ from services.signaling.adapters.tcp import StreamLimits, TcpTransport
 from services.signaling.adapters.tls import TlsContexts, TlsFiles
 from services.signaling.adapters.udp import UdpSocket
 from services.signaling.app.counters import PDD_BOUNDS_S
+from services.signaling.app.drain import end_all
 from services.signaling.app.keep_alive import keep_alive
 from services.signaling.app.services import Services
 from services.signaling.app.summing import SummedEvents
 from services.signaling.app.switch import Switch
+from services.signaling.app.takeover import Takeover
 from services.signaling.app.timed_planner import TimedPlanner
 from services.signaling.core.context import CAPABILITIES, Context
 from services.signaling.core.ladder import Ladders
@@ -62,6 +66,11 @@ random_token: Callable[[], str] = _tokens().__next__
 """Sixteen hexadecimal digits nobody can guess: tags and branches."""
 
 
+def unix_us(instant: float) -> int:
+    """Unix time, in microseconds, of a monotonic instant."""
+    return round((utc_now().timestamp() - (monotonic() - instant)) * 1e6)
+
+
 class SignalingService:
     """Implements :class:`services.common.run.Service`."""
 
@@ -75,7 +84,9 @@ class SignalingService:
         self._spool = Spool(settings.data_dir / "spool", settings.node, self._bus.publish)
         self._routing = open_routing_link(settings.routing_address)
         self._rating = open_rating_link(settings.rating_address)
-        self._media = open_media_link(settings.media_address, self._on_silence)
+        self._media = open_media_link(
+            settings.media_address, self._on_silence, self._on_media_connected
+        )
         self._udp: list[UdpSocket] = []
         self._tcp = TcpTransport(
             on_messages=lambda messages: self._switch.receive(messages),
@@ -83,6 +94,7 @@ class SignalingService:
             on_lost=lambda peer: self._switch.on_peer_lost(peer),
             on_closed=lambda peer: self._switch.registrations.on_peer_lost(peer),
             knows=lambda host: self._switch.trunks.knows(host),
+            is_banned=lambda host: self._switch.gate.guard.is_banned(host, monotonic()),
             contexts=TlsContexts(
                 TlsFiles(
                     certificate=settings.tls_certificate,
@@ -106,6 +118,7 @@ class SignalingService:
         )
         self._observer = CallObserver(telemetry, self._pdd, monotonic)
         self._switch = self._build_switch()
+        self._takeover = Takeover(self._switch, self._services.media, monotonic, utc_now)
         self._grpc = Server(settings.grpc_address)
         self._defence = Defence(
             self._switch.gate.guard,
@@ -135,6 +148,7 @@ class SignalingService:
             addresses=self._names.addresses,
             user_agent=settings.user_agent,
         )
+        self._hep = self._open_hep() if settings.hep_address else None
         events = self._events = SummedEvents(
             SpooledEvents(self._spool),
             node=settings.node,
@@ -143,18 +157,21 @@ class SignalingService:
             new_call_id=partial(new_id, CALL),
         )
         self._overload = Overload(random.random, most_cps=settings.most_cps)
+        self._services = Services(
+            planner=TimedPlanner(
+                LinkedPlanner(self._routing), self._overload.on_setup_time, monotonic
+            ),
+            credits=LinkedCredits(self._rating),
+            media=LinkedMedia(self._media, silence_timeout_ms=settings.silence_timeout_ms),
+            events=events,
+            journal=SpooledCalls(self._spool, boot=boot_id(), utc_now=utc_now),
+        )
         return Switch(
             context=self._context,
             layer=self._layer,
             network=self._sockets,
-            services=Services(
-                planner=TimedPlanner(
-                    LinkedPlanner(self._routing), self._overload.on_setup_time, monotonic
-                ),
-                credits=LinkedCredits(self._rating),
-                media=LinkedMedia(self._media, silence_timeout_ms=settings.silence_timeout_ms),
-                events=events,
-            ),
+            sink=self._hep,
+            services=self._services,
             events=events,
             observer=self._observer,
             locations=self._locations,
@@ -164,6 +181,15 @@ class SignalingService:
             utc_now=utc_now,
             most_calls=settings.most_calls,
             overload=self._overload,
+        )
+
+    def _open_hep(self) -> HepSink:
+        return HepSink(
+            self._settings.hep_address,
+            node=self._settings.node,
+            agent=self._settings.hep_agent,
+            local=partial(local_address, self._listeners),
+            unix_us=unix_us,
         )
 
     # --- life ---------------------------------------------------------------------------
@@ -192,7 +218,8 @@ class SignalingService:
                 self._switch,
                 node=self._settings.node,
                 monotonic=monotonic,
-                unix_ms=lambda: round(utc_now().timestamp() * 1000),
+                unix_us=unix_us,
+                local=partial(local_address, self._listeners),
             ),
         )
         self._grpc.add(
@@ -215,7 +242,6 @@ class SignalingService:
         for number, listener in enumerate(self._listeners.all, start=1):
             address = (listener.host, listener.port)
             if listener.transport != "udp":
-                await self._tcp.listen(address, listener.transport, number)
                 continue
             sock = UdpSocket(
                 address,
@@ -226,6 +252,12 @@ class SignalingService:
                 on_age=lambda age_s: self._overload.on_queue_age(age_s, monotonic()),
             )
             self._udp.append(sock)
+        # Before the first message is read: it may be for one of those calls.
+        self._takeover.begin(self._context, self._layer, self._services.journal)
+        for number, listener in enumerate(self._listeners.all, start=1):
+            if listener.transport != "udp":
+                address = (listener.host, listener.port)
+                await self._tcp.listen(address, listener.transport, number)
         for sock in self._udp:
             sock.start()
 
@@ -246,13 +278,21 @@ class SignalingService:
         await self._switch.drain()
 
     async def close(self) -> None:
-        """See :meth:`services.common.run.Service.close`."""
+        """See :meth:`services.common.run.Service.close`.
+
+        What is drained does not come back: calls that are left end, with BYE and record. In any
+        other case they are left for the next process.
+        """
+        if self._switch.is_draining:
+            await end_all(self._switch)
         self._switch.close()
         self._events.flush()
         await self._defence.close()
         for sock in self._udp:
             sock.close()
         self._tcp.close()
+        if self._hep is not None:
+            self._hep.close()
         await self._grpc.stop()
         await self._spool.close()
         if self._pool is not None:
@@ -279,6 +319,9 @@ class SignalingService:
 
     def _on_silence(self, call_id: str) -> None:
         self._switch.on_silence(call_id)
+
+    def _on_media_connected(self) -> None:
+        self._takeover.attach()
 
     def _register(self, telemetry: Telemetry) -> None:
         counters, switch, spool = self._switch.counters, self._switch, self._spool
@@ -313,6 +356,10 @@ class SignalingService:
         telemetry.gauge("flooding_sources", "Now", lambda: events.meters.flooding_count)
         telemetry.gauge("spool_backlog", "Unpublished batches", lambda: spool.backlog)
         telemetry.counter("spool_lost_total", "Events lost", lambda: spool.lost)
+        hep = self._hep
+        if hep is not None:
+            telemetry.counter("hep_sent_total", "Messages to the capture server", lambda: hep.sent)
+            telemetry.counter("hep_dropped_total", "Not taken", lambda: hep.dropped)
         for what, link in (("routing", self._routing), ("rating", self._rating)):
             telemetry.counter(
                 f"{what}_timeouts_total", "Unanswered", partial(getattr, link, "timed_out")

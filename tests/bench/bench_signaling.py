@@ -31,6 +31,7 @@ from tests.support.signaling.ports import (
     FixedCredits,
     FixedPlanner,
     MemoryEvents,
+    MemoryJournal,
     MemoryLocations,
     Observations,
 )
@@ -82,12 +83,17 @@ class Bench:
             called="2000",
         )
         events = MemoryEvents(keep=False)
+        self.journal = MemoryJournal(keep=False)
         self.switch = Switch(
             context=context,
             layer=TransactionLayer(sent_by=HOST, ids=random_token, capabilities=CAPABILITIES),
             network=self.wire,
             services=Services(
-                FixedPlanner(candidate), FixedCredits(), media or EchoMedia(), events
+                FixedPlanner(candidate),
+                FixedCredits(),
+                media or EchoMedia(),
+                events,
+                self.journal,
             ),
             events=events,
             observer=Observations(),

@@ -18,6 +18,7 @@ from services.common.sip_options.trunk import CustomerSip, T, VendorSip, read_op
 from services.signaling.core.addressing import vendor_peer
 from services.signaling.core.contacts import REGISTERED
 from services.signaling.core.switch_settings import SwitchSettings, read_settings
+from services.signaling.core.trace_choice import NO_TRACES, TraceChoice, prefixes_of
 from services.signaling.core.trunks import (
     CustomerTrunk,
     DigestRules,
@@ -64,6 +65,7 @@ class _Read:
     accounts: dict[str, Place] = field(default_factory=dict)
     digest: DigestRules = field(default_factory=DigestRules)
     reply_to_unknown: bool = False
+    traces: TraceChoice = NO_TRACES
 
 
 class TrunkLoader:
@@ -116,6 +118,14 @@ class TrunkLoader:
             accounts=accounts,
             digest=_digest(credentials, trunks, settings, nonce_key or b""),
             reply_to_unknown=settings.reply_to_unknown,
+            traces=TraceChoice(
+                is_all=settings.trace_all,
+                prefixes=prefixes_of(settings.trace_prefixes),
+                trunks=[
+                    *(trunk_id for trunk_id, trunk in trunks.items() if trunk.sip.trace),
+                    *(trunk_id for trunk_id, sip in options.items() if sip.trace),
+                ],
+            ),
         )
         if self._on_settings is not None:
             self._on_settings(settings)
@@ -145,6 +155,7 @@ class TrunkLoader:
                     if (every := sip.keepalive.crlf_s) and row["enabled"] and _is_literal(address)
                 ],
                 reply_to_unknown=read.reply_to_unknown,
+                traces=read.traces,
                 digest=read.digest,
                 accounts=read.accounts,
             )

@@ -7,11 +7,14 @@ twenty are made per call.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from services.common.events import CallAnswered, CallEnded, CallRinging, CallStarted
 from services.signaling.sip.actions import Peer
 from services.signaling.sip.build import Reply, RequestDraft
+
+if TYPE_CHECKING:
+    from services.signaling.core.snapshot import CallSnapshot, EndNote
 
 
 class Owner:
@@ -125,9 +128,22 @@ class ReleaseMedia(NamedTuple):
 
 
 class Persist(NamedTuple):
-    """Make the answer durable; answered by ``on_durable``."""
+    """Make the answer durable, and the call as it is then; answered by ``on_durable``."""
 
     event: CallAnswered
+    snapshot: CallSnapshot
+
+
+class Keep(NamedTuple):
+    """Replace what is kept of the call for a process that takes over. Never answered."""
+
+    snapshot: CallSnapshot
+
+
+class KeepEnd(NamedTuple):
+    """Note that the call is over though its record is not complete. Never answered."""
+
+    note: EndNote
 
 
 class Emit(NamedTuple):
@@ -154,6 +170,8 @@ Command = (
     | ForgetMedia
     | ReleaseMedia
     | Persist
+    | Keep
+    | KeepEnd
     | Emit
     | Finished
 )

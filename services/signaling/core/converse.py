@@ -22,6 +22,8 @@ def converse(
     plan: Plan,
     credit: Credit,
     now: float,
+    *,
+    has_media: bool = False,
 ) -> Conversation:
     """The conversation that an answer begins; the caller has yet to acknowledge his 200."""
     attempt = answered.attempt
@@ -53,4 +55,5 @@ def converse(
         reservation_id=credit.reservation_id,
         sell_terms=plan.sell_terms,
         vigil=keep_vigil(context, exchanges, ingress, caller, answered, now),
+        has_media=has_media,
     )

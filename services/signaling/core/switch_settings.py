@@ -20,6 +20,8 @@ class SwitchSettings(msgspec.Struct, frozen=True, kw_only=True):
     record_zero_hold_time: bool = True
     record_illegal_calls: bool = False
     reply_to_unknown: bool = False
+    trace_all: bool = False
+    trace_prefixes: str = ""
     sip_realm: str = "sip"
     sip_digest_algorithms: str = ",".join(ALGORITHMS)
 

@@ -16,7 +16,7 @@ from services.signaling.core.exchanges import Exchanges
 from services.signaling.core.hunting import Answered
 from services.signaling.core.legs import Ingress, Leg
 from services.signaling.core.logins import CHALLENGES
-from services.signaling.core.watch import Watch, allows_update, is_watched, wishes_of
+from services.signaling.core.watch import Watch, WatchState, allows_update, is_watched, wishes_of
 from services.signaling.sip.build import response_to
 from services.signaling.sip.message import Message, Response
 from services.signaling.sip.message import Request as Received
@@ -25,6 +25,8 @@ from services.signaling.sip.session_timer import Terms, agreed, grant
 DEFAULT = SessionTimer()
 GONE = frozenset({408, 481})
 """Statuses that say the other end has no such dialog (RFC 3261 section 12.2.1.2)."""
+_SPREAD_S = 20.0
+"""Over which the refreshes of a takeover are spread."""
 _CANNOT_UPDATE = frozenset({405, 501})
 
 
@@ -217,6 +219,31 @@ def keep_vigil(
         draft = answered.attempt.draft
         _watch(callee, far, terms, response, b"" if draft is None else draft.body, now)
     return Vigil(context, exchanges, [caller, callee])
+
+
+def resume_vigil(
+    context: Context,
+    exchanges: Exchanges,
+    legs: list[tuple[Leg, SessionTimer, WatchState | None]],
+    now: float,
+) -> Vigil | None:
+    """The vigil of a process that died, over legs with the options their trunks have now.
+
+    Refreshes since the snapshot are unknown: a session timer begins anew, and where refreshing
+    is our part it is done soon, a little later on one leg than on another.
+    """
+    for leg, options, state in legs:
+        if state is None or not is_watched(options):
+            continue
+        leg.watch = watch = Watch.restored(options, state)
+        leg.keeps_session = options.mode != "off" and options.refresh != "update"
+        clock = watch.clock
+        if clock is not None:
+            clock.restart(clock.terms, now)
+            if clock.terms.we_refresh:
+                clock.refresh_at = now + 1.0 + _SPREAD_S * context.chance()
+    watched = [leg for leg, _, _ in legs]
+    return Vigil(context, exchanges, watched) if any(leg.watch for leg in watched) else None
 
 
 def _watch(
