@@ -94,6 +94,7 @@ class SignalingService:
             on_lost=lambda peer: self._switch.on_peer_lost(peer),
             on_closed=lambda peer: self._switch.registrations.on_peer_lost(peer),
             knows=lambda host: self._switch.trunks.knows(host),
+            is_banned=lambda host: self._switch.gate.guard.is_banned(host, monotonic()),
             contexts=TlsContexts(
                 TlsFiles(
                     certificate=settings.tls_certificate,

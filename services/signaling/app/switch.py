@@ -343,13 +343,13 @@ class Switch:
 
     def _arm(self) -> None:
         """Keep the one timer at the earliest deadline there is."""
-        layer_at = self._layer.deadline
-        at = min(self._wakeups.next, self.registrations.deadline)
-        if layer_at is not None and layer_at < at:
-            at = layer_at
         # One wakeup for all that falls into the same hundredth of a second: no timer of SIP is
         # finer than 500 ms, and what a call may not exceed is cut off in its record.
-        at = max(at, self._woken_at + TICK_S)
+        soonest = self._woken_at + TICK_S
+        if self._timer_at <= soonest:
+            return  # under load something is always due as soon as it may be
+        layer_at = self._layer.deadline or NEVER
+        at = max(soonest, min(self._wakeups.next, self.registrations.deadline, layer_at))
         if at >= self._timer_at:
             return
         if self._timer is not None:

@@ -89,6 +89,7 @@ class LoopbackSwitch:
             on_lost=lambda peer: self.switch.on_peer_lost(peer),
             on_closed=lambda peer: self.switch.registrations.on_peer_lost(peer),
             knows=lambda host: self.switch.trunks.knows(host),
+            is_banned=lambda host: self.switch.gate.guard.is_banned(host, monotonic()),
             contexts=contexts,
             limits=limits,
             resets=resets,
