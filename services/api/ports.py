@@ -229,6 +229,16 @@ class Cashier(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class TrialRoute:
+    """A route as a routing server would offer it; ``caller`` of ``None``: as received."""
+
+    vendor_trunk: str
+    called: str = ""
+    caller: str | None = None
+    max_call_s: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Trial:
     """A call to plan without placing it."""
 
@@ -237,6 +247,7 @@ class Trial:
     called: str
     at: dt.datetime
     busy_vendor_trunk_ids: tuple[str, ...] = ()
+    offered: tuple[TrialRoute, ...] = ()
 
 
 class Planner(Protocol):
@@ -267,6 +278,10 @@ class LiveCalls(Protocol):
 
     async def hang_up(self, call_id: str) -> bool:
         """End a call; whether it was found. Raises: Unavailable."""
+        ...
+
+    async def vendors(self) -> list[Record]:
+        """How every vendor trunk is, as each signaling process sees it. Raises: Unavailable."""
         ...
 
     async def ladder(self, call_id: str) -> list[Record]:

@@ -36,6 +36,10 @@ class EndReason(StrEnum):
     VENDOR_CPS = "vendor_cps"
     VENDOR_UNREACHABLE = "vendor_unreachable"
     VENDOR_TIMEOUT = "vendor_timeout"
+    VENDOR_DOWN = "vendor_down"
+    """Its addresses do not answer OPTIONS."""
+    VENDOR_BACKOFF = "vendor_backoff"
+    """It asked to be left alone (Retry-After)."""
     RINGING_TIMEOUT = "ringing_timeout"
     SETUP_TIMEOUT = "setup_timeout"
     """The customer's limit on the whole time before the answer."""
@@ -53,6 +57,11 @@ class EndReason(StrEnum):
     NODE_SHUTDOWN = "node_shutdown"
     LOOP = "loop"
     """Max-Forwards ran out."""
+    REDIRECTED = "redirected"
+    """Of a call: the customer was told the routes. Of an attempt: its 3xx was followed."""
+    ROUTING_SERVER_FAILED = "routing_server_failed"
+    """The customer's own routing server did not answer, or nothing usable."""
+    ROUTING_SERVER_REFUSED = "routing_server_refused"
     ROUTING_UNAVAILABLE = "routing_unavailable"
     RATING_UNAVAILABLE = "rating_unavailable"
     MEDIA_UNAVAILABLE = "media_unavailable"
@@ -89,12 +98,16 @@ SIP_OF_REASON: dict[EndReason, int] = {
     EndReason.VENDOR_CPS: 503,
     EndReason.VENDOR_UNREACHABLE: 503,
     EndReason.VENDOR_TIMEOUT: 503,
+    EndReason.VENDOR_DOWN: 503,
+    EndReason.VENDOR_BACKOFF: 503,
     EndReason.RINGING_TIMEOUT: 480,
     EndReason.SETUP_TIMEOUT: 408,
     EndReason.CODEC_MISMATCH: 488,
     EndReason.NO_RTP_PORTS: 503,
     EndReason.NO_PRACK: 504,
     EndReason.LOOP: 483,
+    EndReason.ROUTING_SERVER_FAILED: 503,
+    EndReason.ROUTING_SERVER_REFUSED: 403,
     EndReason.ROUTING_UNAVAILABLE: 503,
     EndReason.RATING_UNAVAILABLE: 503,
     EndReason.MEDIA_UNAVAILABLE: 503,

@@ -18,6 +18,8 @@ class Verdict(StrEnum):
     CAPACITY = "capacity"
     SAME_TRUNK = "same_trunk"
     CURRENCY = "currency"
+    UNKNOWN = "unknown"
+    """The customer's routing server named what is no vendor trunk."""
     LIMIT = "limit"
     """A usable vendor beyond the number of attempts allowed."""
 
@@ -54,6 +56,8 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     refused: str = ""
     """The end reason when the call may not go at all."""
     because: str = ""
+    note: str = ""
+    """What came before the decision: a routing server that offered routes, or failed."""
     considered: tuple[Considered, ...] = ()
 
 

@@ -10,10 +10,11 @@ from collections.abc import Callable
 from typing import Protocol
 
 from services.common.events import CallAnswered, CallEnded, CallRinging, CallStarted
-from services.signaling.core.commands import AnswerMedia, FindRoutes, OfferMedia
+from services.signaling.core.commands import AnswerMedia, AskServer, FindRoutes, OfferMedia
 from services.signaling.core.interrupted import Begun, Dialled
 from services.signaling.core.ladder import Step
 from services.signaling.core.location import Binding
+from services.signaling.core.offered_routes import Ruling
 from services.signaling.core.snapshot import CallSnapshot, EndNote
 from services.signaling.core.takeover import Left
 from services.signaling.core.values import Credit, MediaAnswer, MediaStats, Plan
@@ -37,6 +38,13 @@ class Planner(Protocol):
         self, question: FindRoutes, at_unix_ms: int, on_plan: Callable[[Plan | None], None]
     ) -> None:
         """Ask where a call may go; ``at_unix_ms`` decides which rates are in force."""
+
+
+class RouteServers(Protocol):
+    """Customers' own routing servers, over HTTP."""
+
+    def ask(self, question: AskServer, on_ruling: Callable[[Ruling | None], None]) -> None:
+        """Ask where a call may go; ``None`` for no usable answer in time."""
 
 
 class Credits(Protocol):
@@ -132,6 +140,9 @@ class Observer(Protocol):
 
     def call_ended(self, event: CallEnded) -> None:
         """A call is over."""
+
+    def vendor_changed(self, vendor_trunk_id: str, target: str, failure: str) -> None:
+        """An address of a vendor went down, or with an empty ``failure`` up."""
 
     def failed(self, what: str, error: BaseException) -> None:
         """An error of ours, which must not take the process with it."""

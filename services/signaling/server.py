@@ -19,16 +19,18 @@ from services.common.ids import CALL, new_id
 from services.common.postgres import READER, Pool, close_pool, open_pool
 from services.common.spool import Spool
 from services.common.telemetry import Telemetry
-from services.signaling.adapters.config import TrunkLoader, VendorNames
+from services.signaling.adapters.config import TrunkLoader
 from services.signaling.adapters.defence import Defence
 from services.signaling.adapters.events import SpooledEvents
 from services.signaling.adapters.hep import HepSink
 from services.signaling.adapters.journal import SpooledCalls, boot_id
 from services.signaling.adapters.location import BusLocations
 from services.signaling.adapters.media import LinkedMedia, open_media_link
+from services.signaling.adapters.names import Lookups, VendorNames
 from services.signaling.adapters.network import Sockets, allow_descriptors, local_address
 from services.signaling.adapters.observer import CallObserver
 from services.signaling.adapters.rating import LinkedCredits, open_rating_link
+from services.signaling.adapters.route_server import HttpRouteServers
 from services.signaling.adapters.routing import LinkedPlanner, open_routing_link
 from services.signaling.adapters.tcp import StreamLimits, TcpTransport
 from services.signaling.adapters.tls import TlsContexts, TlsFiles
@@ -36,6 +38,7 @@ from services.signaling.adapters.udp import UdpSocket
 from services.signaling.app.counters import PDD_BOUNDS_S
 from services.signaling.app.drain import end_all
 from services.signaling.app.keep_alive import keep_alive
+from services.signaling.app.probes import Probes
 from services.signaling.app.services import Services
 from services.signaling.app.summing import SummedEvents
 from services.signaling.app.switch import Switch
@@ -44,8 +47,12 @@ from services.signaling.app.timed_planner import TimedPlanner
 from services.signaling.core.context import CAPABILITIES, Context
 from services.signaling.core.ladder import Ladders
 from services.signaling.core.overload import Overload
+from services.signaling.core.probing import Prober
+from services.signaling.core.reach import Reach, literal_address, own_places
 from services.signaling.core.switch_settings import SwitchSettings
 from services.signaling.core.trunks import TrunkTable
+from services.signaling.core.trunks import split_address as trunk_address
+from services.signaling.core.vendor_view import vendor_views
 from services.signaling.entrypoints.grpc import SignalingServicer
 from services.signaling.entrypoints.guard import GuardServicer
 from services.signaling.settings import SignalingSettings
@@ -53,6 +60,8 @@ from services.signaling.sip.layer import TransactionLayer
 from services.signaling.sip.listeners import Listeners, read_listeners
 
 TEND_S = 1.0
+FIRST_LOOKUPS_S = 2.0
+"""A start waits this long for the names of vendors; what is slower is known a little later."""
 
 
 def _tokens() -> Iterator[str]:
@@ -79,7 +88,12 @@ class SignalingService:
         self._listeners = Listeners(
             read_listeners(settings.sip, settings.sip_advertised, outgoing_address)
         )
-        self._names = VendorNames()
+        self._names = VendorNames(
+            partial(_open_dns, dns_servers(settings.dns_servers)),
+            monotonic=monotonic,
+            with_v6=any(listener.is_v6 for listener in self._listeners.all),
+        )
+        self._route_servers = HttpRouteServers()
         self._bus = Bus(settings.nats_url, f"signaling-{settings.node}")
         self._spool = Spool(settings.data_dir / "spool", settings.node, self._bus.publish)
         self._routing = open_routing_link(settings.routing_address)
@@ -119,6 +133,8 @@ class SignalingService:
         self._observer = CallObserver(telemetry, self._pdd, monotonic)
         self._switch = self._build_switch()
         self._takeover = Takeover(self._switch, self._services.media, monotonic, utc_now)
+        prober = Prober(self._context)
+        self._probes = Probes(prober, self._switch.outside, self._observer, monotonic)
         self._grpc = Server(settings.grpc_address)
         self._defence = Defence(
             self._switch.gate.guard,
@@ -145,7 +161,12 @@ class SignalingService:
             new_tag=random_token,
             new_call_id=lambda: os.urandom(12).hex(),
             chance=random.SystemRandom().random,
-            addresses=self._names.addresses,
+            reach=Reach(
+                self._names.addresses,
+                self._names.services,
+                draw=random.random,
+                own=own_places(self._listeners),
+            ),
             user_agent=settings.user_agent,
         )
         self._hep = self._open_hep() if settings.hep_address else None
@@ -157,6 +178,7 @@ class SignalingService:
             new_call_id=partial(new_id, CALL),
         )
         self._overload = Overload(random.random, most_cps=settings.most_cps)
+        self._journal = SpooledCalls(self._spool, boot=boot_id(), utc_now=utc_now)
         self._services = Services(
             planner=TimedPlanner(
                 LinkedPlanner(self._routing), self._overload.on_setup_time, monotonic
@@ -164,7 +186,8 @@ class SignalingService:
             credits=LinkedCredits(self._rating),
             media=LinkedMedia(self._media, silence_timeout_ms=settings.silence_timeout_ms),
             events=events,
-            journal=SpooledCalls(self._spool, boot=boot_id(), utc_now=utc_now),
+            journal=self._journal,
+            route_servers=self._route_servers,
         )
         return Switch(
             context=self._context,
@@ -199,7 +222,7 @@ class SignalingService:
         await self._spool.open()
         for work in (
             self._bus, self._spool, self._routing, self._rating, self._media, self._tcp,
-            self._locations,
+            self._locations, self._names, self._route_servers,
         ):  # fmt: skip
             tasks.create_task(work.run())
         self._pool = await open_pool(
@@ -209,7 +232,9 @@ class SignalingService:
         watch = ConfigWatch(self._pool, self._bus, loader.load)
         await watch.load()
         tasks.create_task(watch.run())
-        tasks.create_task(loader.follow_names())
+        self._names.on_change = loader.publish
+        await self._names.settled(FIRST_LOOKUPS_S)
+        await self._route_servers.settled(FIRST_LOOKUPS_S)
         tasks.create_task(self._tend())
         await self._defence.start(tasks)
         self._grpc.add(
@@ -220,6 +245,7 @@ class SignalingService:
                 monotonic=monotonic,
                 unix_us=unix_us,
                 local=partial(local_address, self._listeners),
+                vendors=partial(vendor_views, self._context),
             ),
         )
         self._grpc.add(
@@ -260,6 +286,7 @@ class SignalingService:
                 await self._tcp.listen(address, listener.transport, number)
         for sock in self._udp:
             sock.start()
+        self._probes.use(self._switch.trunks.places)
 
     async def _tend(self) -> None:
         """Look after what counts: sums are told, what is over is forgotten."""
@@ -271,6 +298,10 @@ class SignalingService:
             events.meters.on_timer(now)
             guard.on_timer(now)
             self._overload.on_timer(now)
+            if self._switch.calls:
+                self._journal.beat(now)
+            else:
+                self._journal.rest()
 
     async def drain(self) -> None:
         """See :meth:`services.common.run.Service.drain`."""
@@ -283,6 +314,7 @@ class SignalingService:
         What is drained does not come back: calls that are left end, with BYE and record. In any
         other case they are left for the next process.
         """
+        self._probes.close()
         if self._switch.is_draining:
             await end_all(self._switch)
         self._switch.close()
@@ -312,6 +344,10 @@ class SignalingService:
         self._switch.trunks = table
         self._defence.on_trusted(table.hosts)
         self._has_trunks = True
+        if table.asks_http:
+            self._route_servers.prepare()
+        if self._udp:
+            self._probes.use(table.places)
 
     def _go_by(self, settings: SwitchSettings) -> None:
         self._events.settings = settings
@@ -354,6 +390,11 @@ class SignalingService:
         telemetry.counter_by("reason", "guard_total", "What was noted", lambda: guard.counters)
         telemetry.counter("calls_summed_total", "Calls in sums", lambda: events.summed)
         telemetry.gauge("flooding_sources", "Now", lambda: events.meters.flooding_count)
+        health, servers = self._context.reach.health, self._route_servers
+        telemetry.gauge("vendor_addresses_down", "Left out by probes", lambda: health.down)
+        telemetry.counter(
+            "routing_server_failures_total", "HTTP without use", lambda: servers.failed
+        )
         telemetry.gauge("spool_backlog", "Unpublished batches", lambda: spool.backlog)
         telemetry.counter("spool_lost_total", "Events lost", lambda: spool.lost)
         hep = self._hep
@@ -376,6 +417,29 @@ def outgoing_address(is_v6: bool) -> str:
         except OSError:
             return "::1" if is_v6 else "127.0.0.1"
         return str(probe.getsockname()[0])
+
+
+def dns_servers(text: str) -> list[tuple[str, int]]:
+    """``TANDEM_DNS_SERVERS``, read.
+
+    Raises:
+        ValueError: one of them is no ``address[:port]``.
+    """
+    servers: list[tuple[str, int]] = []
+    for part in text.split(","):
+        if part.strip():
+            host, port = trunk_address(part)
+            if not literal_address(host):
+                raise ValueError(f"TANDEM_DNS_SERVERS: {host} is no address")
+            servers.append((host, port or 53))
+    return servers
+
+
+def _open_dns(servers: list[tuple[str, int]]) -> Lookups:
+    """Loaded by the first name there is: most switches know their vendors by address."""
+    from services.signaling.adapters.dns import DnsLookups
+
+    return DnsLookups(servers)
 
 
 def build(settings: SignalingSettings, telemetry: Telemetry) -> SignalingService:

@@ -25,7 +25,7 @@ from tests.bench.bench_signaling import Bench
 from tests.fuzz.course import Course
 from tests.fuzz.slow import VENDOR_HOST, SlowMedia, SlowServices
 from tests.fuzz.wire import SDP, check_sent, first_request, in_dialog
-from tests.support.signaling.ports import Observations
+from tests.support.signaling.ports import FixedRouteServers, Observations
 
 CALLER = Peer("udp", "127.0.0.1", 25070, 1)
 VENDOR = Peer("udp", VENDOR_HOST, 5060, 1)
@@ -89,7 +89,12 @@ class Scene:
         switch._events = services
         switch._performers.update(
             Services(
-                services, services, SlowMedia(services), services, self.bench.journal
+                services,
+                services,
+                SlowMedia(services),
+                services,
+                self.bench.journal,
+                FixedRouteServers(),
             ).performers(switch._resume, lambda: self.now)
         )
         self.sent: list[Sent] = []

@@ -12,6 +12,9 @@ from services.media.core.sdp import MAX_LINES, MAX_MEDIA, MalformedSdp
 from services.media.core.sdp import parse as parse_sdp
 from services.media.core.session import Session
 from services.signaling.core.headers import INVITE_PASSES, numbers, passed_lines, q850_received
+from services.signaling.core.offered_routes import from_response
+from services.signaling.core.redirects import MOST_CONTACTS, redirected_to
+from services.signaling.core.retry_after import retry_after_s
 from services.signaling.sip.build import REASONS, header, request, response_to
 from services.signaling.sip.dialog import Dialog
 from services.signaling.sip.errors import MalformedMessage, UnsafeText
@@ -60,6 +63,9 @@ def parser(data: bytes) -> None:
 
 def _take(response: Response) -> None:
     """As the layer does: what passes its checks can be relied upon."""
+    assert len(redirected_to(response)) <= MOST_CONTACTS
+    from_response(response)
+    assert retry_after_s(response) >= 0
     try:
         response.cseq  # noqa: B018 - read before the checks, to find the transaction
     except MalformedMessage:

@@ -5,6 +5,7 @@
 """
 
 import re
+from collections.abc import Sequence
 from xml.sax.saxutils import escape
 
 _INVITE_BRANCH = "[branch of the INVITE]"
@@ -118,7 +119,14 @@ def receive(method: str, *, log: str = "", optional: bool = False, timeout_ms: i
     return f"<recv {attributes}>{_log(log) if log else ''}</recv>"
 
 
-def reply(start: str, *, body: str = "", retransmit: bool = False, contact: bool = True) -> str:
+def reply(
+    start: str,
+    *,
+    body: str = "",
+    retransmit: bool = False,
+    contact: bool = True,
+    further: Sequence[str] = (),
+) -> str:
     headers = [
         "[last_Via:]",
         "[last_Record-Route:]",
@@ -129,9 +137,8 @@ def reply(start: str, *, body: str = "", retransmit: bool = False, contact: bool
     ]
     if contact:
         headers.append("Contact: <sip:vendor@[local_ip]:[local_port];transport=[transport]>")
-    return _send(
-        _message(f"SIP/2.0 {start}", headers, body), 'retrans="500"' if retransmit else ""
-    )
+    text = _message(f"SIP/2.0 {start}", [*headers, *further], body)
+    return _send(text, 'retrans="500"' if retransmit else "")
 
 
 def reply_in_dialog(start: str, *, body: str = "", log: str = "") -> str:

@@ -121,3 +121,13 @@ def ladder(
         return
     answer = session.client.get(f"/v1/calls/{call_id}/ladder")
     emit(answer) if session.as_json else show_ladder(answer["steps"], raw=raw)
+
+
+@app.command()
+@client_command
+def vendors(session: Session) -> None:
+    """Which vendors can be called, since when, and why not."""
+    from deploy.local.cli.explain import show_vendors
+
+    answer = session.client.get("/v1/vendor_states")
+    emit(answer) if session.as_json else show_vendors(answer["data"])

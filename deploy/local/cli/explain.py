@@ -41,3 +41,19 @@ def show_ladder(steps: Sequence[Json], *, raw: bool = False) -> None:
         console.print(f"  {at}  {line} {harmless(step['summary'])}", markup=False)
         if raw:
             console.print(harmless(step["raw"]), markup=False)
+
+
+def show_vendors(vendors: Sequence[Json]) -> None:
+    """One line for every vendor trunk, and one for each address that differs from it."""
+    for vendor in vendors:
+        _show_state(vendor["name"], vendor, f"{vendor['calls']} calls")
+        targets = vendor["targets"]
+        for target in targets if len(targets) > 1 else ():
+            _show_state(f"  {target['target']}", target)
+
+
+def _show_state(name: str, seen: Json, further: str = "") -> None:
+    since = f"since {seen['since'][:19]}" if seen["since"] else ""
+    until = f"until {seen['until'][:19]}" if seen["until"] else ""
+    words = " ".join(word for word in (since, until, seen["why"], further) if word)
+    console.print(f"  {name:<32} {seen['state']:<10} {harmless(words)}", markup=False)

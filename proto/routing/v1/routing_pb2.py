@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eproto/routing/v1/routing.proto\x12\x11tandem.routing.v1\":\n\tPlanBatch\x12-\n\x05items\x18\x01 \x03(\x0b\x32\x1e.tandem.routing.v1.PlanRequest\"=\n\x0ePlanReplyBatch\x12+\n\x05items\x18\x01 \x03(\x0b\x32\x1c.tandem.routing.v1.PlanReply\"\x87\x01\n\x0bPlanRequest\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x19\n\x11\x63ustomer_trunk_id\x18\x02 \x01(\t\x12\x0e\n\x06\x63\x61ller\x18\x03 \x01(\t\x12\x0e\n\x06\x63\x61lled\x18\x04 \x01(\t\x12\x12\n\nat_unix_ms\x18\x05 \x01(\x03\x12\x1d\n\x15\x62usy_vendor_trunk_ids\x18\x06 \x03(\t\"\xd9\x01\n\tPlanReply\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x0f\n\x07refused\x18\x02 \x01(\t\x12\x12\n\naccount_id\x18\x03 \x01(\t\x12\x15\n\rcaller_billed\x18\x04 \x01(\t\x12\x15\n\rcalled_billed\x18\x05 \x01(\t\x12\x12\n\nsell_terms\x18\x06 \x01(\x0c\x12\x30\n\ncandidates\x18\x07 \x03(\x0b\x32\x1c.tandem.routing.v1.Candidate\x12\x13\n\x0b\x65xplanation\x18\x08 \x01(\x0c\x12\x12\n\nmax_call_s\x18\t \x01(\r\"\x9e\x02\n\tCandidate\x12\x17\n\x0fvendor_trunk_id\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12\x0c\n\x04host\x18\x03 \x01(\t\x12\x0c\n\x04port\x18\x04 \x01(\r\x12\x11\n\ttransport\x18\x05 \x01(\t\x12\x0e\n\x06\x63\x61ller\x18\x06 \x01(\t\x12\x0e\n\x06\x63\x61lled\x18\x07 \x01(\t\x12\x11\n\tbuy_terms\x18\x08 \x01(\x0c\x12\x13\n\x0bmedia_proxy\x18\t \x01(\x08\x12\x19\n\x11trying_timeout_ms\x18\n \x01(\r\x12\x1a\n\x12ringing_timeout_ms\x18\x0b \x01(\r\x12\x11\n\tmax_calls\x18\x0c \x01(\r\x12\x0f\n\x07max_cps\x18\r \x01(\r\x12\x12\n\nstop_codes\x18\x0e \x03(\r2\x9c\x01\n\x07Routing\x12K\n\x04Link\x12\x1c.tandem.routing.v1.PlanBatch\x1a!.tandem.routing.v1.PlanReplyBatch(\x01\x30\x01\x12\x44\n\x04Plan\x12\x1e.tandem.routing.v1.PlanRequest\x1a\x1c.tandem.routing.v1.PlanReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eproto/routing/v1/routing.proto\x12\x11tandem.routing.v1\":\n\tPlanBatch\x12-\n\x05items\x18\x01 \x03(\x0b\x32\x1e.tandem.routing.v1.PlanRequest\"=\n\x0ePlanReplyBatch\x12+\n\x05items\x18\x01 \x03(\x0b\x32\x1c.tandem.routing.v1.PlanReply\"\xc7\x01\n\x0bPlanRequest\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x19\n\x11\x63ustomer_trunk_id\x18\x02 \x01(\t\x12\x0e\n\x06\x63\x61ller\x18\x03 \x01(\t\x12\x0e\n\x06\x63\x61lled\x18\x04 \x01(\t\x12\x12\n\nat_unix_ms\x18\x05 \x01(\x03\x12\x1d\n\x15\x62usy_vendor_trunk_ids\x18\x06 \x03(\t\x12\x30\n\x07offered\x18\x07 \x03(\x0b\x32\x1f.tandem.routing.v1.OfferedRoute\x12\x0c\n\x04note\x18\x08 \x01(\t\"b\n\x0cOfferedRoute\x12\x0e\n\x06vendor\x18\x01 \x01(\t\x12\x0e\n\x06\x63\x61lled\x18\x02 \x01(\t\x12\x13\n\x06\x63\x61ller\x18\x03 \x01(\tH\x00\x88\x01\x01\x12\x12\n\nmax_call_s\x18\x04 \x01(\rB\t\n\x07_caller\"\xd9\x01\n\tPlanReply\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x0f\n\x07refused\x18\x02 \x01(\t\x12\x12\n\naccount_id\x18\x03 \x01(\t\x12\x15\n\rcaller_billed\x18\x04 \x01(\t\x12\x15\n\rcalled_billed\x18\x05 \x01(\t\x12\x12\n\nsell_terms\x18\x06 \x01(\x0c\x12\x30\n\ncandidates\x18\x07 \x03(\x0b\x32\x1c.tandem.routing.v1.Candidate\x12\x13\n\x0b\x65xplanation\x18\x08 \x01(\x0c\x12\x12\n\nmax_call_s\x18\t \x01(\r\"\xb2\x02\n\tCandidate\x12\x17\n\x0fvendor_trunk_id\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12\x0c\n\x04host\x18\x03 \x01(\t\x12\x0c\n\x04port\x18\x04 \x01(\r\x12\x11\n\ttransport\x18\x05 \x01(\t\x12\x0e\n\x06\x63\x61ller\x18\x06 \x01(\t\x12\x0e\n\x06\x63\x61lled\x18\x07 \x01(\t\x12\x11\n\tbuy_terms\x18\x08 \x01(\x0c\x12\x13\n\x0bmedia_proxy\x18\t \x01(\x08\x12\x19\n\x11trying_timeout_ms\x18\n \x01(\r\x12\x1a\n\x12ringing_timeout_ms\x18\x0b \x01(\r\x12\x11\n\tmax_calls\x18\x0c \x01(\r\x12\x0f\n\x07max_cps\x18\r \x01(\r\x12\x12\n\nstop_codes\x18\x0e \x03(\r\x12\x12\n\nmax_call_s\x18\x0f \x01(\r2\x9c\x01\n\x07Routing\x12K\n\x04Link\x12\x1c.tandem.routing.v1.PlanBatch\x1a!.tandem.routing.v1.PlanReplyBatch(\x01\x30\x01\x12\x44\n\x04Plan\x12\x1e.tandem.routing.v1.PlanRequest\x1a\x1c.tandem.routing.v1.PlanReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,11 +36,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PLANREPLYBATCH']._serialized_start=113
   _globals['_PLANREPLYBATCH']._serialized_end=174
   _globals['_PLANREQUEST']._serialized_start=177
-  _globals['_PLANREQUEST']._serialized_end=312
-  _globals['_PLANREPLY']._serialized_start=315
-  _globals['_PLANREPLY']._serialized_end=532
-  _globals['_CANDIDATE']._serialized_start=535
-  _globals['_CANDIDATE']._serialized_end=821
-  _globals['_ROUTING']._serialized_start=824
-  _globals['_ROUTING']._serialized_end=980
+  _globals['_PLANREQUEST']._serialized_end=376
+  _globals['_OFFEREDROUTE']._serialized_start=378
+  _globals['_OFFEREDROUTE']._serialized_end=476
+  _globals['_PLANREPLY']._serialized_start=479
+  _globals['_PLANREPLY']._serialized_end=696
+  _globals['_CANDIDATE']._serialized_start=699
+  _globals['_CANDIDATE']._serialized_end=1005
+  _globals['_ROUTING']._serialized_start=1008
+  _globals['_ROUTING']._serialized_end=1164
 # @@protoc_insertion_point(module_scope)

@@ -143,3 +143,49 @@ class Registration(_message.Message):
     node: str
     agent: str
     def __init__(self, direction: _Optional[str] = ..., username: _Optional[str] = ..., customer_trunk_id: _Optional[str] = ..., vendor_trunk_id: _Optional[str] = ..., contact: _Optional[str] = ..., source: _Optional[str] = ..., state: _Optional[str] = ..., expires_at_unix_ms: _Optional[int] = ..., status: _Optional[int] = ..., retry_at_unix_ms: _Optional[int] = ..., node: _Optional[str] = ..., agent: _Optional[str] = ...) -> None: ...
+
+class ListVendorsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListVendorsReply(_message.Message):
+    __slots__ = ("vendors",)
+    VENDORS_FIELD_NUMBER: _ClassVar[int]
+    vendors: _containers.RepeatedCompositeFieldContainer[VendorState]
+    def __init__(self, vendors: _Optional[_Iterable[_Union[VendorState, _Mapping]]] = ...) -> None: ...
+
+class VendorState(_message.Message):
+    __slots__ = ("vendor_trunk_id", "name", "state", "since_unix_ms", "why", "until_unix_ms", "calls", "targets", "node")
+    VENDOR_TRUNK_ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    SINCE_UNIX_MS_FIELD_NUMBER: _ClassVar[int]
+    WHY_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_UNIX_MS_FIELD_NUMBER: _ClassVar[int]
+    CALLS_FIELD_NUMBER: _ClassVar[int]
+    TARGETS_FIELD_NUMBER: _ClassVar[int]
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    vendor_trunk_id: str
+    name: str
+    state: str
+    since_unix_ms: int
+    why: str
+    until_unix_ms: int
+    calls: int
+    targets: _containers.RepeatedCompositeFieldContainer[TargetState]
+    node: str
+    def __init__(self, vendor_trunk_id: _Optional[str] = ..., name: _Optional[str] = ..., state: _Optional[str] = ..., since_unix_ms: _Optional[int] = ..., why: _Optional[str] = ..., until_unix_ms: _Optional[int] = ..., calls: _Optional[int] = ..., targets: _Optional[_Iterable[_Union[TargetState, _Mapping]]] = ..., node: _Optional[str] = ...) -> None: ...
+
+class TargetState(_message.Message):
+    __slots__ = ("target", "state", "since_unix_ms", "why", "until_unix_ms")
+    TARGET_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    SINCE_UNIX_MS_FIELD_NUMBER: _ClassVar[int]
+    WHY_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_UNIX_MS_FIELD_NUMBER: _ClassVar[int]
+    target: str
+    state: str
+    since_unix_ms: int
+    why: str
+    until_unix_ms: int
+    def __init__(self, target: _Optional[str] = ..., state: _Optional[str] = ..., since_unix_ms: _Optional[int] = ..., why: _Optional[str] = ..., until_unix_ms: _Optional[int] = ...) -> None: ...

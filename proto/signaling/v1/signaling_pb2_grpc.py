@@ -55,6 +55,11 @@ class SignalingStub:
                 request_serializer=proto_dot_signaling_dot_v1_dot_signaling__pb2.ListRegistrationsRequest.SerializeToString,
                 response_deserializer=proto_dot_signaling_dot_v1_dot_signaling__pb2.ListRegistrationsReply.FromString,
                 _registered_method=True)
+        self.ListVendors = channel.unary_unary(
+                '/tandem.signaling.v1.Signaling/ListVendors',
+                request_serializer=proto_dot_signaling_dot_v1_dot_signaling__pb2.ListVendorsRequest.SerializeToString,
+                response_deserializer=proto_dot_signaling_dot_v1_dot_signaling__pb2.ListVendorsReply.FromString,
+                _registered_method=True)
 
 
 class SignalingServicer:
@@ -85,6 +90,12 @@ class SignalingServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListVendors(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SignalingServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -107,6 +118,11 @@ def add_SignalingServicer_to_server(servicer, server):
                     servicer.ListRegistrations,
                     request_deserializer=proto_dot_signaling_dot_v1_dot_signaling__pb2.ListRegistrationsRequest.FromString,
                     response_serializer=proto_dot_signaling_dot_v1_dot_signaling__pb2.ListRegistrationsReply.SerializeToString,
+            ),
+            'ListVendors': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListVendors,
+                    request_deserializer=proto_dot_signaling_dot_v1_dot_signaling__pb2.ListVendorsRequest.FromString,
+                    response_serializer=proto_dot_signaling_dot_v1_dot_signaling__pb2.ListVendorsReply.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -218,6 +234,33 @@ class Signaling:
             '/tandem.signaling.v1.Signaling/ListRegistrations',
             proto_dot_signaling_dot_v1_dot_signaling__pb2.ListRegistrationsRequest.SerializeToString,
             proto_dot_signaling_dot_v1_dot_signaling__pb2.ListRegistrationsReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListVendors(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tandem.signaling.v1.Signaling/ListVendors',
+            proto_dot_signaling_dot_v1_dot_signaling__pb2.ListVendorsRequest.SerializeToString,
+            proto_dot_signaling_dot_v1_dot_signaling__pb2.ListVendorsReply.FromString,
             options,
             channel_credentials,
             insecure,

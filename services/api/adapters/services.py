@@ -10,7 +10,7 @@ import msgspec
 from proto.rating.v1.rating_pb2 import PayRequest
 from proto.rating.v1.rating_pb2_grpc import RatingStub
 from proto.routing.v1.routing_pb2 import Candidate as CandidateMessage
-from proto.routing.v1.routing_pb2 import PlanReply, PlanRequest
+from proto.routing.v1.routing_pb2 import OfferedRoute, PlanReply, PlanRequest
 from proto.routing.v1.routing_pb2_grpc import RoutingStub
 from proto.signaling.v1.signaling_pb2 import (
     HangupRequest,
@@ -18,8 +18,11 @@ from proto.signaling.v1.signaling_pb2 import (
     LadderStep,
     ListCallsRequest,
     ListRegistrationsRequest,
+    ListVendorsRequest,
     LiveCall,
     Registration,
+    TargetState,
+    VendorState,
 )
 from proto.signaling.v1.signaling_pb2_grpc import SignalingStub
 from services.api.core.pcap import Endpoint, Packet
@@ -73,6 +76,15 @@ class GrpcPlanner:
             called=trial.called,
             at_unix_ms=int(trial.at.timestamp() * 1000),
             busy_vendor_trunk_ids=trial.busy_vendor_trunk_ids,
+            offered=[
+                OfferedRoute(
+                    vendor=route.vendor_trunk,
+                    called=route.called,
+                    caller=route.caller,
+                    max_call_s=route.max_call_s,
+                )
+                for route in trial.offered
+            ],
         )
         with translated_rpc("routing"):
             return _plan(await self._stub.Plan(request, timeout=_TIMEOUT_S))
@@ -105,6 +117,7 @@ def _candidate(one: CandidateMessage) -> Record:
         "max_calls": one.max_calls or None,
         "max_cps": one.max_cps or None,
         "stop_codes": list(one.stop_codes),
+        "max_call_s": one.max_call_s or None,
     }
 
 
@@ -156,6 +169,15 @@ class GrpcLiveCalls:
         if away is not None:
             raise away
         return False
+
+    async def vendors(self) -> list[Record]:
+        """See :meth:`services.api.ports.LiveCalls.vendors`."""
+        found: list[VendorState] = []
+        for stub in self._stubs:
+            with translated_rpc("signaling"):
+                found += (await stub.ListVendors(ListVendorsRequest(), timeout=_TIMEOUT_S)).vendors
+        found.sort(key=lambda vendor: (vendor.name, vendor.node))
+        return [_vendor(vendor) for vendor in found]
 
     async def ladder(self, call_id: str) -> list[Record]:
         """See :meth:`services.api.ports.LiveCalls.ladder`."""
@@ -222,6 +244,26 @@ def _registration(one: Registration) -> Record:
         "retry_at": _instant(one.retry_at_unix_ms),
         "node": one.node,
         "agent": one.agent,
+    }
+
+
+def _vendor(vendor: VendorState) -> Record:
+    return {
+        "vendor_trunk_id": vendor.vendor_trunk_id,
+        "name": vendor.name,
+        **_state(vendor),
+        "calls": vendor.calls,
+        "targets": [{"target": one.target, **_state(one)} for one in vendor.targets],
+        "node": vendor.node,
+    }
+
+
+def _state(seen: VendorState | TargetState) -> Record:
+    return {
+        "state": seen.state,
+        "since": _instant(seen.since_unix_ms),
+        "why": seen.why,
+        "until": _instant(seen.until_unix_ms),
     }
 
 

@@ -15,6 +15,7 @@ from services.common.sip_options.auth import (
     VendorRegistered,
 )
 from services.common.sip_options.codes import CustomerCodes, VendorCodes
+from services.common.sip_options.dns import VendorDns
 from services.common.sip_options.early_media import EarlyMedia
 from services.common.sip_options.group import Group
 from services.common.sip_options.headers import Headers
@@ -22,7 +23,11 @@ from services.common.sip_options.identity import CustomerIdentity, VendorIdentit
 from services.common.sip_options.keepalive import KeepAlive
 from services.common.sip_options.nat import Nat
 from services.common.sip_options.numbers import Numbers
+from services.common.sip_options.probe import VendorProbe
+from services.common.sip_options.redirects import VendorRedirects
 from services.common.sip_options.reliable import Reliable
+from services.common.sip_options.retry_after import VendorRetryAfter
+from services.common.sip_options.routing import CustomerRouting
 from services.common.sip_options.session_timer import SessionTimer
 from services.common.sip_options.timeouts import CustomerTimeouts, VendorTimeouts
 from services.common.sip_options.tls import VendorTls
@@ -48,6 +53,7 @@ class CustomerSip(Group, frozen=True):
     codes: CustomerCodes = CustomerCodes()
     early_media: EarlyMedia = EarlyMedia()
     timeouts: CustomerTimeouts = CustomerTimeouts()
+    routing: CustomerRouting = CustomerRouting()
     trace: bool = False
     """Whether the messages of its calls are sent to the capture server."""
 
@@ -63,6 +69,10 @@ class VendorSip(Group, frozen=True):
     headers: Headers = Headers()
     codes: VendorCodes = VendorCodes()
     timeouts: VendorTimeouts = VendorTimeouts()
+    dns: VendorDns = VendorDns()
+    probe: VendorProbe = VendorProbe()
+    redirects: VendorRedirects = VendorRedirects()
+    retry_after: VendorRetryAfter = VendorRetryAfter()
     transport: VendorTransport = VendorTransport()
     tls: VendorTls = VendorTls()
     nat: Nat = Nat()

@@ -43,3 +43,27 @@ def caller_as_sent(written: str) -> str:
 def called_as_sent(digits: str, *, strip: int, prepend: str) -> str:
     """The called number in a vendor's notation; empty when it is stripped to nothing."""
     return prepend + digits[strip:] if strip < len(digits) else ""
+
+
+_OFFERED = frozenset("+*#.-_;=")
+
+
+def called_as_offered(written: str) -> str | None:
+    """A called number that a routing server wants sent as it is; ``None`` if it is none to send.
+
+    Parameters of the user part (``;npdi``, ``;rn=``) may be in it.
+    """
+    is_fit = written.isascii() and 0 < len(written) <= _MAX_WRITTEN
+    if is_fit and all(each.isalnum() or each in _OFFERED for each in written):
+        return written
+    return None
+
+
+def priced_number(offered: str, *, prepend: str, called: str) -> str:
+    """The digits by which a vendor is paid for a call that it is sent as ``offered``.
+
+    The vendor trunk's own prefix is no part of the number; what is no number is paid by the one
+    that was dialled.
+    """
+    bare = offered[len(prepend) :] if prepend and offered.startswith(prepend) else offered
+    return digits_of(bare) or called

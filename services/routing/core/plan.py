@@ -6,7 +6,7 @@ currencies are not compared: such vendors are dropped.
 """
 
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 
 import msgspec
 
@@ -14,13 +14,17 @@ from services.common.causes import EndReason
 from services.common.explanation import Considered, Explanation, Verdict
 from services.common.pricing.prefix_table import key_of
 from services.routing.core import sentences
+from services.routing.core.judging import Candidate, considered, drop
 from services.routing.core.numbers import called_as_sent, caller_as_sent, digits_of
+from services.routing.core.offered import OfferedRoute, judge_offered, offered_note
 from services.routing.core.rates import Offer
 from services.routing.core.snapshot import Snapshot
 from services.routing.core.trunks import CustomerTrunk, VendorTrunk
 
 MAX_CONSIDERED = 100
 """Vendors named in an explanation: it becomes part of every record."""
+
+MAX_NOTE = 200
 
 Draw = Callable[[], float]
 """A random number from 0 (inclusive) to 1."""
@@ -37,15 +41,10 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """The instant that decides which rates are in force; microseconds since 1970."""
     busy: Collection[str] = ()
     """Ids of vendor trunks at their limit."""
-
-
-class Candidate(msgspec.Struct, frozen=True):
-    """One vendor to try, with the numbers to send and the terms it is paid by."""
-
-    vendor: VendorTrunk
-    called: str
-    buy_terms: bytes
-    media_proxy: bool
+    offered: Sequence[OfferedRoute] = ()
+    """Routes a routing server allows: exactly these may become candidates, in this order."""
+    note: str = ""
+    """For the explanation: what came before."""
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,14 +88,34 @@ def plan(snapshot: Snapshot, request: Request, draw: Draw) -> Plan | Refusal:
     if refusal is not None or sell is None:
         reason, because = refusal or (EndReason.NO_RATE, "")
         return _refused(request, customer, called, reason, because, sell)
+    if request.offered:
+        usable_offered, told = judge_offered(
+            snapshot, customer, request.offered, called, request.busy, request.at_us
+        )
+        return _planned(request, customer, called, sell, usable_offered, told, snapshot)
     usable, dropped = _judge(snapshot, customer, request, called, draw)
-    if not usable:
-        because = f"none of {len(dropped)} vendors can take the call"
-        # A vendor that would do, were it not full, tells the customer to come back later.
-        is_full = any(each.verdict is Verdict.CAPACITY for each in dropped)
-        reason = EndReason.VENDOR_CAPACITY if is_full else EndReason.NO_ROUTE
-        return _refused(request, customer, called, reason, because, sell, dropped)
     usable.sort()
+    candidates = tuple(_candidate(customer, each) for each in usable[: customer.max_attempts])
+    told = (*_told(customer, usable), *dropped) if usable else tuple(dropped)
+    return _planned(request, customer, called, sell, candidates, told, snapshot)
+
+
+def _planned(
+    request: Request,
+    customer: CustomerTrunk,
+    called: str,
+    sell: Offer,
+    candidates: tuple[Candidate, ...],
+    told: tuple[Considered, ...],
+    snapshot: Snapshot,
+) -> Plan | Refusal:
+    """The plan with these candidates; the refusal, when there are none."""
+    if not candidates:
+        because = f"none of {len(told)} vendors can take the call"
+        # A vendor that would do, were it not full, tells the customer to come back later.
+        is_full = any(each.verdict is Verdict.CAPACITY for each in told)
+        reason = EndReason.VENDOR_CAPACITY if is_full else EndReason.NO_ROUTE
+        return _refused(request, customer, called, reason, because, sell, told)
     return Plan(
         customer=customer,
         caller_billed=digits_of(request.caller) or "",
@@ -104,8 +123,8 @@ def plan(snapshot: Snapshot, request: Request, draw: Draw) -> Plan | Refusal:
         caller=caller_as_sent(request.caller),
         sell_terms=customer.rates.terms(sell),
         max_call_s=customer.max_call_s or snapshot.max_call_s,
-        candidates=tuple(_candidate(customer, each) for each in usable[: customer.max_attempts]),
-        explanation=_explanation(customer, called, sell, (*_told(customer, usable), *dropped)),
+        candidates=candidates,
+        explanation=_explanation(request, customer, called, sell, told),
     )
 
 
@@ -158,31 +177,18 @@ def _judge(
         offer = vendor.rates.find(called, key, at_us)
         if offer is None:
             because = sentences.no_rate(vendor.rates, called)
-            dropped.append(_considered(vendor, None, Verdict.NO_RATE, because))
+            dropped.append(considered(vendor, None, Verdict.NO_RATE, because))
             continue
         sent = called_as_sent(called, strip=vendor.strip, prepend=vendor.prepend)
         # The common case, decided here: a call to _drop per vendor is felt.
         if offer.till_us <= at_us or offer.blocked or vendor.id in busy or not sent:
-            dropped.append(_drop(vendor, offer, called, at_us=at_us, is_busy=vendor.id in busy))
+            dropped.append(drop(vendor, offer, called, at_us=at_us, is_busy=vendor.id in busy))
             continue
         # Exponential variates: the order of these is the order of drawing without return.
         lot = -math.log(1.0 - draw()) / vendor.weight if vendor.weight else math.inf
         usable.append((offer.cost, vendor.priority, lot, place, vendor, offer, sent))
     dropped.extend(vetted.dropped)
     return usable, dropped
-
-
-def _drop(
-    vendor: VendorTrunk, offer: Offer, called: str, *, at_us: int, is_busy: bool
-) -> Considered:
-    """Say why a vendor that has a row for the number cannot take the call."""
-    if offer.till_us <= at_us:
-        return _considered(vendor, offer, Verdict.EXPIRED, sentences.expired(vendor.rates, offer))
-    if offer.blocked:
-        return _considered(vendor, offer, Verdict.BLOCKED, sentences.blocked(vendor.rates, offer))
-    if is_busy:
-        return _considered(vendor, offer, Verdict.CAPACITY, sentences.busy(vendor))
-    return _considered(vendor, offer, Verdict.NOT_ALLOWED, sentences.stripped(vendor, called))
 
 
 def _candidate(customer: CustomerTrunk, ranked: _Ranked) -> Candidate:
@@ -199,30 +205,12 @@ def _told(customer: CustomerTrunk, ordered: list[_Ranked]) -> list[Considered]:
     for place, (_, _, _, _, vendor, offer, _) in enumerate(ordered, start=1):
         if place <= attempts:
             because = sentences.ranked(place, vendor, offer, before)
-            told.append(_considered(vendor, offer, Verdict.CANDIDATE, because, place))
+            told.append(considered(vendor, offer, Verdict.CANDIDATE, because, place))
             before = vendor, offer
         else:
             because = sentences.beyond(place, offer, attempts)
-            told.append(_considered(vendor, offer, Verdict.LIMIT, because))
+            told.append(considered(vendor, offer, Verdict.LIMIT, because))
     return told
-
-
-def _considered(
-    vendor: VendorTrunk, offer: Offer | None, verdict: Verdict, because: str, order: int = 0
-) -> Considered:
-    return Considered(
-        vendor_trunk_id=vendor.id,
-        name=vendor.name,
-        verdict=verdict,
-        order=order,
-        prefix=None if offer is None else offer.prefix,
-        rate_id=None if offer is None else offer.rate_id,
-        cost=None if offer is None else offer.cost_text,
-        currency="" if offer is None else vendor.rates.deck.currency,
-        priority=vendor.priority,
-        weight=vendor.weight,
-        because=because,
-    )
 
 
 def _refused(
@@ -232,9 +220,9 @@ def _refused(
     reason: EndReason,
     because: str,
     sell: Offer | None = None,
-    considered: Collection[Considered] = (),
+    told: Collection[Considered] = (),
 ) -> Refusal:
-    explanation = _explanation(customer, called or "", sell, tuple(considered))
+    explanation = _explanation(request, customer, called or "", sell, tuple(told))
     return Refusal(
         reason=reason,
         explanation=msgspec.structs.replace(explanation, refused=reason.value, because=because),
@@ -245,12 +233,13 @@ def _refused(
 
 
 def _explanation(
+    request: Request,
     customer: CustomerTrunk | None,
     called: str,
     sell: Offer | None,
-    considered: tuple[Considered, ...],
+    told: tuple[Considered, ...],
 ) -> Explanation:
-    left_out = len(considered) - MAX_CONSIDERED
+    left_out = len(told) - MAX_CONSIDERED
     return Explanation(
         customer_trunk_id=customer.id if customer else "",
         called=called,
@@ -259,5 +248,6 @@ def _explanation(
         sell_rate_id=sell.rate_id if sell else None,
         sell_price=sell.cost_text if sell else None,
         because=f"{left_out} more vendors are not shown" if left_out > 0 else "",
-        considered=considered[:MAX_CONSIDERED],
+        note=request.note[:MAX_NOTE] or offered_note(request.offered),
+        considered=told[:MAX_CONSIDERED],
     )

@@ -23,7 +23,7 @@ class Vetted(msgspec.Struct, frozen=True):
 class Snapshot:
     """One revision of the configuration, indexed for planning."""
 
-    __slots__ = ("_vetted", "customers", "max_call_s", "revision", "vendors")
+    __slots__ = ("_directory", "_vetted", "customers", "max_call_s", "revision", "vendors")
 
     def __init__(
         self,
@@ -39,6 +39,7 @@ class Snapshot:
         self.max_call_s = max_call_s
         """Of customer trunks without a limit of their own; 0: none."""
         self._vetted: dict[str, Vetted] = {}
+        self._directory: dict[str, VendorTrunk] | None = None
 
     @property
     def rates(self) -> int:
@@ -57,7 +58,35 @@ class Snapshot:
             )
         return known
 
+    def vendor_named(self, name: str) -> VendorTrunk | None:
+        """The vendor trunk of this id or name, or with this ``host`` or ``host:port``.
+
+        Of several trunks with one host the first by id is meant.
+        """
+        if self._directory is None:
+            self._directory = _directory(self.vendors)
+        key = name.strip()
+        return self._directory.get(key) or self._directory.get(_plain(key))
+
     def priced_decks(self) -> dict[tuple[str, str], PricedDeck]:
         """Every priced deck in use, by deck and account: the next snapshot keeps what stayed."""
         trunks: list[CustomerTrunk | VendorTrunk] = [*self.customers.values(), *self.vendors]
         return {(trunk.rates.deck.id, trunk.rates.account.id): trunk.rates for trunk in trunks}
+
+
+def _directory(vendors: Sequence[VendorTrunk]) -> dict[str, VendorTrunk]:
+    """What each vendor may be called; ids go before names, and names before hosts."""
+    known: dict[str, VendorTrunk] = {}
+    for vendor in reversed(vendors):
+        known[_plain(vendor.host)] = known[_plain(f"{vendor.host}:{vendor.port}")] = vendor
+    for vendor in reversed(vendors):
+        known[vendor.name.lower()] = vendor
+    for vendor in vendors:
+        known[vendor.name] = vendor
+    for vendor in vendors:
+        known[vendor.id] = vendor
+    return known
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("[", "").replace("]", "")

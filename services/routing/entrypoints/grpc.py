@@ -13,9 +13,12 @@ from services.common.grpc import Server
 from services.common.link_methods import ROUTING_LINK
 from services.common.link_server import Replies
 from services.routing.app import Routing
-from services.routing.core.plan import Candidate, Plan, Refusal, Request
+from services.routing.core.judging import Candidate
+from services.routing.core.offered import OfferedRoute
+from services.routing.core.plan import Plan, Refusal, Request
 
 _NO_LIMIT = 0
+_MOST_OFFERED = 100
 
 
 class RoutingServicer(routing_pb2_grpc.RoutingServicer):
@@ -60,6 +63,8 @@ class RoutingServicer(routing_pb2_grpc.RoutingServicer):
             called=asked.called,
             at_us=asked.at_unix_ms * 1000 if asked.at_unix_ms else self._now_us(),
             busy=asked.busy_vendor_trunk_ids,
+            offered=[_offered(route) for route in asked.offered[:_MOST_OFFERED]],
+            note=asked.note,
         )
         try:
             decision = self._routing.plan(request)
@@ -68,6 +73,15 @@ class RoutingServicer(routing_pb2_grpc.RoutingServicer):
         if isinstance(decision, Refusal):
             return _refusal(asked.id, decision)
         return _plan(asked.id, decision)
+
+
+def _offered(route: pb.OfferedRoute) -> OfferedRoute:
+    return OfferedRoute(
+        vendor=route.vendor,
+        called=route.called,
+        caller=route.caller if route.HasField("caller") else None,
+        max_call_s=route.max_call_s,
+    )
 
 
 def _refusal(number: int, refusal: Refusal) -> pb.PlanReply:
@@ -102,7 +116,7 @@ def _candidate(candidate: Candidate, caller: str) -> pb.Candidate:
         host=vendor.host,
         port=vendor.port,
         transport=vendor.transport,
-        caller=caller,
+        caller=caller if candidate.caller is None else candidate.caller,
         called=candidate.called,
         buy_terms=candidate.buy_terms,
         media_proxy=candidate.media_proxy,
@@ -111,4 +125,5 @@ def _candidate(candidate: Candidate, caller: str) -> pb.Candidate:
         max_calls=vendor.max_calls or _NO_LIMIT,
         max_cps=vendor.max_cps or _NO_LIMIT,
         stop_codes=vendor.stop_codes,
+        max_call_s=candidate.max_call_s,
     )

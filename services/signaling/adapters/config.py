@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -15,9 +13,13 @@ from services.common.errors import Invalid
 from services.common.logs import get_logger
 from services.common.postgres import Pool, bounded
 from services.common.sip_options.trunk import CustomerSip, T, VendorSip, read_options
+from services.signaling.adapters.names import VendorNames
 from services.signaling.core.addressing import vendor_peer
 from services.signaling.core.contacts import REGISTERED
+from services.signaling.core.reach import Reach, literal_address
+from services.signaling.core.route_finding import server_service
 from services.signaling.core.switch_settings import SwitchSettings, read_settings
+from services.signaling.core.targets import Service
 from services.signaling.core.trace_choice import NO_TRACES, TraceChoice, prefixes_of
 from services.signaling.core.trunks import (
     CustomerTrunk,
@@ -25,16 +27,15 @@ from services.signaling.core.trunks import (
     DigestUser,
     Place,
     TrunkTable,
-    canonical_host,
+    VendorPlace,
     split_address,
 )
 from services.signaling.sip.listeners import default_port
+from services.signaling.sip.uri import SipUri, parse_sip_uri
 
 log = get_logger(__name__)
 
 _TIMEOUT_S: Final = 10.0
-RESOLVE_EVERY_S: Final = 30.0
-_RESOLVE_TIMEOUT_S: Final = 5.0
 
 _CUSTOMERS: Final = """
     SELECT id, account_id, enabled, max_calls, max_cps, tech_prefix, from_user, sip::text AS sip
@@ -46,8 +47,9 @@ _CREDENTIALS: Final = """
       FROM config.customer_trunk_credential
 """
 _VENDORS: Final = """
-    SELECT id, lower(host) AS host, port, transport, enabled, sip::text AS sip
+    SELECT id, name, lower(host) AS host, port, transport, enabled, sip::text AS sip
       FROM config.vendor_trunk
+     ORDER BY id
 """
 _SETTINGS: Final = "SELECT name, value::text AS value FROM config.setting"
 _NONCE_KEY: Final = "SELECT key FROM config.nonce_key"
@@ -58,9 +60,9 @@ class _Read:
     """What was read last."""
 
     addresses: list[tuple[str, CustomerTrunk]] = field(default_factory=list)
-    vendor_hosts: set[str] = field(default_factory=set)
+    customers: list[CustomerTrunk] = field(default_factory=list)
     vendors: dict[str, VendorSip] = field(default_factory=dict)
-    vendor_rows: list[asyncpg.Record] = field(default_factory=list)
+    places: tuple[VendorPlace, ...] = ()
     """Those that are called at an address of theirs."""
     accounts: dict[str, Place] = field(default_factory=dict)
     digest: DigestRules = field(default_factory=DigestRules)
@@ -109,12 +111,15 @@ class TrunkLoader:
             if row["enabled"] and options[row["id"]].register.enabled
         }
         settings = read_settings({row["name"]: msgspec.json.decode(row["value"]) for row in rows})
-        hosts = {row["host"] for row in vendors if not row["host"].startswith(REGISTERED)}
         self._read = _Read(
             addresses=[(row["address"], trunks[row["customer_trunk_id"]]) for row in addresses],
-            vendor_hosts=hosts | {place.host for place in accounts.values()},
+            customers=list(trunks.values()),
             vendors=options,
-            vendor_rows=[row for row in vendors if row["host"] in hosts],
+            places=tuple(
+                _vendor(row, options[row["id"]])
+                for row in vendors
+                if not row["host"].startswith(REGISTERED)
+            ),
             accounts=accounts,
             digest=_digest(credentials, trunks, settings, nonce_key or b""),
             reply_to_unknown=settings.reply_to_unknown,
@@ -129,30 +134,33 @@ class TrunkLoader:
         )
         if self._on_settings is not None:
             self._on_settings(settings)
-        await self._names.resolve(self._read.vendor_hosts)
+        self._names.want(*_names(self._read))
         self.publish()
 
     def publish(self) -> None:
         """Hand the table over, with the addresses vendors have now."""
         known, read = self._names.addresses, self._read
-        vendors = [
-            (row, read.vendors[row["id"]], canonical_host(known.get(row["host"], row["host"])))
-            for row in read.vendor_rows
-        ]
+        reach = Reach(known, self._names.services, draw=lambda: 0.0)
+        found = [(place, peer) for place in read.places for peer in reach.every_peer(place)]
         self._on_table(
             TrunkTable(
                 read.addresses,
-                vendor_hosts={known.get(host, host) for host in read.vendor_hosts},
+                vendor_hosts={
+                    *(host for host in _hosts(read) if host not in known),
+                    *(peer.host for _, peer in found),
+                    *(address for addresses in known.values() for address in addresses),
+                },
                 vendors=read.vendors,
+                places=read.places,
                 vendor_rules={
-                    address: sip.nat.reply_to
-                    for _, sip, address in vendors
-                    if sip.nat.reply_to != "auto"
+                    peer.host: place.sip.nat.reply_to
+                    for place, peer in found
+                    if place.sip.nat.reply_to != "auto"
                 },
                 kept_alive=[
-                    (vendor_peer(row["host"], address, row["port"], row["transport"], sip), every)
-                    for row, sip, address in vendors
-                    if (every := sip.keepalive.crlf_s) and row["enabled"] and _is_literal(address)
+                    (vendor_peer(place.host, *peer[1:3], peer.transport, place.sip), every)
+                    for place, peer in found
+                    if (every := place.sip.keepalive.crlf_s) and place.enabled
                 ],
                 reply_to_unknown=read.reply_to_unknown,
                 traces=read.traces,
@@ -161,12 +169,31 @@ class TrunkLoader:
             )
         )
 
-    async def follow_names(self) -> None:
-        """Look vendors' names up again and again, until cancelled."""
-        while True:
-            await asyncio.sleep(RESOLVE_EVERY_S)
-            if await self._names.resolve(self._read.vendor_hosts):
-                self.publish()
+
+def _hosts(read: _Read) -> set[str]:
+    """Where vendors, their registrars and customers' routing servers are: none is a stranger."""
+    return {
+        *(place.host for place in read.places),
+        *(place.host for place in read.accounts.values()),
+        *(uri.address[0].lower() for uri in _servers(read)),
+    }
+
+
+def _servers(read: _Read) -> list[SipUri]:
+    servers = {trunk.sip.routing.server for trunk in read.customers}
+    return [parse_sip_uri(server) for server in servers if server.startswith("sip:")]
+
+
+def _names(read: _Read) -> tuple[set[str], set[Service]]:
+    """What DNS is to be asked about."""
+    services = {
+        Service(place.host, place.transport, place.sip.dns.lookup)
+        for place in read.places
+        if place.sip.dns.lookup != "address"
+    }
+    # A server named without port is one for SRV (RFC 3263 section 4.2).
+    services |= {server_service(uri) for uri in _servers(read) if uri.port is None}
+    return _hosts(read), {each for each in services if not literal_address(each.host)}
 
 
 def _trunk(row: asyncpg.Record) -> CustomerTrunk:
@@ -218,6 +245,18 @@ def _split(registrar: str) -> tuple[str, int | None]:
         return registrar.lower(), None  # an impossible port: it will not be found
 
 
+def _vendor(row: asyncpg.Record, sip: VendorSip) -> VendorPlace:
+    return VendorPlace(
+        id=row["id"],
+        name=row["name"],
+        host=row["host"],
+        port=row["port"],
+        transport=row["transport"],
+        enabled=row["enabled"],
+        sip=sip,
+    )
+
+
 def _options(kind: type[T], row: asyncpg.Record) -> T:
     """A row that makes no sense costs its trunk the options, not the others their calls."""
     try:
@@ -225,38 +264,3 @@ def _options(kind: type[T], row: asyncpg.Record) -> T:
     except Invalid as error:
         log.warning("trunk.options_refused", trunk=row["id"], error=str(error))
         return kind()
-
-
-class VendorNames:
-    """Addresses by host name. What was once found stays until something newer is."""
-
-    def __init__(self) -> None:
-        self.addresses: dict[str, str] = {}
-        """Read by every call; changed in place."""
-
-    async def resolve(self, hosts: set[str]) -> bool:
-        """Look names up; whether any address is new."""
-        names = [host for host in hosts if not _is_literal(host)]
-        found = await asyncio.gather(*map(self._look_up, names))
-        fresh = {name: address for name, address in zip(names, found, strict=True) if address}
-        is_new = any(self.addresses.get(name) != address for name, address in fresh.items())
-        self.addresses.update(fresh)
-        return is_new
-
-    async def _look_up(self, host: str) -> str | None:
-        loop = asyncio.get_running_loop()
-        try:
-            async with asyncio.timeout(_RESOLVE_TIMEOUT_S):
-                found = await loop.getaddrinfo(host, None, type=socket.SOCK_DGRAM)
-        except OSError as error:
-            log.warning("vendor.unresolved", host=host, error=str(error))
-            return None
-        known = self.addresses.get(host)
-        addresses = [canonical_host(str(entry[4][0])) for entry in found]
-        # The one in use is kept while it is valid: calls should not hop without need.
-        return known if known in addresses else addresses[0]
-
-
-def _is_literal(host: str) -> bool:
-    text = canonical_host(host)
-    return ":" in text or text.replace(".", "").isdigit()

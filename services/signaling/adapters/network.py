@@ -8,7 +8,7 @@ from typing import Final
 from services.common.logs import get_logger
 from services.signaling.adapters.tcp import TcpTransport
 from services.signaling.adapters.udp import UdpSocket
-from services.signaling.core.context import literal_address
+from services.signaling.core.reach import literal_address
 from services.signaling.sip.actions import Peer
 from services.signaling.sip.listeners import Listeners
 

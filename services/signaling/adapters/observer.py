@@ -57,6 +57,13 @@ class CallObserver:
                 trunk=event.customer_trunk_id,
             )
 
+    def vendor_changed(self, vendor_trunk_id: str, target: str, failure: str) -> None:
+        """See :meth:`services.signaling.ports.Observer.vendor_changed`."""
+        if failure:
+            log.warning("vendor.down", trunk=vendor_trunk_id, target=target, why=failure)
+        else:
+            log.info("vendor.up", trunk=vendor_trunk_id, target=target)
+
     def failed(self, what: str, error: BaseException) -> None:
         """See :meth:`services.signaling.ports.Observer.failed`."""
         if self._may_log():

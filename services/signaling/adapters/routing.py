@@ -8,7 +8,7 @@ from proto.routing.v1 import routing_pb2 as pb
 from services.common.link import Link
 from services.common.link_methods import ROUTING_LINK
 from services.signaling.core.commands import FindRoutes
-from services.signaling.core.values import Candidate, Plan
+from services.signaling.core.values import Candidate, OfferedRoute, Plan
 
 TIMEOUT_S = 1.0
 """Post-dial delay the customer would not forgive; his next choice is better than our wait."""
@@ -38,8 +38,20 @@ class LinkedPlanner:
             called=question.called,
             at_unix_ms=at_unix_ms,
             busy_vendor_trunk_ids=question.busy,
+            note=question.note,
         )
+        if question.offered:
+            request.offered.extend([_offered(route) for route in question.offered])
         self._link.request(request, lambda reply: on_plan(None if reply is None else _plan(reply)))
+
+
+def _offered(route: OfferedRoute) -> pb.OfferedRoute:
+    return pb.OfferedRoute(
+        vendor=route.vendor,
+        called=route.called,
+        caller=route.caller,
+        max_call_s=route.max_call_s,
+    )
 
 
 # Values are copied out: a protobuf message that is kept keeps its whole batch.
@@ -74,4 +86,5 @@ def _candidate(item: pb.Candidate) -> Candidate:
         max_calls=item.max_calls,
         max_cps=item.max_cps,
         stop_codes=tuple(item.stop_codes),
+        max_call_s=item.max_call_s,
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from services.signaling.core.call import Call
 from services.signaling.core.commands import (
     AnswerMedia,
+    AskServer,
     Authorize,
     Command,
     Extend,
@@ -20,7 +21,7 @@ from services.signaling.core.commands import (
     ReleaseCredit,
     ReleaseMedia,
 )
-from services.signaling.ports import Credits, EventLog, Journal, Media, Planner
+from services.signaling.ports import Credits, EventLog, Journal, Media, Planner, RouteServers
 
 Resume = Callable[[Call, list[Command]], None]
 """Carries out what an answer led to."""
@@ -35,6 +36,7 @@ class Services:
     media: Media
     events: EventLog
     journal: Journal
+    route_servers: RouteServers
 
     def performers(
         self, resume: Resume, now: Callable[[], float]
@@ -42,6 +44,7 @@ class Services:
         """What to do for each command that asks somebody."""
         asking = _Asking(self, resume, now)
         return {
+            AskServer: asking.ask_server,
             FindRoutes: asking.find_routes,
             Authorize: asking.authorize,
             Extend: asking.extend,
@@ -63,6 +66,11 @@ class _Asking:
         self._ask = ask
         self._resume = resume
         self._now = now
+
+    def ask_server(self, call: Call, command: AskServer) -> None:
+        self._ask.route_servers.ask(
+            command, lambda ruling: self._resume(call, call.on_ruling(ruling, self._now()))
+        )
 
     def find_routes(self, call: Call, command: FindRoutes) -> None:
         at_unix_ms = int(call.record.invited_wall.timestamp() * 1000)

@@ -17,9 +17,9 @@ from services.common.events import CallEnded
 from services.signaling.app.counters import Counters
 from services.signaling.app.gate import Gate
 from services.signaling.app.keeping import Keeper
+from services.signaling.app.outside import OutsideRequests
 from services.signaling.app.registrations import Registrations
 from services.signaling.app.services import Services
-from services.signaling.app.strays import hang_up_stray
 from services.signaling.app.summing import SummedEvents
 from services.signaling.app.tracing import Tracer
 from services.signaling.app.wakeups import NEVER, Wakeups
@@ -110,6 +110,7 @@ class Switch:
         self._drained: asyncio.Event = asyncio.Event()
         self._owners: dict[str, tuple[Call, Owner, str]] = {}
         self._invites: dict[str, Call] = {}
+        self.outside = OutsideRequests(context, layer, self._carry_out, monotonic)
         self._refusals = Refusals()
         self._wakeups = Wakeups()
         self._timer: asyncio.TimerHandle | None = None
@@ -183,8 +184,7 @@ class Switch:
         """A request could not be delivered."""
         now = self._monotonic()
         self.counters.send_failures += 1
-        self.follow(self._layer.on_transport_error(key, now), now)
-        self._arm()
+        self._carry_out(self._layer.on_transport_error(key, now), now)
 
     def on_refused(self, branch: str) -> None:
         """Nobody listens where the INVITE with this branch was sent."""
@@ -197,7 +197,10 @@ class Switch:
     def on_peer_lost(self, peer: Peer) -> None:
         """A connection over which we asked something is gone."""
         now = self._monotonic()
-        self.follow(self._layer.on_peer_lost(peer, now), now)
+        self._carry_out(self._layer.on_peer_lost(peer, now), now)
+
+    def _carry_out(self, actions: list[Action], now: float) -> None:
+        self.follow(actions, now)
         self._arm()
 
     def follow(
@@ -228,6 +231,7 @@ class Switch:
         owned = self._owners.pop(action.key, None)
         if owned is None:
             self.registrations.on_fail(action.key, now)
+            self.outside.on_failure(action.key, action.status, now)
         else:
             self._perform(owned[0], owned[0].on_failure(owned[1], action.status, now))
 
@@ -322,10 +326,8 @@ class Switch:
             call, owner, leg = owned
             self._tracer.claim(call, leg, now)
             self._perform(call, call.on_response(owner, response, now))
-        elif self.registrations.on_response(response, key, now):
-            return
-        elif response.status // 100 == 2 and response.cseq.method == "INVITE":
-            self.follow(hang_up_stray(self._context, self._layer, response, key, now), now)
+        elif not self.registrations.on_response(response, key, now):
+            self.outside.on_response(response, key, now)
 
     def _on_ack(self, action: DeliverAck, now: float) -> None:
         ack, key = action
@@ -439,11 +441,7 @@ class Switch:
             if send.key:
                 for action in self._layer.on_transport_error(send.key, now):
                     # What fails at once must not end an attempt that is not begun yet.
-                    asyncio.get_running_loop().call_soon(self._deliver_late, action)
-
-    def _deliver_late(self, action: Action) -> None:
-        self._deliverers[type(action)](action, self._monotonic())
-        self._arm()
+                    asyncio.get_running_loop().call_soon(self._carry_out, [action], now)
 
     def _emit(self, _: Call, command: Emit) -> None:
         event = command.event

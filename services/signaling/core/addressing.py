@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import lru_cache
 
 from services.common.sip_options.trunk import VendorSip
-from services.signaling.core.context import Context, is_private, literal_address
+from services.signaling.core.context import Context, is_private
+from services.signaling.core.reach import literal_address
 from services.signaling.sip.actions import PLAIN, Manner, Peer
 from services.signaling.sip.errors import MalformedMessage
 from services.signaling.sip.listeners import default_port
@@ -71,6 +72,10 @@ def target_of(uri: str, peer: Peer, context: Context, rule: str = "auto") -> Pee
     """
     if rule == "source" or peer.transport not in _OPENED:
         return peer
+    place = place_of(uri)
+    if place is not None and context.reach.has_address(place[0], peer.host):
+        # The dialog stays with the address that answered, of all those the name has.
+        return peer._replace(port=place[1]) if place[1] else peer
     found = peer_of(uri, context, peer.transport)
     if found is None:
         return peer

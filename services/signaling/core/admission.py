@@ -11,6 +11,7 @@ from services.signaling.core.limits import Limit
 from services.signaling.core.numbering import has_number_params
 from services.signaling.core.outgoing import Offer
 from services.signaling.core.record import CallRecord, bounded
+from services.signaling.core.route_finding import RouteFinding
 from services.signaling.core.trunks import CustomerTrunk
 from services.signaling.sip.actions import Peer
 from services.signaling.sip.build import Reply, response_to
@@ -72,7 +73,7 @@ def early_leg(
     received: Request,
     source: Peer,
     ingress: Ingress | None,
-    hunt: Hunt | None,
+    hunt: Hunt | RouteFinding | None,
     answered: Answered | None,
 ) -> str:
     """Which leg of an unanswered call a request truly belongs to; ``""`` for none."""

@@ -14,9 +14,11 @@ from collections.abc import Hashable, Sequence
 from typing import Self
 
 from services.common.causes import EndReason
+from services.common.sip_options.trunk import DEFAULT_CUSTOMER
 from services.signaling.core.admission import admit, dialled, early_leg, early_reply, offer_of
 from services.signaling.core.answers import hang_up_answer
-from services.signaling.core.code_policy import known_reason, refusal
+from services.signaling.core.closing import given_back
+from services.signaling.core.code_policy import known_reason
 from services.signaling.core.commands import (
     AnswerMedia,
     Authorize,
@@ -25,32 +27,26 @@ from services.signaling.core.commands import (
     FindRoutes,
     Finished,
     Keep,
-    KeepEnd,
     OfferMedia,
     Owner,
     Persist,
     ReleaseCredit,
-    ReleaseMedia,
     Request,
     Respond,
 )
 from services.signaling.core.context import Context
 from services.signaling.core.conversation import Conversation, Over
 from services.signaling.core.conversation import Step as TalkStep
-from services.signaling.core.headers import numbers, q850_received, reason_header
-from services.signaling.core.hunting import (
-    Answered,
-    Attempt,
-    Hunt,
-    Lost,
-    Progress,
-)
+from services.signaling.core.headers import numbers
+from services.signaling.core.hunting import Answered, Attempt, Hunt, Lost, Progress
 from services.signaling.core.hunting import Step as HuntStep
 from services.signaling.core.legs import CALLER, Ingress
+from services.signaling.core.offered_routes import Ruling
 from services.signaling.core.pickup import Pickup, pick_up
 from services.signaling.core.record import CallRecord, bounded, peer_text
-from services.signaling.core.snapshot import end_note
-from services.signaling.core.trunk_policy import USUAL_VENDOR
+from services.signaling.core.redirects import redirection
+from services.signaling.core.refusing import refused
+from services.signaling.core.route_finding import RouteFinding, TurnedDown
 from services.signaling.core.trunks import CustomerTrunk
 from services.signaling.core.values import CallState, Credit, MediaAnswer, MediaStats, Plan
 from services.signaling.sip.actions import Peer
@@ -72,7 +68,7 @@ class Call:
 
     __slots__ = (
         "_context", "_conversation", "_credit", "_hunt", "_ingress", "_is_counted", "_is_finished",
-        "_is_recorded", "_pickup", "_plan", "_record_by", "_tags", "_wants_stats",
+        "_is_recorded", "_pickup", "_plan", "_record_by", "_routing", "_tags", "_wants_stats",
         "has_media", "invite_key", "record", "state", "timer",
     )  # fmt: skip
 
@@ -102,7 +98,8 @@ class Call:
         self._ingress = None
         self._plan: Plan | None = None
         self._credit: Credit | None = None
-        self._hunt: Hunt | None = None
+        self._routing = DEFAULT_CUSTOMER.routing
+        self._hunt: RouteFinding | Hunt | None = None
         self._pickup: Pickup | None = None
         self._conversation: Conversation | None = None
         self._tags: list[str] = []
@@ -150,14 +147,24 @@ class Call:
         if unmet is not None:
             status, headers = unmet
             return self.refuse(EndReason.UNSUPPORTED, now, status=status, headers=headers)
-        refused = admit(self._context, trunk, self._ingress, now)
-        if refused is not None:
-            return self.refuse(refused, now)
+        unwanted = admit(self._context, trunk, self._ingress, now)
+        if unwanted is not None:
+            return self.refuse(unwanted, now)
         self._is_counted = True
         self._own(self._ingress.base_tag, CALLER)
-        busy = self._context.vendor_limits.full
+        busy, self._routing = self._context.vendor_limits.full, trunk.sip.routing
         question = FindRoutes(trunk.id, *dialled(record, trunk, invite), busy)
-        return [Emit(record.started()), question]
+        if not self._routing.server:
+            return [Emit(record.started()), question]
+        self._hunt = RouteFinding(self._context, record, self._routing, question)
+        steps = self._hunt.start(offer_of(self._ingress), now)
+        return [Emit(record.started()), *self._seek(steps, now)]
+
+    def on_ruling(self, ruling: Ruling | None, now: float) -> list[Command]:
+        """Take a routing server's answer over HTTP; ``None`` when there was none."""
+        if not isinstance(self._hunt, RouteFinding):
+            return []
+        return self._seek(self._hunt.on_ruling(ruling), now)
 
     def _own(self, tag: str, leg: str) -> None:
         self._tags.append(tag)
@@ -170,10 +177,11 @@ class Call:
         if plan is None:
             return self.refuse(EndReason.ROUTING_UNAVAILABLE, now)
         self.record.plan(plan)
-        if plan.refused:
-            return self.refuse(known_reason(plan.refused), now)
-        if not plan.candidates:
-            return self.refuse(EndReason.NO_ROUTE, now)
+        if plan.refused or not plan.candidates:
+            return self.refuse(known_reason(plan.refused or EndReason.NO_ROUTE), now)
+        if self._routing.answer_with_redirect:
+            told = redirection(self._context, plan.candidates, now)
+            return self.refuse(told.reason, now, status=told.status, headers=told.lines)
         self._plan = plan
         self.state = CallState.AUTHORIZING
         return [Authorize(plan.sell_terms)]
@@ -199,7 +207,7 @@ class Call:
 
     # --- the hunt -----------------------------------------------------------------------
 
-    def _seek(self, steps: Sequence[HuntStep], now: float) -> list[Command]:
+    def _seek(self, steps: Sequence[HuntStep | TurnedDown], now: float) -> list[Command]:
         """Carry out what the hunt wants, in its order."""
         commands: list[Command] = []
         for step in steps:
@@ -208,8 +216,9 @@ class Call:
             elif isinstance(step, Answered):
                 commands += self._on_answered(step, now)
             elif isinstance(step, Lost):
-                side = "server" if step.response is None else "callee"
-                commands += self.refuse(step.reason, now, status=step.status, lost=step, side=side)
+                commands += self.refuse(step.reason, now, status=step.status, lost=step)
+            elif isinstance(step, TurnedDown):
+                commands += self.refuse(step.reason, now, status=step.status)
             else:
                 self._note(step)
                 commands.append(step)
@@ -280,11 +289,13 @@ class Call:
 
     def on_response(self, owner: Owner, response: Response, now: float) -> list[Command]:
         """Take a response to a request of ours."""
+        if isinstance(owner, RouteFinding):
+            return self._seek(owner.on_answer(response), now)
         if not isinstance(owner, Attempt):
             if self._conversation is None:
                 return []
             return self._talk(self._conversation.on_response(owner, response, now), now)
-        if self._hunt is None:
+        if not isinstance(self._hunt, Hunt):
             # A vendor given up on answers after another one has.
             is_answer = 200 <= response.status < 300
             return [*hang_up_answer(self._context, owner, response)] if is_answer else []
@@ -293,11 +304,13 @@ class Call:
 
     def on_failure(self, owner: Owner, status: int, now: float) -> list[Command]:
         """No response will come: 408 after silence, 503 when it could not be sent."""
+        if isinstance(owner, RouteFinding):
+            return self._seek(owner.on_silence(), now)
         if not isinstance(owner, Attempt):
             if self._conversation is None:
                 return []
             return self._talk(self._conversation.on_failure(owner, status, now), now)
-        if self._hunt is None:
+        if not isinstance(self._hunt, Hunt):
             return []
         commands = self._seek(self._hunt.on_failure(owner, status, now), now)
         return commands + self._try_record(now)
@@ -316,8 +329,7 @@ class Call:
         commands: list[Command] = []
         if self._hunt is not None and self._pickup is None:
             commands += self._seek(self._hunt.stop(EndReason.CANCELLED, now, received), now)
-        self.record.reason_header = bounded(reason_header(received))
-        self.record.q850_in = q850_received(received) or 16
+        self.record.note_cause(received)
         if self._pickup is not None:
             return self._take_back(self._pickup, EndReason.CANCELLED, now, side="caller")
         return commands + self.refuse(EndReason.CANCELLED, now, side="caller")
@@ -374,7 +386,7 @@ class Call:
         """Take rewritten SDP; ``None`` when media did not answer."""
         if self._conversation is not None:
             return self._talk(self._conversation.on_media(token, answer, now), now)
-        if self._hunt is None:
+        if not isinstance(self._hunt, Hunt):
             return []
         return self._seek(self._hunt.on_media(token, answer, now), now)
 
@@ -432,8 +444,7 @@ class Call:
     def _on_over(self, over: Over, now: float) -> list[Command]:
         record = self.record
         if over.bye is not None:
-            record.q850_in = q850_received(over.bye) or 16
-            record.reason_header = bounded(reason_header(over.bye))
+            record.note_cause(over.bye)
         record.end(over.reason, over.at, side=over.side)
         record.doubt(over.silent, over.noticed_at)
         self._context.vendor_limits.give_back(record.answered_on.candidate.vendor_trunk_id)
@@ -450,35 +461,21 @@ class Call:
         side: str = "server",
     ) -> list[Command]:
         """Give the INVITE a final response that is no success, at any time before the answer."""
-        ingress, record = self._ingress, self.record
-        assert ingress is not None
-        record.end(reason, now, side=side)
-        response, taken_for, source = (None, 0, USUAL_VENDOR) if lost is None else lost[2:]
-        # With headers of its own it asks the caller for something: no code of it can change.
-        codes = None if headers else ingress.policy.codes
-        told = refusal(codes, reason, status, response, taken_for)
-        record.sip_code_out, record.q850_out = told.status, told.cause
-        lines = [*told.reasons, *headers, *ingress.passed_in_refusal(response, source)]
-        reply = ingress.refusal(told.status, lines)
+        assert self._ingress is not None
+        reply = refused(
+            self._ingress, self.record, reason, now,
+            status=status, lost=lost, headers=headers, side=side,
+        )  # fmt: skip
         return [Respond(self.invite_key, reply, CALLER), *self._close(now)]
 
     def _close(self, now: float) -> list[Command]:
         """Give back what the call holds, and write its record as soon as it is complete."""
         self.state = CallState.ENDING
-        record = self.record
-        commands: list[Command] = []
         if self._is_counted:
             self._is_counted = False
-            self._context.customer_limits.give_back(record.customer_trunk_id)
-        if record.answered_at is None and record.reservation_id:
-            commands.append(ReleaseCredit(record.reservation_id))
-        if self.has_media:
-            self._wants_stats = True
-            commands.append(ReleaseMedia())
-            if record.answered_at is not None:
-                commands.append(KeepEnd(end_note(record)))
-        self._record_by = now + SETTLE_S
-        return commands + self._try_record(now)
+            self._context.customer_limits.give_back(self.record.customer_trunk_id)
+        self._wants_stats, self._record_by = self.has_media, now + SETTLE_S
+        return [*given_back(self.record, has_media=self.has_media), *self._try_record(now)]
 
     def _try_record(self, now: float) -> list[Command]:
         if self._is_recorded or self.state is not CallState.ENDING:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from services.common.events import CallAnswered, CallEnded, CallRinging, CallStarted
+from services.signaling.core.values import OfferedRoute
 from services.signaling.sip.actions import Peer
 from services.signaling.sip.build import Reply, RequestDraft
 
@@ -72,6 +73,18 @@ class FindRoutes(NamedTuple):
     called: str
     busy: frozenset[str]
     """Vendor trunks that are full here."""
+    offered: tuple[OfferedRoute, ...] = ()
+    """What a routing server allows, in its order; empty: routing chooses."""
+    note: str = ""
+    """For the explanation: what came before this question."""
+
+
+class AskServer(NamedTuple):
+    """Ask a routing server over HTTP; answered by ``on_ruling``."""
+
+    url: str
+    timeout_ms: int
+    question: dict[str, str]
 
 
 class Authorize(NamedTuple):
@@ -161,6 +174,7 @@ Command = (
     | Request
     | Acknowledge
     | Cancel
+    | AskServer
     | FindRoutes
     | Authorize
     | Extend

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import lru_cache
 from ipaddress import ip_address
 from itertools import count
@@ -12,7 +11,8 @@ from typing import TYPE_CHECKING, Final
 from services.signaling.core.keep_alive import KeepAlives
 from services.signaling.core.limits import TrunkLimits
 from services.signaling.core.location import Location
-from services.signaling.core.trunks import TrunkTable, canonical_host
+from services.signaling.core.reach import Reach
+from services.signaling.core.trunks import TrunkTable
 from services.signaling.sip.actions import Peer
 from services.signaling.sip.listeners import Listeners
 from services.signaling.sip.validate import Capabilities
@@ -44,16 +44,14 @@ ALLOW_REFER: Final = f"{ALLOW}, REFER"
 """For customers who may transfer their calls."""
 ACCEPT: Final = CAPABILITIES.accept_line
 
-_LITERAL: Final = re.compile(r"[0-9.]+|.*:.*")
-
 
 class Context:
     """Shared by every call; plain data and injected functions, no I/O of its own."""
 
     __slots__ = (
-        "_addresses", "advertised", "agent", "chance", "customer_limits", "dialogs",
-        "keep_alives", "listeners", "location", "new_call_id", "new_tag", "node", "tokens",
-        "transfers", "trunks", "vendor_limits",
+        "advertised", "agent", "chance", "customer_limits", "dialogs", "keep_alives", "listeners",
+        "location", "new_call_id", "new_tag", "node", "reach", "tokens", "transfers", "trunks",
+        "vendor_limits",
     )  # fmt: skip
 
     def __init__(
@@ -64,7 +62,7 @@ class Context:
         new_tag: Callable[[], str],
         new_call_id: Callable[[], str],
         chance: Callable[[], float],
-        addresses: Mapping[str, str] | None = None,
+        reach: Reach | None = None,
         user_agent: str = "",
     ) -> None:
         self.node = node
@@ -96,7 +94,8 @@ class Context:
         """Calls that transfers have asked for, by the Call-ID of their INVITE to ourselves."""
         self.tokens = count(1)
         """Numbers that no two rewritings of SDP share, so that late replies fit nowhere."""
-        self._addresses = {} if addresses is None else addresses
+        self.reach = reach or Reach({}, {}, draw=chance)
+        """Where vendors are."""
 
     def contact(self, peer: Peer, *, is_secure: bool = False) -> str:
         """Our Contact header on a leg with this peer."""
@@ -109,13 +108,7 @@ class Context:
 
     def resolve(self, host: str) -> str | None:
         """The address to send to; ``None`` for a name that nobody has looked up yet."""
-        return literal_address(host) or self._addresses.get(host.lower())
-
-
-@lru_cache(4096)  # every call asks for one of the same few hosts
-def literal_address(host: str) -> str:
-    """The address that ``host`` already is, as the kernel writes it; ``""`` for a name."""
-    return canonical_host(host) if _LITERAL.fullmatch(host) else ""
+        return self.reach.resolve(host)
 
 
 @lru_cache(4096)

@@ -8,7 +8,7 @@ from services.signaling.core.exchanges import Exchanges
 from services.signaling.core.hunting import Answered
 from services.signaling.core.legs import Ingress, Leg
 from services.signaling.core.record import CallRecord
-from services.signaling.core.talk_time import TalkTime
+from services.signaling.core.talk_time import TalkTime, shortest
 from services.signaling.core.values import Credit, Plan
 from services.signaling.core.vigil import keep_vigil
 
@@ -41,7 +41,7 @@ def converse(
     talk = TalkTime(
         record.answered_at,
         paid_ms=credit.paid_ms if credit.reservation_id else None,
-        max_call_s=plan.max_call_s,
+        max_call_s=shortest(plan.max_call_s, answered.attempt.candidate.max_call_s),
     )
     caller.heard_at = answered.leg.heard_at = now
     return Conversation(

@@ -14,7 +14,6 @@ from typing import NamedTuple
 
 from services.common.causes import SIP_OF_REASON, EndReason, reason_of_status
 from services.common.sip_options.trunk import DEFAULT_VENDOR, VendorSip
-from services.signaling.core.addressing import vendor_peer
 from services.signaling.core.answers import (
     ReliableDialogs,
     acknowledge,
@@ -32,16 +31,21 @@ from services.signaling.core.commands import (
     Owner,
     Request,
 )
-from services.signaling.core.contacts import REGISTERED, contacts_of
 from services.signaling.core.context import ALLOW, Context
 from services.signaling.core.early_media import binds
 from services.signaling.core.extensions import asked_for, asks_again
 from services.signaling.core.headers import address, reason_header
+from services.signaling.core.itinerary import Itinerary, Skip, Stop
 from services.signaling.core.legs import Leg, closing_lines, session
-from services.signaling.core.limits import Limit
 from services.signaling.core.logins import Login
 from services.signaling.core.outgoing import Offer, bracketed, outgoing, request_uri
-from services.signaling.core.record import AttemptRecord, CallRecord, bounded, q850_of_end
+from services.signaling.core.record import (
+    AttemptRecord,
+    CallRecord,
+    bounded,
+    peer_text,
+    q850_of_end,
+)
 from services.signaling.core.trunk_policy import USUAL_VENDOR, VendorPolicy
 from services.signaling.core.values import Candidate, MediaAnswer
 from services.signaling.sip.actions import Peer
@@ -163,7 +167,7 @@ class Hunt:
         self._context = context
         self._record = record
         self._offer = offer
-        self._left = deque(candidates)
+        self._itinerary = Itinerary(context, candidates, record)
         self._abandoned: set[Attempt] = set()
         self.current: Attempt | None = None
         setup_s = offer.customer.setup_s
@@ -249,12 +253,15 @@ class Hunt:
             status = SIP_OF_REASON[EndReason.SETUP_TIMEOUT]
             given_up = self.stop(EndReason.SETUP_TIMEOUT, now)
             return [*given_up, Lost(EndReason.SETUP_TIMEOUT, status)]
-        reason = EndReason.RINGING_TIMEOUT if attempt.is_alive else EndReason.VENDOR_TIMEOUT
+        reason = EndReason.VENDOR_TIMEOUT
+        if attempt.is_alive:
+            reason = EndReason.RINGING_TIMEOUT
+            self._itinerary.leave()
         return [*self._abandon(attempt, reason, now), *self._advance(reason, now)]
 
     def stop(self, reason: EndReason, now: float, received: Received | None = None) -> list[Step]:
         """The caller cancelled with ``received``, or the call ends for a reason of ours."""
-        self._left.clear()
+        self._itinerary.clear()
         attempt = self.current
         if attempt is None:
             return []
@@ -264,50 +271,24 @@ class Hunt:
 
     def _advance(self, reason: EndReason, now: float) -> list[Step]:
         self.current = None
-        while self._left:
-            candidate = self._left.popleft()
-            if candidate.host.startswith(REGISTERED):
-                unix_s = self._record.wall(now).timestamp()
-                candidate, *others = contacts_of(candidate, self._context, unix_s)
-                self._left.extendleft(reversed(others))
+        while (place := self._itinerary.next(now)) is not None:
+            candidate = place.candidate
             record = AttemptRecord(candidate, now)
             self._record.attempts.append(record)
-            skipped = self._admit(candidate, now)
-            if isinstance(skipped, EndReason):
-                record.end_reason, record.ended_at = skipped, now
+            if isinstance(place, Skip):
+                record.end_reason, record.ended_at = place.reason, now
                 # A vendor that was asked says more about the call than one that was not.
-                reason = skipped if reason is EndReason.NO_ROUTE else reason
+                reason = place.reason if reason is EndReason.NO_ROUTE else reason
                 continue
-            trunks, vendor = self._context.trunks, candidate.vendor_trunk_id
-            sip, policy = trunks.vendor(vendor), trunks.vendor_policy(vendor)
+            record.target = peer_text(place.peer)
+            policy = self._context.trunks.vendor_policy(candidate.vendor_trunk_id)
             number = len(self._record.attempts)
-            attempt = Attempt(number, candidate, record, skipped, sip, policy)
+            attempt = Attempt(number, candidate, record, place.peer, place.sip, policy)
             self.current = attempt
             if not (candidate.media_proxy and self._offer.sdp):
                 return self._dial(attempt, self._offer.sdp, now)
             return [self._ask(attempt, self._offer.sdp, from_caller=True)]
         return [Lost(reason, status_out(reason, self._record.sip_code_in))]
-
-    def _admit(self, candidate: Candidate, now: float) -> Peer | EndReason:
-        """Where to send the INVITE, or why not to."""
-        way = candidate.way
-        if way is None and candidate.host.startswith(REGISTERED):
-            return EndReason.NOT_REGISTERED
-        host = candidate.host if way is not None else self._context.resolve(candidate.host)
-        if host is None:
-            return EndReason.VENDOR_UNREACHABLE
-        limit = self._context.vendor_limits.take(
-            candidate.vendor_trunk_id,
-            max_calls=candidate.max_calls or None,
-            max_cps=candidate.max_cps or None,
-            now=now,
-        )
-        if limit is not None:
-            return EndReason.VENDOR_CPS if limit is Limit.CPS else EndReason.VENDOR_CAPACITY
-        if way is not None:
-            return way.peer
-        sip = self._context.trunks.vendor(candidate.vendor_trunk_id)
-        return vendor_peer(candidate.host, host, candidate.port, candidate.transport, sip)
 
     def _dial(self, attempt: Attempt, sdp: bytes, now: float) -> list[Step]:
         context, candidate, offer = self._context, attempt.candidate, self._offer
@@ -391,12 +372,12 @@ class Hunt:
     def _pass(self, attempt: Attempt, response: Response, sdp: bytes) -> list[Step]:
         if response.status < 200:
             if binds(self._offer.customer.early_media, response.status, sdp):
-                self._left.clear()
+                self._itinerary.clear()
             return [Progress(attempt, response, sdp)]
         leg = answered_leg(attempt, response)
         attempt.state = State.ANSWERED
         attempt.responses.clear()
-        self._left.clear()
+        self._itinerary.clear()
         is_offer = bool(sdp) and not self._offer.sdp
         answered = Answered(attempt, response, leg, sdp, is_offer)
         if is_offer:
@@ -419,11 +400,15 @@ class Hunt:
             assert attempt.draft is not None
             return self._dial(attempt, attempt.draft.body, now)
         reason = reason_of_status(status)
+        if judged.stops:
+            self._itinerary.clear()
+        elif self._itinerary.on_refused(
+            Stop(attempt.candidate, attempt.peer, attempt.sip), response, now
+        ):
+            reason = EndReason.REDIRECTED
         self._close(attempt, reason, now)
         steps = self._forget(attempt)
-        if judged.stops:
-            self._left.clear()
-        if not self._left:
+        if self._itinerary.is_over:
             self.current = None
             told = status_out(reason, status)
             return [*steps, Lost(reason, told, response, status, attempt.policy)]

@@ -19,8 +19,10 @@ from services.common.events import (
     CallStarted,
     StreamStats,
 )
+from services.signaling.core.headers import q850_received, reason_header
 from services.signaling.core.values import Candidate, Plan
 from services.signaling.sip.actions import Peer
+from services.signaling.sip.message import Request
 
 LONGEST_TEXT = 256
 """Characters kept of anything a stranger wrote: records must not grow at his pleasure."""
@@ -48,11 +50,13 @@ class AttemptRecord:
 
     __slots__ = (
         "candidate", "end_reason", "ended_at", "q850", "reason_header", "ringing_at",
-        "sip_call_id", "sip_code", "started_at",
+        "sip_call_id", "sip_code", "started_at", "target",
     )  # fmt: skip
 
     def __init__(self, candidate: Candidate, started_at: float) -> None:
         self.candidate = candidate
+        self.target = ""
+        """Where it went, as :func:`peer_text` writes it; empty while it went nowhere."""
         self.started_at = started_at
         self.ringing_at: float | None = None
         self.ended_at: float | None = None
@@ -132,6 +136,11 @@ class CallRecord:
         if self.answered_at is not None:
             self.q850_out = self.q850_out or q850_of_end(reason)
             self.answered_on.ended_at, self.answered_on.end_reason = now, reason
+
+    def note_cause(self, received: Request) -> None:
+        """Keep what the BYE or CANCEL that ends the call says of its cause."""
+        self.q850_in = q850_received(received) or 16
+        self.reason_header = bounded(reason_header(received))
 
     @property
     def answered_on(self) -> AttemptRecord:
@@ -252,7 +261,7 @@ class CallRecord:
         return Attempt(
             vendor_trunk_id=candidate.vendor_trunk_id,
             account_id=candidate.account_id,
-            target=candidate.target,
+            target=attempt.target or candidate.target,
             sip_call_id=attempt.sip_call_id,
             caller=candidate.caller,
             called=candidate.called,

@@ -84,3 +84,8 @@ class TalkTime:
         if self._paid_until == _NEVER:
             return _NEVER
         return max(now, self._paid_until - min(MARGIN_S, (self._paid_until - now) / 2))
+
+
+def shortest(*caps_s: int) -> int:
+    """The cap that holds of several, in seconds; 0 stands for none."""
+    return min((cap for cap in caps_s if cap), default=0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Address, IPv6Address, ip_network
 from typing import NamedTuple
@@ -92,6 +92,18 @@ class DigestRules(msgspec.Struct, frozen=True, kw_only=True):
     nonce_key: bytes = b""
     """Shared by all nodes."""
     users: Mapping[str, DigestUser] = {}
+
+
+class VendorPlace(NamedTuple):
+    """A vendor trunk as far as it has to be found."""
+
+    id: str
+    name: str
+    host: str
+    port: int = 5060
+    transport: str = "udp"
+    enabled: bool = True
+    sip: VendorSip = DEFAULT_VENDOR
 
 
 @lru_cache(4096)
@@ -187,7 +199,7 @@ class TrunkTable:
     __slots__ = (
         "_by_host", "_by_host_port", "_by_id", "_cache", "_hosts", "_network_names",
         "_networks", "_policies", "_vendor_rules", "_vendors", "accounts", "digest",
-        "kept_alive", "reply_to", "reply_to_unknown", "traces",
+        "kept_alive", "places", "reply_to", "reply_to_unknown", "traces",
     )  # fmt: skip
 
     def __init__(
@@ -196,6 +208,7 @@ class TrunkTable:
         *,
         vendor_hosts: Iterable[str] = (),
         vendors: Mapping[str, VendorSip] | None = None,
+        places: Sequence[VendorPlace] = (),
         vendor_rules: Mapping[str, str] | None = None,
         kept_alive: Iterable[tuple[Peer, float]] = (),
         reply_to_unknown: bool = False,
@@ -203,6 +216,8 @@ class TrunkTable:
         accounts: Mapping[str, Place] | None = None,
         traces: TraceChoice = NO_TRACES,
     ) -> None:
+        self.places = places
+        """Every vendor trunk, for those who ask whether it lives."""
         self.reply_to_unknown = reply_to_unknown
         """Whether strangers are answered 403; else they are dropped, and only counted."""
         self.digest = digest or DigestRules()
@@ -291,6 +306,12 @@ class TrunkTable:
         if trunk is not None:
             return trunk.sip.nat.reply_to
         return self._vendor_rules.get(source.host, "auto")
+
+    @property
+    def asks_http(self) -> bool:
+        """Whether any customer has a routing server that is asked over HTTP."""
+        trunks = self._by_id.values()
+        return any(trunk.sip.routing.server.startswith("http") for trunk in trunks)
 
     def vendor(self, vendor_trunk_id: str) -> VendorSip:
         """How a vendor is spoken to."""

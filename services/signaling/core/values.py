@@ -28,6 +28,19 @@ class CallState(StrEnum):
     ENDING = "ending"
 
 
+class OfferedRoute(msgspec.Struct, frozen=True, kw_only=True):
+    """One route as a routing server names it; whether it may be used is for routing to say."""
+
+    vendor: str
+    """Id or name of a vendor trunk, or the host it is configured with."""
+    called: str = ""
+    """As it is to be sent; empty for the vendor trunk's own notation."""
+    caller: str | None = None
+    """As it is to be sent; ``None`` for the one received."""
+    max_call_s: int = 0
+    """0 = no cap of its own."""
+
+
 class Way(NamedTuple):
     """How to write and where to send a request for a registered contact."""
 
@@ -58,6 +71,8 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     max_cps: int = 0
     stop_codes: tuple[int, ...] = ()
     """Statuses that end the hunt, instead of the defaults when not empty."""
+    max_call_s: int = 0
+    """Longest talk by this route, beside the plan's own cap; 0 = none."""
     way: Way | None = None
     """The way to the registered contact that it has become."""
 

@@ -14,6 +14,7 @@ from services.signaling.app.switch import Switch
 from services.signaling.core.call import Call
 from services.signaling.core.record import peer_text
 from services.signaling.core.values import CallState, Candidate
+from services.signaling.core.vendor_view import VendorView
 from services.signaling.entrypoints.registrations import listed
 from services.signaling.sip.actions import Peer
 
@@ -40,12 +41,14 @@ class SignalingServicer(pb_grpc.SignalingServicer):
         monotonic: Callable[[], float],
         unix_us: Callable[[float], int],
         local: Callable[[Peer], tuple[str, int]],
+        vendors: Callable[[float], list[VendorView]],
     ) -> None:
         self._switch = switch
         self._node = node
         self._monotonic = monotonic
         self._unix_us = unix_us
         self._local = local
+        self._vendors = vendors
 
     async def ListCalls(  # noqa: N802 - the contract's name
         self,
@@ -116,6 +119,21 @@ class SignalingServicer(pb_grpc.SignalingServicer):
             now=now,
         )
 
+    async def ListVendors(  # noqa: N802
+        self,
+        request: pb.ListVendorsRequest,  # noqa: ARG002
+        context: _Context,  # noqa: ARG002
+    ) -> pb.ListVendorsReply:
+        """Vendor trunks, and whether they can be called."""
+        now = self._monotonic()
+
+        def unix_ms(instant: float | None) -> int:
+            return 0 if instant is None else self._unix_us(instant) // 1000
+
+        return pb.ListVendorsReply(
+            vendors=[_vendor_state(view, self._node, unix_ms) for view in self._vendors(now)]
+        )
+
     def _live_call(self, call: Call, now: float) -> pb.LiveCall:
         record = call.record
         vendor = _vendor(call)
@@ -140,6 +158,31 @@ class SignalingServicer(pb_grpc.SignalingServicer):
             node=self._node,
             media_proxy=vendor is not None and vendor.media_proxy,
         )
+
+
+def _vendor_state(
+    view: VendorView, node: str, unix_ms: Callable[[float | None], int]
+) -> pb.VendorState:
+    return pb.VendorState(
+        vendor_trunk_id=view.place.id,
+        name=view.place.name,
+        state=view.state.state,
+        since_unix_ms=unix_ms(view.state.since),
+        why=view.state.why,
+        until_unix_ms=unix_ms(view.state.until),
+        calls=view.calls,
+        targets=[
+            pb.TargetState(
+                target=peer_text(peer),
+                state=state.state,
+                since_unix_ms=unix_ms(state.since),
+                why=state.why,
+                until_unix_ms=unix_ms(state.until),
+            )
+            for peer, state in view.targets
+        ],
+        node=node,
+    )
 
 
 def _vendor(call: Call) -> Candidate | None:

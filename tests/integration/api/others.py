@@ -22,6 +22,7 @@ class Others:
     plans: list[routing_pb2.PlanRequest] = field(default_factory=list)
     calls: dict[str, signaling_pb2.LiveCall] = field(default_factory=dict)
     hung_up: list[str] = field(default_factory=list)
+    vendors: list[signaling_pb2.VendorState] = field(default_factory=list)
     registrations: list[signaling_pb2.Registration] = field(default_factory=list)
     bans: dict[str, int] = field(default_factory=dict)
 
@@ -112,6 +113,12 @@ class _Signaling(signaling_pb2_grpc.SignalingServicer):
         if found:
             self._others.hung_up.append(request.call_id)
         return signaling_pb2.HangupReply(found=found)
+
+    async def ListVendors(  # noqa: N802
+        self, request: signaling_pb2.ListVendorsRequest, _context: object
+    ) -> signaling_pb2.ListVendorsReply:
+        del request
+        return signaling_pb2.ListVendorsReply(vendors=self._others.vendors)
 
     async def Ladder(  # noqa: N802
         self, request: signaling_pb2.LadderRequest, _context: object

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
 
+from services.common.clock import monotonic
 from services.common.errors import Unavailable
 from services.common.postgres import READER, close_pool, open_pool
-from services.signaling.adapters.config import TrunkLoader, VendorNames
+from services.signaling.adapters.config import TrunkLoader
+from services.signaling.adapters.dns import Records
+from services.signaling.adapters.names import VendorNames
 from services.signaling.core.switch_settings import SwitchSettings
+from services.signaling.core.targets import Srv
 from services.signaling.core.trunks import Place, TrunkTable
 from services.signaling.sip.actions import Manner, Peer
 
@@ -27,7 +32,25 @@ _SEED = """
     VALUES ('vtr_1', 'v', 'acc_1', 'dck_1', '198.51.100.1'),
            ('vtr_2', 'w', 'acc_1', 'dck_1', 'LocalHost'),
            ('vtr_3', 'x', 'acc_1', 'dck_1', 'nobody.invalid');
+    INSERT INTO config.vendor_trunk (id, name, account_id, deck_id, host, sip)
+    VALUES ('vtr_7', 'y', 'acc_1', 'dck_1', 'srv.example', '{"dns": {"lookup": "srv"}}'),
+           ('vtr_8', 'z', 'acc_1', 'dck_1', '192.0.2.44', '{"dns": {"lookup": "srv"}}');
+    UPDATE config.customer_trunk SET sip = '{"routing": {"server": "sip:Router.example"}}'
+     WHERE id = 'ctr_1';
+    UPDATE config.customer_trunk SET sip = '{"routing": {"server": "http://192.0.2.9/"}}'
+     WHERE id = 'ctr_2';
 """
+
+
+class FixedLookups:
+    """Knows localhost and one service."""
+
+    async def query(self, name: str, kind: str) -> Records:
+        known: dict[str, Records] = {
+            "localhost A": Records(("127.0.0.1",), 60.0),
+            "_sip._udp.srv.example SRV": Records((Srv(1, 1, 5070, "192.0.2.45"),), 60.0),
+        }
+        return known.get(f"{name} {kind}", Records((), 60.0))
 
 
 @pytest.fixture
@@ -43,7 +66,7 @@ async def test_trunks_and_settings_are_loaded(
     database: str, connection: asyncpg.Connection[asyncpg.Record]
 ) -> None:
     tables: list[TrunkTable] = []
-    names = VendorNames()
+    names = VendorNames(FixedLookups, monotonic=monotonic)
     pool = await open_pool(database, role=READER, name="test", max_size=1)
     settings: list[SwitchSettings] = []
     loader = TrunkLoader(pool, names, tables.append, settings.append)
@@ -57,9 +80,21 @@ async def test_trunks_and_settings_are_loaded(
     assert (two.enabled, two.max_calls, two.max_cps) == (False, None, None)
     assert not tables[0].reply_to_unknown
     assert tables[0].knows("198.51.100.1")
-    # Names are looked up; what cannot be found is left out.
-    assert tables[0].knows(names.addresses["localhost"])
-    assert set(names.addresses) == {"localhost"}
+    assert tables[0].asks_http
+    assert [place.name for place in tables[0].places] == ["v", "w", "x", "y", "z"]
+    # Names are looked up behind its back; what is found becomes a table of its own.
+    names.on_change = loader.publish
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(names.run())
+        await names.settled(10.0)
+        running.cancel()
+    assert tables[-1].knows("127.0.0.1")
+    assert names.addresses == {"localhost": ("127.0.0.1",)}
+    # A routing server named without port is one for SRV, too.
+    assert {service.host: len(found) for service, found in names.services.items()} == {
+        "srv.example": 1,
+        "router.example": 0,
+    }
     await connection.execute(
         "INSERT INTO config.setting (name, value) VALUES ('reply_to_unknown', $1::jsonb)",
         json.dumps(True),
@@ -69,7 +104,7 @@ async def test_trunks_and_settings_are_loaded(
         " ('record_zero_hold_time', 'false')"
     )
     await loader.load(2)
-    assert tables[1].reply_to_unknown
+    assert tables[-1].reply_to_unknown
     assert settings == [
         SwitchSettings(),
         SwitchSettings(
@@ -99,7 +134,7 @@ async def test_who_is_told_apart_and_who_has_a_password(
                "register": {"enabled": true, "registrar": "localhost:5999"}}');
     """)
     tables: list[TrunkTable] = []
-    names = VendorNames()
+    names = VendorNames(FixedLookups, monotonic=monotonic)
     pool = await open_pool(database, role=READER, name="test", max_size=1)
     await TrunkLoader(pool, names, tables.append).load(1)
     await close_pool(pool)
@@ -116,7 +151,11 @@ async def test_who_is_told_apart_and_who_has_a_password(
     assert table.accounts == {
         "vtr_5": Place("198.51.100.5", 5070, "udp"), "vtr_6": Place("localhost", 5999, "udp"),
     }  # fmt: skip
-    assert set(names.addresses) == {"localhost"}
+    # Whoever is registered has no address to be looked up; a registrar has.
+    assert [place.id for place in table.places] == [
+        "vtr_1", "vtr_2", "vtr_3", "vtr_5", "vtr_6", "vtr_7", "vtr_8",
+    ]  # fmt: skip
+    assert names._hosts == {"localhost", "nobody.invalid", "srv.example", "router.example"}
 
 
 async def test_how_peers_are_reached_and_kept_alive(
@@ -131,17 +170,23 @@ async def test_how_peers_are_reached_and_kept_alive(
          WHERE id IN ('vtr_2', 'vtr_3');
     """)
     tables: list[TrunkTable] = []
-    names = VendorNames()
+    names = VendorNames(FixedLookups, monotonic=monotonic)
     pool = await open_pool(database, role=READER, name="test", max_size=1)
-    await TrunkLoader(pool, names, tables.append).load(1)
+    loader = TrunkLoader(pool, names, tables.append)
+    await loader.load(1)
+    names.on_change = loader.publish
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(names.run())
+        await names.settled(10.0)
+        running.cancel()
     await close_pool(pool)
-    (table,) = tables
+    table = tables[-1]
     assert table.reply_to is not None
     sources = ("192.0.2.1", "198.51.100.1", "203.0.113.9")
     rules = [table.reply_to(Peer("udp", source, 5060)) for source in sources]
     assert rules == ["source", "via", "auto"]
     # The one whose name nobody knows has nowhere to be kept alive at.
-    kept = Peer("tls", names.addresses["localhost"], 5061, manner=Manner("localhost"))
+    kept = Peer("tls", "127.0.0.1", 5061, manner=Manner("localhost"))
     assert table.kept_alive == ((kept, 30),)
 
 
@@ -150,7 +195,7 @@ async def test_postgres_away_leaves_the_table_as_it_was(
 ) -> None:
     tables: list[TrunkTable] = []
     pool = await open_pool(database, role=READER, name="test", max_size=1)
-    loader = TrunkLoader(pool, VendorNames(), tables.append)
+    loader = TrunkLoader(pool, VendorNames(FixedLookups, monotonic=monotonic), tables.append)
     await loader.load(1)
     await connection.execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'test'"

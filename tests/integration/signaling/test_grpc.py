@@ -25,6 +25,7 @@ async def test_live_calls_their_ladder_and_hanging_up(tmp_path: Path) -> None:
             monotonic=monotonic,
             unix_us=unix_us,
             local=lambda _: switch.udp.address,
+            vendors=lambda _: [],
         )
         server.add(pb_grpc.add_SignalingServicer_to_server, servicer)
         await server.start(tasks)

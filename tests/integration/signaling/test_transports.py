@@ -10,6 +10,7 @@ import pytest
 from services.common.causes import EndReason
 from services.common.sip_options.tls import VendorTls
 from services.common.sip_options.trunk import VendorSip
+from services.signaling.core.reach import Reach
 from services.signaling.core.trunks import TrunkTable
 from tests.support.signaling.machine import OFFER
 from tests.support.signaling.party import (
@@ -96,7 +97,8 @@ async def test_bug_class_30_two_names_on_one_address_do_not_share_a_connection(
         good = msgspec.structs.replace(to_vendor(vendor.address, "tls"), host="a.example")
         bad = msgspec.structs.replace(good, host="b.example")
         async with secured(authority, good) as (switch, to):
-            switch.context._addresses = {"a.example": VENDOR, "b.example": VENDOR}
+            names = {"a.example": (VENDOR,), "b.example": (VENDOR,)}
+            switch.context.reach = Reach(names, {}, draw=lambda: 0.0)
             caller = await TlsParty.connect(to, authority.client(), CALLER)
             talk = Talk(caller, vendor.party, to)
             await talk.ring()

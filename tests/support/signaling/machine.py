@@ -15,6 +15,7 @@ from services.signaling.core.call import Call
 from services.signaling.core.commands import Command, Emit, Keep, KeepEnd, Owner, Respond
 from services.signaling.core.commands import Request as Dial
 from services.signaling.core.context import Context
+from services.signaling.core.reach import Reach
 from services.signaling.core.trunks import CustomerTrunk
 from services.signaling.core.values import Candidate, Credit, MediaAnswer, Plan
 from services.signaling.sip.actions import Peer
@@ -67,7 +68,12 @@ def context(addresses: Mapping[str, str] | None = None) -> Context:
         new_tag=lambda: f"tag{next(tags)}",
         new_call_id=lambda: f"egress{next(call_ids)}",
         chance=lambda: 0.5,
-        addresses=addresses,
+        reach=Reach(
+            {name: (address,) for name, address in (addresses or {}).items()},
+            {},
+            draw=lambda: 0.0,
+            own=frozenset({("203.0.113.1", 5060)}),
+        ),
     )
 
 
@@ -125,7 +131,7 @@ def answer_to(
         received(draft),
         status,
         to_tag=tag,
-        headers=[f"Contact: {contact}", *headers],
+        headers=[*([f"Contact: {contact}"] if contact else []), *headers],
         body=body,
     )
     message = parse(reply.data)
@@ -221,9 +227,17 @@ class Machine:
         body: bytes = b"",
         tag: str = "callee",
         headers: Sequence[str] = (),
+        contact: bool = True,
     ) -> list[Command]:
-        """The vendor responds to ``invite``."""  # fmt: skip
-        response = answer_to(invite.draft, status, body=body, tag=tag, headers=headers)
+        """The vendor responds to ``invite``; without ``contact`` only as ``headers`` say."""
+        response = answer_to(
+            invite.draft,
+            status,
+            body=body,
+            tag=tag,
+            headers=headers,
+            contact="<sip:2000@198.51.100.1:5060>" if contact else "",
+        )
         return self.take(self.call.on_response(invite.owner, response, now))
 
     def durable(self, now: float, *, durable: bool = True) -> list[Command]:

@@ -7,9 +7,10 @@ from collections.abc import Callable
 import msgspec
 
 from services.common.events import CallAnswered, CallEnded, CallRinging, CallStarted, encode
-from services.signaling.core.commands import AnswerMedia, FindRoutes, OfferMedia
+from services.signaling.core.commands import AnswerMedia, AskServer, FindRoutes, OfferMedia
 from services.signaling.core.interrupted import Begun, Dialled, InterruptedCall
 from services.signaling.core.location import Binding
+from services.signaling.core.offered_routes import Ruling
 from services.signaling.core.snapshot import CallSnapshot, EndNote
 from services.signaling.core.takeover import Left, LiveCall
 from services.signaling.core.values import Candidate, Credit, MediaAnswer, MediaStats, Plan
@@ -28,6 +29,18 @@ class FixedPlanner:
         del at_unix_ms
         self.asked.append(question)
         on_plan(self.plan_now)
+
+
+class FixedRouteServers:
+    """Rules the same on every call."""
+
+    def __init__(self) -> None:
+        self.ruling: Ruling | None = None
+        self.asked: list[AskServer] = []
+
+    def ask(self, question: AskServer, on_ruling: Callable[[Ruling | None], None]) -> None:
+        self.asked.append(question)
+        on_ruling(self.ruling)
 
 
 class FixedCredits:
@@ -179,9 +192,13 @@ class Observations:
 
     def __init__(self) -> None:
         self.errors: list[BaseException] = []
+        self.changes: list[tuple[str, str, str]] = []
 
     def call_ended(self, event: CallEnded) -> None:
         del event
+
+    def vendor_changed(self, vendor_trunk_id: str, target: str, failure: str) -> None:
+        self.changes.append((vendor_trunk_id, target, failure))
 
     def failed(self, what: str, error: BaseException) -> None:
         del what

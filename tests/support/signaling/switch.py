@@ -36,6 +36,7 @@ from tests.support.signaling.ports import (
     EchoMedia,
     FixedCredits,
     FixedPlanner,
+    FixedRouteServers,
     MemoryEvents,
     MemoryJournal,
     MemoryLocations,
@@ -68,9 +69,12 @@ class LoopbackSwitch:
         self.observations = Observations()
         self.locations = MemoryLocations()
         self.credits = FixedCredits()
+        self.route_servers = FixedRouteServers()
         self.journal = MemoryJournal(left)
         self.media = EchoMedia()
-        self.services = Services(planner, self.credits, self.media, self.events, self.journal)
+        self.services = Services(
+            planner, self.credits, self.media, self.events, self.journal, self.route_servers
+        )
         self.listeners = read_listeners(sip or f"udp:127.0.0.1:{port}", "", outgoing_address)
         self.sockets = [
             UdpSocket(

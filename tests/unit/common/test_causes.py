@@ -17,9 +17,10 @@ ONLY_AFTER_ANSWER = {
     EndReason.MAX_DURATION,
     EndReason.BALANCE_EXHAUSTED,
 }
+NO_FAILURE = {EndReason.REDIRECTED}
 
 
-@pytest.mark.parametrize("reason", sorted(set(EndReason) - ONLY_AFTER_ANSWER))
+@pytest.mark.parametrize("reason", sorted(set(EndReason) - ONLY_AFTER_ANSWER - NO_FAILURE))
 def test_every_reason_before_answer_has_a_final_failure_status(reason: EndReason) -> None:
     assert 400 <= SIP_OF_REASON[reason] < 700
 

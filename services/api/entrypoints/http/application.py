@@ -64,6 +64,7 @@ def make_application(
         bans.router(),
         calls.router(),
         calls.record_router(),
+        calls.vendor_router(),
         calls.registration_router(),
         webhooks.router(),
         webhooks.delivery_router(),

@@ -125,6 +125,18 @@ def registration_router() -> APIRouter:
     return routes
 
 
+def vendor_router() -> APIRouter:
+    """Vendor trunks as signaling sees them now."""
+    routes = APIRouter(prefix="/vendor_states", tags=["vendor_states"])
+
+    @routes.get("", dependencies=[need("vendor_trunks:read")])
+    async def list_vendor_states(cases: Cases) -> Response:
+        """Which vendors can be called, since when, and why not; once per signaling process."""
+        return shown({"data": await cases.calls.vendors()})
+
+    return routes
+
+
 def _registration_key(row: Mapping[str, object]) -> list[str]:
     return [str(row[name]) for name in ("direction", "username", "contact", "node")]
 

@@ -224,6 +224,17 @@ class QuoteOrder(Shape):
         return [*self.durations_ms, *(one * 1000 for one in self.durations_s)]
 
 
+class OfferedRoute(Shape):
+    """A route as a routing server would offer it."""
+
+    vendor_trunk: Annotated[str, Field(min_length=1, max_length=200)]
+    """Id or name of a vendor trunk, or its host."""
+    called: Annotated[str, Field(max_length=64)] = ""
+    """As sent; in the vendor trunk's notation when left out."""
+    caller: Annotated[str, Field(max_length=64)] | None = None
+    max_call_s: Annotated[int, Field(ge=0, le=31_536_000)] = 0
+
+
 class SimulationOrder(Shape):
     """A call to plan without placing it; the trunk by id or by name."""
 
@@ -234,6 +245,8 @@ class SimulationOrder(Shape):
     at: Instant | None = None
     """The instant that decides which rates are in force; now when left out."""
     busy_vendor_trunk_ids: Ids = EMPTY
+    offered: Annotated[list[OfferedRoute], Field(max_length=100)] = EMPTY
+    """Exactly these are considered, in this order."""
 
     @model_validator(mode="after")
     def _check_trunk(self) -> "SimulationOrder":

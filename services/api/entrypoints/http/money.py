@@ -23,7 +23,7 @@ from services.api.entrypoints.http.dependencies import (
     shown,
 )
 from services.api.entrypoints.http.documents import Page
-from services.api.ports import Payment, Trial
+from services.api.ports import Payment, Trial, TrialRoute
 from services.common.clock import utc_now
 from services.common.errors import Invalid
 from services.common.money import RoundingMode
@@ -126,7 +126,12 @@ def trial_router() -> APIRouter:
         """Plan a call without placing it: candidates, terms, and why."""
         trunk_id = body.customer_trunk_id or await _trunk_named(cases, body.customer_trunk or "")
         at = body.at or utc_now()
-        trial = Trial(trunk_id, body.caller, body.called, at, tuple(body.busy_vendor_trunk_ids))
+        offered = [
+            TrialRoute(one.vendor_trunk, one.called, one.caller, one.max_call_s)
+            for one in body.offered
+        ]
+        busy = tuple(body.busy_vendor_trunk_ids)
+        trial = Trial(trunk_id, body.caller, body.called, at, busy, tuple(offered))
         plan = await cases.planner.plan(trial)
         return shown({"customer_trunk_id": trunk_id, "at": at, **plan})
 

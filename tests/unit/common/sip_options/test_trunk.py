@@ -65,6 +65,44 @@ def test_the_schema_stands_alone() -> None:
     assert (progress["minimum"], progress["maximum"]) == (0, 600_000)
 
 
+@pytest.mark.parametrize(
+    "server",
+    [
+        "",
+        "sip:192.0.2.5",
+        "sip:router.example:5070;transport=tcp",
+        "sip:[2001:db8::1]:5060",
+        "sip:192.0.2.5:65535",
+        "http://192.0.2.5:8080/routes?x=1",
+        "https://router.example/",
+    ],
+)
+def test_routing_servers(server: str) -> None:
+    assert read_options(CustomerSip, {"routing": {"server": server}}).routing.server == server
+
+
+@pytest.mark.parametrize(
+    "server",
+    [
+        "router.example",
+        "sips:router.example",
+        "sip:user@router.example",
+        "sip:router.example;transport=sctp",
+        "sip:router.example\r\nX: y",
+        "sip:router.example\n",
+        "sip:router.example:0",
+        "sip:router.example:65536",
+        "sip:router.example:99999",
+        "ftp://router.example",
+        "http://a b",
+        "http://router.example/\n",
+    ],
+)
+def test_what_is_no_routing_server(server: str) -> None:
+    with pytest.raises(Invalid):
+        read_options(CustomerSip, {"routing": {"server": server}})
+
+
 def test_a_registration_has_a_username() -> None:
     auth = {"username": "a"}
     for expires_s, shown in ((600, {"expires_s": 600}), ("auto", {})):

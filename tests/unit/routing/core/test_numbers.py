@@ -2,7 +2,13 @@
 
 import pytest
 
-from services.routing.core.numbers import called_as_sent, caller_as_sent, digits_of
+from services.routing.core.numbers import (
+    called_as_offered,
+    called_as_sent,
+    caller_as_sent,
+    digits_of,
+    priced_number,
+)
 
 
 @pytest.mark.parametrize(
@@ -61,3 +67,18 @@ def test_vendor_notation() -> None:
     assert called_as_sent("4930123", strip=0, prepend="99#") == "99#4930123"
     assert called_as_sent("49", strip=2, prepend="+") == ""
     assert called_as_sent("49", strip=18, prepend="+") == ""
+
+
+def test_a_number_offered_by_a_routing_server_is_sent_as_it_is_or_not_at_all() -> None:
+    for fit in ("4930", "+4930", "99#4930", "4930;npdi;rn=491", "short*code"):
+        assert called_as_offered(fit) == fit
+    for unfit in ("", "49 30", "a@b", "4\r\n", "é", "4" * 65, '"', "<"):
+        assert called_as_offered(unfit) is None
+
+
+def test_an_offered_number_is_priced_without_the_trunks_own_prefix() -> None:
+    assert priced_number("99#4930", prepend="99#", called="1") == "4930"
+    assert priced_number("4930", prepend="99#", called="1") == "4930"
+    assert priced_number("+49 (30)", prepend="+", called="1") == "4930"
+    assert priced_number("abc", prepend="", called="1") == "1"
+    assert priced_number("", prepend="", called="1") == "1"

@@ -30,3 +30,17 @@ def test_priced_decks_are_known_by_deck_and_account() -> None:
         ("dck_a", "acc_a"): trunk.rates,
         ("dck_sell", "acc_C"): buyer.rates,
     }
+
+
+def test_vendors_by_id_before_name_before_host() -> None:
+    one = vendor("one", host="2001:db8::1", port=5070)
+    two = vendor("two", host="one")
+    three = vendor("vtr_one")
+    snapshot = switch(one, two, three)
+    assert snapshot.vendor_named("vtr_one") is one
+    assert snapshot.vendor_named("one") is one
+    assert snapshot.vendor_named(" ONE ") is one
+    assert snapshot.vendor_named("one:5060") is two
+    assert snapshot.vendor_named("[2001:DB8::1]:5070") is one
+    assert snapshot.vendor_named("nobody") is None
+    assert snapshot.vendor_named("") is None

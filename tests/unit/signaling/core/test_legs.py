@@ -10,6 +10,7 @@ from services.common.sip_options.nat import Nat
 from services.common.sip_options.trunk import CustomerSip
 from services.signaling.core.addressing import peer_of
 from services.signaling.core.legs import Ingress, Leg, asks_security, dialog_of, session
+from services.signaling.core.reach import Reach
 from services.signaling.sip.actions import Peer
 from services.signaling.sip.dialog import Dialog
 from services.signaling.sip.message import Request, parse
@@ -114,3 +115,15 @@ def test_a_leg_follows_the_rule_of_its_trunk() -> None:
     ingress = Ingress(invite, "k", CALLER, context())
     ingress.sip = CustomerSip(nat=Nat(request_to="source"))
     assert ingress.leg("ours", 1).target(context()) == CALLER
+
+
+@pytest.mark.parametrize(
+    ("contact", "port"),
+    [("sip:x@sip.example", 5071), ("sip:x@SIP.example:5090", 5090)],
+)
+def test_of_a_names_addresses_the_one_that_answered_is_kept(contact: str, port: int) -> None:
+    shared = context()
+    names = {"sip.example": ("198.51.100.7", "192.0.2.10")}
+    shared.reach = Reach(names, {}, draw=lambda: 0.0)
+    answered = Peer("udp", "192.0.2.10", 5071, 1)
+    assert caller_leg(contact, answered).target(shared) == answered._replace(port=port)

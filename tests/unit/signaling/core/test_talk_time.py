@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from services.common.causes import EndReason
-from services.signaling.core.talk_time import TalkTime
+from services.signaling.core.talk_time import TalkTime, shortest
 
 
 def test_unlimited() -> None:
@@ -63,3 +63,9 @@ def test_the_cap_comes_first() -> None:
     assert talk.deadline == 120.0
     assert talk.on_timer(120.0) is EndReason.MAX_DURATION
     assert talk.end(121.0) == 120.0
+
+
+def test_the_shortest_cap_holds_and_none_is_no_cap() -> None:
+    assert shortest(60, 30) == 30
+    assert shortest(0, 30) == 30
+    assert shortest(0, 0) == 0
