@@ -13,7 +13,7 @@ can be forged; whoever has a stranger banned by it gains the silence of a strang
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from ipaddress import ip_address, ip_network
 from typing import Final, NamedTuple
@@ -106,6 +106,22 @@ def ban_target(text: str) -> str:
     if network_of(host) != network:
         raise ValueError(f"{text} is neither an address, nor a /24 or (IPv6) a /64")
     return network
+
+
+def overlaps(target: str, hosts: Iterable[str]) -> bool:
+    """Whether an address that is to be banned is, or is in, one of ``hosts``.
+
+    A network that merely has trunks in it may be banned: they are heard all the same.
+    """
+    banned = ip_network(target)
+    for host in hosts:
+        try:
+            trusted = ip_network(host)
+        except ValueError:
+            continue  # a name nobody has looked up yet
+        if trusted.version == banned.version and trusted.supernet_of(banned):  # type: ignore[arg-type]
+            return True
+    return False
 
 
 class _Tally:

@@ -13,7 +13,7 @@ from services.common.errors import Invalid
 from services.signaling.app.gate import Gate
 from services.signaling.core import firewall
 from services.signaling.core.flood import FloodMeters
-from services.signaling.core.guard import ban_target
+from services.signaling.core.guard import ban_target, overlaps
 
 _Context: TypeAlias = "grpc.aio.ServicerContext[object, object]"
 
@@ -87,7 +87,7 @@ class GuardServicer(pb_grpc.GuardServicer):
         target = _target(request.target)
         if not 0 < request.seconds <= LONGEST_BAN_S:
             raise Invalid("seconds", f"must be from 1 to {LONGEST_BAN_S}")
-        if target in self._trusted():
+        if overlaps(target, self._trusted()):
             raise Invalid("target", "is the address of a trunk, which is never banned")
         gate = self._gate
         gate.act(gate.guard.ban(target, float(request.seconds), self._monotonic()))

@@ -75,7 +75,7 @@ def nft_program(*arguments: str) -> str:
 
 def table(port: Port, in_force: list[Action]) -> NftTable:
     made = NftTable(str(find_nft()), "n1", [port.address], lambda: in_force)
-    made.on_trusted([TRUNK])
+    made.on_trusted([TRUNK, "127.0.5.0/24", "127.0.5.1"])
     return made
 
 
@@ -86,6 +86,7 @@ def test_kernel_keeps_out_whom_the_guard_bans() -> None:
         assert port.through(STRANGER) == 0
         assert port.through(TRUNK, times=1000) == 1000
         assert port.through(FLOODER) == 1
+        assert port.through("127.0.5.9", times=1000) == 1000
         nft.on_guard([Ban(FLOODER, 600, "scanner"), Ban(TRUNK, 600, "x"), Unban(STRANGER)])
         await nft._follow()
         assert port.through(FLOODER) == 0

@@ -18,7 +18,7 @@ from services.signaling.core.guard import Ban, Prove, Unban
 from services.signaling.core.scanners import SIGNATURES
 
 LISTENERS = [("192.0.2.1", 5060), ("0.0.0.0", 5080), ("2001:db8::1", 5060), ("::", 5090)]
-TRUSTED = ["198.51.100.2", "198.51.100.1", "2001:db8::5", "vendor.example.com"]
+TRUSTED = ["198.51.100.2", "203.0.113.0/28", "198.51.100.1", "2001:db8::5", "vendor.example.com"]
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_trunks_are_accepted_before_anything_is_dropped() -> None:
         assert rules.index(f"@proven{version} accept") < rules.index(f"@banned_net{version} count")
         assert rules.index(f"@banned{version} counter") < rules.index(f"@proven{version} accept")
     assert rules.index("@trusted4 accept") < rules.index("limit rate over")
-    assert "trusted4 { 198.51.100.1, 198.51.100.2 }" in rules
+    assert "trusted4 { 198.51.100.1, 198.51.100.2, 203.0.113.0/28 }" in rules
     assert "trusted6 { 2001:db8::5 }" in rules
     assert "vendor.example.com" not in rules
 

@@ -16,6 +16,7 @@ from services.signaling.core.guard import (
     Unban,
     ban_target,
     network_of,
+    overlaps,
 )
 
 RULES = GuardRules(max_retry=3, suspend_s=100, unknown_limit=5)
@@ -191,6 +192,17 @@ def test_targets_are_written_one_way(text: str, target: str) -> None:
 def test_other_targets_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r".*"):
         ban_target(text)
+
+
+@pytest.mark.parametrize(
+    ("target", "is_trunk"),
+    [
+        ("192.0.2.1", True), ("198.51.100.7", True), ("198.51.100.64", False),
+        ("192.0.2.0/24", False), ("2001:db8::1", False),
+    ],
+)  # fmt: skip
+def test_trunks_are_known_by_address_and_by_network(target: str, *, is_trunk: bool) -> None:
+    assert overlaps(target, ["example.com", "192.0.2.1", "198.51.100.0/26"]) is is_trunk
 
 
 def test_what_is_no_address_has_no_network() -> None:
