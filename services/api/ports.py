@@ -10,6 +10,7 @@ from typing import Protocol
 from services.api.core.idempotency import Kept
 from services.api.core.keys import StoredKey
 from services.api.core.kinds import Kind
+from services.api.core.pcap import Packet
 from services.api.core.rate_sheet import Mode, SheetRate
 from services.api.core.rates import Merged
 from services.api.core.records import Record
@@ -285,6 +286,10 @@ class LiveCalls(Protocol):
 
     async def ladder(self, call_id: str) -> list[Record]:
         """The messages of a call, oldest first; empty when none are kept. Raises: Unavailable."""
+        ...
+
+    async def packets(self, call_id: str) -> list[Packet]:
+        """The same, as they were on the wire. Raises: Unavailable."""
         ...
 
     async def registrations(self) -> list[Record]:

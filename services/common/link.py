@@ -212,6 +212,7 @@ class Link(Generic[ItemT, ReplyT, EventT]):
         address: ``host:port`` or ``unix:/path`` of the other service.
         timeout_s: how long a reply may take; a request may live a quarter longer.
         on_event: called with whatever the server tells unasked.
+        on_connected: called whenever requests can be made again.
     """
 
     def __init__(
@@ -221,11 +222,13 @@ class Link(Generic[ItemT, ReplyT, EventT]):
         *,
         timeout_s: float = 2.0,
         on_event: Callable[[EventT], None] | None = None,
+        on_connected: Callable[[], None] | None = None,
     ) -> None:
         self._method = method
         self._address = address
         self._timeout_s = timeout_s
         self._on_event = on_event
+        self._on_connected = on_connected
         self._waiting: dict[int, Callable[[ReplyT | None], None]] = {}
         self._deadlines: deque[tuple[float, int]] = deque()
         self._sweep_at: asyncio.TimerHandle | None = None
@@ -305,6 +308,8 @@ class Link(Generic[ItemT, ReplyT, EventT]):
         self.connects += 1
         log.info("link.connected", path=self._method.path)
         try:
+            if self._on_connected is not None:
+                self._on_connected()
             await connection.watch()
         finally:
             self._outbox = None

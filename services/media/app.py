@@ -125,6 +125,14 @@ class MediaCalls:
         except NoOffer:
             return self._refuse(EndReason.MEDIA_UNAVAILABLE)
 
+    def attach(self, call_id: str, owner: Owner) -> bool:
+        """Let the call be ``owner``'s from now on; whether it is known."""
+        call = self._calls.get(call_id)
+        if call is None:
+            return False
+        call.owner = owner
+        return True
+
     def forget(self, call_id: str, attempt: int, owner: Owner) -> None:
         """An attempt failed: give its ports back."""
         call = self._calls.get(call_id)

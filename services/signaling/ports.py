@@ -11,8 +11,12 @@ from typing import Protocol
 
 from services.common.events import CallAnswered, CallEnded, CallRinging, CallStarted
 from services.signaling.core.commands import AnswerMedia, AskServer, FindRoutes, OfferMedia
+from services.signaling.core.interrupted import Begun, Dialled
+from services.signaling.core.ladder import Step
 from services.signaling.core.location import Binding
 from services.signaling.core.offered_routes import Ruling
+from services.signaling.core.snapshot import CallSnapshot, EndNote
+from services.signaling.core.takeover import Left
 from services.signaling.core.values import Credit, MediaAnswer, MediaStats, Plan
 from services.signaling.sip.actions import Peer
 
@@ -81,6 +85,9 @@ class Media(Protocol):
     def forget(self, call_id: str, attempt: int) -> None:
         """Free what an attempt held."""
 
+    def attach(self, call_id: str, on_known: Callable[[bool | None], None]) -> None:
+        """Claim a session after either process was away, and hear whether it is still there."""
+
     def release(self, call_id: str, on_stats: Callable[[MediaStats | None], None]) -> None:
         """Free what a call held, and tell what was relayed."""
 
@@ -93,6 +100,39 @@ class EventLog(Protocol):
 
     def persist(self, event: CallAnswered, on_durable: Callable[[bool], None]) -> None:
         """Tell, and say when it is on disk, or that it cannot be."""
+
+
+class Journal(Protocol):
+    """Calls, for the process that takes them over when this one dies.
+
+    Nothing here waits or fails: what is kept is on disk no later than an event appended to
+    :class:`EventLog` afterwards.
+    """
+
+    def keep(self, call_id: str, snapshot: CallSnapshot) -> None:
+        """Keep the call as it is, in place of what was kept of it."""
+
+    def keep_end(self, call_id: str, note: EndNote) -> None:
+        """Keep beside it that it is over."""
+
+    def forget(self, call_id: str) -> None:
+        """Its record is written; calls that were never kept included."""
+
+    def begin(self, call_id: str, begun: Begun) -> None:
+        """Keep a call that is not answered yet: its caller is owed a refusal and a record."""
+
+    def dial(self, call_id: str, dialled: Dialled) -> None:
+        """Keep beside it which vendor is being tried: his telephone has to stop ringing."""
+
+    def take_over(self, now: float) -> Left:
+        """What the process before this one left behind."""
+
+
+class TraceSink(Protocol):
+    """Who follows calls live."""
+
+    def take(self, call_id: str, step: Step) -> None:
+        """Send one message on, or drop it: never waits, never fails."""
 
 
 class Observer(Protocol):

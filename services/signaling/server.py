@@ -6,6 +6,7 @@ import asyncio
 import os
 import random
 import socket
+from collections.abc import Callable, Iterator
 from functools import partial
 
 from proto.signaling.v1 import guard_pb2_grpc as guard_grpc
@@ -21,10 +22,12 @@ from services.common.telemetry import Telemetry
 from services.signaling.adapters.config import TrunkLoader
 from services.signaling.adapters.defence import Defence
 from services.signaling.adapters.events import SpooledEvents
+from services.signaling.adapters.hep import HepSink
+from services.signaling.adapters.journal import SpooledCalls, boot_id
 from services.signaling.adapters.location import BusLocations
 from services.signaling.adapters.media import LinkedMedia, open_media_link
 from services.signaling.adapters.names import Lookups, VendorNames
-from services.signaling.adapters.network import Sockets, allow_descriptors
+from services.signaling.adapters.network import Sockets, allow_descriptors, local_address
 from services.signaling.adapters.observer import CallObserver
 from services.signaling.adapters.rating import LinkedCredits, open_rating_link
 from services.signaling.adapters.route_server import HttpRouteServers
@@ -33,11 +36,13 @@ from services.signaling.adapters.tcp import StreamLimits, TcpTransport
 from services.signaling.adapters.tls import TlsContexts, TlsFiles
 from services.signaling.adapters.udp import UdpSocket
 from services.signaling.app.counters import PDD_BOUNDS_S
+from services.signaling.app.drain import end_all
 from services.signaling.app.keep_alive import keep_alive
 from services.signaling.app.probes import Probes
 from services.signaling.app.services import Services
 from services.signaling.app.summing import SummedEvents
 from services.signaling.app.switch import Switch
+from services.signaling.app.takeover import Takeover
 from services.signaling.app.timed_planner import TimedPlanner
 from services.signaling.core.context import CAPABILITIES, Context
 from services.signaling.core.ladder import Ladders
@@ -59,9 +64,20 @@ FIRST_LOOKUPS_S = 2.0
 """A start waits this long for the names of vendors; what is slower is known a little later."""
 
 
-def random_token() -> str:
-    """Sixteen hexadecimal digits nobody can guess: tags and branches."""
-    return os.urandom(8).hex()
+def _tokens() -> Iterator[str]:
+    # Seven are taken for a call: asking the kernel for each costs four times as much.
+    while True:
+        digits = os.urandom(4096).hex()
+        yield from [digits[at : at + 16] for at in range(0, len(digits), 16)]
+
+
+random_token: Callable[[], str] = _tokens().__next__
+"""Sixteen hexadecimal digits nobody can guess: tags and branches."""
+
+
+def unix_us(instant: float) -> int:
+    """Unix time, in microseconds, of a monotonic instant."""
+    return round((utc_now().timestamp() - (monotonic() - instant)) * 1e6)
 
 
 class SignalingService:
@@ -82,7 +98,9 @@ class SignalingService:
         self._spool = Spool(settings.data_dir / "spool", settings.node, self._bus.publish)
         self._routing = open_routing_link(settings.routing_address)
         self._rating = open_rating_link(settings.rating_address)
-        self._media = open_media_link(settings.media_address, self._on_silence)
+        self._media = open_media_link(
+            settings.media_address, self._on_silence, self._on_media_connected
+        )
         self._udp: list[UdpSocket] = []
         self._tcp = TcpTransport(
             on_messages=lambda messages: self._switch.receive(messages),
@@ -90,6 +108,7 @@ class SignalingService:
             on_lost=lambda peer: self._switch.on_peer_lost(peer),
             on_closed=lambda peer: self._switch.registrations.on_peer_lost(peer),
             knows=lambda host: self._switch.trunks.knows(host),
+            is_banned=lambda host: self._switch.gate.guard.is_banned(host, monotonic()),
             contexts=TlsContexts(
                 TlsFiles(
                     certificate=settings.tls_certificate,
@@ -115,6 +134,7 @@ class SignalingService:
         self._switch = self._build_switch()
         prober = Prober(self._context)
         self._probes = Probes(prober, self._switch.outside, self._observer, monotonic)
+        self._takeover = Takeover(self._switch, self._services.media, monotonic, utc_now)
         self._grpc = Server(settings.grpc_address)
         self._defence = Defence(
             self._switch.gate.guard,
@@ -149,6 +169,7 @@ class SignalingService:
             ),
             user_agent=settings.user_agent,
         )
+        self._hep = self._open_hep() if settings.hep_address else None
         events = self._events = SummedEvents(
             SpooledEvents(self._spool),
             node=settings.node,
@@ -157,19 +178,22 @@ class SignalingService:
             new_call_id=partial(new_id, CALL),
         )
         self._overload = Overload(random.random, most_cps=settings.most_cps)
+        self._services = Services(
+            planner=TimedPlanner(
+                LinkedPlanner(self._routing), self._overload.on_setup_time, monotonic
+            ),
+            credits=LinkedCredits(self._rating),
+            media=LinkedMedia(self._media, silence_timeout_ms=settings.silence_timeout_ms),
+            events=events,
+            journal=SpooledCalls(self._spool, boot=boot_id(), utc_now=utc_now),
+            route_servers=self._route_servers,
+        )
         return Switch(
             context=self._context,
             layer=self._layer,
             network=self._sockets,
-            services=Services(
-                planner=TimedPlanner(
-                    LinkedPlanner(self._routing), self._overload.on_setup_time, monotonic
-                ),
-                credits=LinkedCredits(self._rating),
-                media=LinkedMedia(self._media, silence_timeout_ms=settings.silence_timeout_ms),
-                events=events,
-                route_servers=self._route_servers,
-            ),
+            sink=self._hep,
+            services=self._services,
             events=events,
             observer=self._observer,
             locations=self._locations,
@@ -179,6 +203,15 @@ class SignalingService:
             utc_now=utc_now,
             most_calls=settings.most_calls,
             overload=self._overload,
+        )
+
+    def _open_hep(self) -> HepSink:
+        return HepSink(
+            self._settings.hep_address,
+            node=self._settings.node,
+            agent=self._settings.hep_agent,
+            local=partial(local_address, self._listeners),
+            unix_us=unix_us,
         )
 
     # --- life ---------------------------------------------------------------------------
@@ -209,7 +242,8 @@ class SignalingService:
                 self._switch,
                 node=self._settings.node,
                 monotonic=monotonic,
-                unix_ms=lambda: round(utc_now().timestamp() * 1000),
+                unix_us=unix_us,
+                local=partial(local_address, self._listeners),
                 vendors=partial(vendor_views, self._context),
             ),
         )
@@ -233,7 +267,6 @@ class SignalingService:
         for number, listener in enumerate(self._listeners.all, start=1):
             address = (listener.host, listener.port)
             if listener.transport != "udp":
-                await self._tcp.listen(address, listener.transport, number)
                 continue
             sock = UdpSocket(
                 address,
@@ -244,6 +277,12 @@ class SignalingService:
                 on_age=lambda age_s: self._overload.on_queue_age(age_s, monotonic()),
             )
             self._udp.append(sock)
+        # Before the first message is read: it may be for one of those calls.
+        self._takeover.begin(self._context, self._layer, self._services.journal)
+        for number, listener in enumerate(self._listeners.all, start=1):
+            if listener.transport != "udp":
+                address = (listener.host, listener.port)
+                await self._tcp.listen(address, listener.transport, number)
         for sock in self._udp:
             sock.start()
         self._probes.use(self._switch.trunks.places)
@@ -265,7 +304,13 @@ class SignalingService:
         await self._switch.drain()
 
     async def close(self) -> None:
-        """See :meth:`services.common.run.Service.close`."""
+        """See :meth:`services.common.run.Service.close`.
+
+        What is drained does not come back: calls that are left end, with BYE and record. In any
+        other case they are left for the next process.
+        """
+        if self._switch.is_draining:
+            await end_all(self._switch)
         self._probes.close()
         self._switch.close()
         self._events.flush()
@@ -273,6 +318,8 @@ class SignalingService:
         for sock in self._udp:
             sock.close()
         self._tcp.close()
+        if self._hep is not None:
+            self._hep.close()
         await self._grpc.stop()
         await self._spool.close()
         if self._pool is not None:
@@ -303,6 +350,9 @@ class SignalingService:
 
     def _on_silence(self, call_id: str) -> None:
         self._switch.on_silence(call_id)
+
+    def _on_media_connected(self) -> None:
+        self._takeover.attach()
 
     def _register(self, telemetry: Telemetry) -> None:
         counters, switch, spool = self._switch.counters, self._switch, self._spool
@@ -342,6 +392,10 @@ class SignalingService:
         )
         telemetry.gauge("spool_backlog", "Unpublished batches", lambda: spool.backlog)
         telemetry.counter("spool_lost_total", "Events lost", lambda: spool.lost)
+        hep = self._hep
+        if hep is not None:
+            telemetry.counter("hep_sent_total", "Messages to the capture server", lambda: hep.sent)
+            telemetry.counter("hep_dropped_total", "Not taken", lambda: hep.dropped)
         for what, link in (("routing", self._routing), ("rating", self._rating)):
             telemetry.counter(
                 f"{what}_timeouts_total", "Unanswered", partial(getattr, link, "timed_out")

@@ -32,6 +32,7 @@ from tests.support.signaling.ports import (
     FixedPlanner,
     FixedRouteServers,
     MemoryEvents,
+    MemoryJournal,
     MemoryLocations,
     Observations,
 )
@@ -83,6 +84,7 @@ class Bench:
             called="2000",
         )
         events = MemoryEvents(keep=False)
+        self.journal = MemoryJournal(keep=False)
         self.switch = Switch(
             context=context,
             layer=TransactionLayer(sent_by=HOST, ids=random_token, capabilities=CAPABILITIES),
@@ -92,6 +94,7 @@ class Bench:
                 FixedCredits(),
                 media or EchoMedia(),
                 events,
+                self.journal,
                 FixedRouteServers(),
             ),
             events=events,

@@ -17,6 +17,7 @@ RUNS = {
     "stream": 100_000,
     "layer": 50_000,
     "switch": 20_000,
+    "registrar": 50_000,
     "sdp": 100_000,
 }
 """Inputs of one ``make fuzz``: some two minutes each on one core."""

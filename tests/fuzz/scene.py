@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, cast
 from services.common.causes import EndReason
 from services.common.events import CallEnded
 from services.signaling.app.services import Services
+from services.signaling.core.takeover import Left
 from services.signaling.sip.actions import Peer
 from services.signaling.sip.build import response_to
 from services.signaling.sip.message import Request, parse
@@ -88,7 +89,12 @@ class Scene:
         switch._events = services
         switch._performers.update(
             Services(
-                services, services, SlowMedia(services), services, FixedRouteServers()
+                services,
+                services,
+                SlowMedia(services),
+                services,
+                self.bench.journal,
+                FixedRouteServers(),
             ).performers(switch._resume, lambda: self.now)
         )
         self.sent: list[Sent] = []
@@ -265,6 +271,7 @@ class Scene:
         ended = [event for event in services.events if isinstance(event, CallEnded)]
         assert len({event.call_id for event in ended}) == len(ended) == switch.counters.invites
         assert self.context.dialogs == {}
+        assert self.bench.journal.take_over(self.now) == Left([], [])
         assert self.context.customer_limits.calls("ctr_1") == 0
         for number in range(4):
             assert self.context.vendor_limits.calls(f"vtr_{number}") == 0

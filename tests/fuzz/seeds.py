@@ -82,6 +82,7 @@ _BUILT_IN: dict[str, Callable[[], list[bytes]]] = {
     "stream": _streams,
     "layer": lambda: list(LINES),
     "switch": lambda: [*COURSES, *(b"\x0b\xff" + message[:255] for message in _messages())],
+    "registrar": lambda: [bytes([each, 0, 0, 0, 0, 0, 1, each, 0, 0, 0]) * 3 for each in range(8)],
     "sdp": lambda: [
         bytes([0, 1, 0, index, 0, 0, 1, 0, 0, index, 0, 0]) for index in range(len(DESCRIPTIONS))
     ],

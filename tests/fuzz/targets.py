@@ -23,7 +23,7 @@ from services.signaling.sip.message import DEFAULT_LIMITS, Limits, Request, Resp
 from services.signaling.sip.stream import Event, Framed, Framer, Unframeable
 from services.signaling.sip.uri import check_uri, parse_uri
 from services.signaling.sip.validate import check_response, validate
-from tests.fuzz import lines, scene
+from tests.fuzz import lines, phones, scene
 from tests.fuzz.course import Course
 from tests.fuzz.wire import ANYTHING, attempt
 
@@ -249,5 +249,6 @@ TARGETS: Final[dict[str, Target]] = {
     "stream": stream,
     "layer": lines.play,
     "switch": scene.play,
+    "registrar": phones.play,
     "sdp": sdp,
 }

@@ -12,7 +12,8 @@ from tests.fuzz.seeds import COURSES, LINES, seeds
 from tests.fuzz.targets import TARGETS
 
 EXAMPLES = {
-    "parser": 300, "builder": 100, "stream": 200, "layer": 150, "switch": 150, "sdp": 200,
+    "parser": 300, "builder": 100, "stream": 200, "layer": 150, "switch": 150, "registrar": 200,
+    "sdp": 200,
 }  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """Commands about calls, in progress and recorded."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -107,10 +108,17 @@ def ladder(
     call_id: Annotated[str, typer.Argument(help="As shown by tandem calls or tandem cdrs.")],
     *,
     raw: Annotated[bool, typer.Option(help="Whole messages, as on the wire.")] = False,
+    pcap: Annotated[
+        Path | None, typer.Option(help="Write a packet capture for Wireshark to this file.")
+    ] = None,
 ) -> None:
     """The SIP messages of a call in progress, or of one that ended recently."""
     from deploy.local.cli.explain import show_ladder
 
+    if pcap is not None:
+        capture = session.client.request("GET", f"/v1/calls/{call_id}/ladder.pcap")
+        pcap.write_bytes(capture.content)
+        return
     answer = session.client.get(f"/v1/calls/{call_id}/ladder")
     emit(answer) if session.as_json else show_ladder(answer["steps"], raw=raw)
 

@@ -23,20 +23,22 @@ class MediaBatch(_message.Message):
     def __init__(self, items: _Optional[_Iterable[_Union[MediaItem, _Mapping]]] = ...) -> None: ...
 
 class MediaItem(_message.Message):
-    __slots__ = ("id", "call_id", "offer", "answer", "release", "forget")
+    __slots__ = ("id", "call_id", "offer", "answer", "release", "forget", "attach")
     ID_FIELD_NUMBER: _ClassVar[int]
     CALL_ID_FIELD_NUMBER: _ClassVar[int]
     OFFER_FIELD_NUMBER: _ClassVar[int]
     ANSWER_FIELD_NUMBER: _ClassVar[int]
     RELEASE_FIELD_NUMBER: _ClassVar[int]
     FORGET_FIELD_NUMBER: _ClassVar[int]
+    ATTACH_FIELD_NUMBER: _ClassVar[int]
     id: int
     call_id: str
     offer: Describe
     answer: Describe
     release: Release
     forget: Forget
-    def __init__(self, id: _Optional[int] = ..., call_id: _Optional[str] = ..., offer: _Optional[_Union[Describe, _Mapping]] = ..., answer: _Optional[_Union[Describe, _Mapping]] = ..., release: _Optional[_Union[Release, _Mapping]] = ..., forget: _Optional[_Union[Forget, _Mapping]] = ...) -> None: ...
+    attach: Attach
+    def __init__(self, id: _Optional[int] = ..., call_id: _Optional[str] = ..., offer: _Optional[_Union[Describe, _Mapping]] = ..., answer: _Optional[_Union[Describe, _Mapping]] = ..., release: _Optional[_Union[Release, _Mapping]] = ..., forget: _Optional[_Union[Forget, _Mapping]] = ..., attach: _Optional[_Union[Attach, _Mapping]] = ...) -> None: ...
 
 class Describe(_message.Message):
     __slots__ = ("sdp", "source_host", "attempt", "provisional", "silence_timeout_ms", "target_host")
@@ -64,6 +66,10 @@ class Forget(_message.Message):
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     attempt: int
     def __init__(self, attempt: _Optional[int] = ...) -> None: ...
+
+class Attach(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
 
 class MediaReplyBatch(_message.Message):
     __slots__ = ("items", "events")

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"proto/signaling/v1/signaling.proto\x12\x13tandem.signaling.v1\"g\n\x10ListCallsRequest\x12\r\n\x05limit\x18\x01 \x01(\r\x12\r\n\x05\x61\x66ter\x18\x02 \x01(\t\x12\x0f\n\x07\x63\x61ll_id\x18\x03 \x01(\t\x12\x12\n\naccount_id\x18\x04 \x01(\t\x12\x10\n\x08trunk_id\x18\x05 \x01(\t\"M\n\x0eListCallsReply\x12,\n\x05\x63\x61lls\x18\x01 \x03(\x0b\x32\x1d.tandem.signaling.v1.LiveCall\x12\r\n\x05total\x18\x02 \x01(\r\"\xc8\x02\n\x08LiveCall\x12\x0f\n\x07\x63\x61ll_id\x18\x01 \x01(\t\x12\r\n\x05state\x18\x02 \x01(\t\x12\x19\n\x11\x63ustomer_trunk_id\x18\x03 \x01(\t\x12\x12\n\naccount_id\x18\x04 \x01(\t\x12\x17\n\x0fvendor_trunk_id\x18\x05 \x01(\t\x12\x19\n\x11vendor_account_id\x18\x06 \x01(\t\x12\x0e\n\x06\x63\x61ller\x18\x07 \x01(\t\x12\x0e\n\x06\x63\x61lled\x18\x08 \x01(\t\x12\x1a\n\x12invited_at_unix_ms\x18\t \x01(\x03\x12\x1a\n\x12ringing_at_unix_ms\x18\n \x01(\x03\x12\x1b\n\x13\x61nswered_at_unix_ms\x18\x0b \x01(\x03\x12\x0f\n\x07talk_ms\x18\x0c \x01(\x04\x12\x10\n\x08\x61ttempts\x18\r \x01(\r\x12\x0c\n\x04node\x18\x0e \x01(\t\x12\x13\n\x0bmedia_proxy\x18\x0f \x01(\x08\" \n\rHangupRequest\x12\x0f\n\x07\x63\x61ll_id\x18\x01 \x01(\t\"\x1c\n\x0bHangupReply\x12\r\n\x05\x66ound\x18\x01 \x01(\x08\" \n\rLadderRequest\x12\x0f\n\x07\x63\x61ll_id\x18\x01 \x01(\t\"=\n\x0bLadderReply\x12.\n\x05steps\x18\x01 \x03(\x0b\x32\x1f.tandem.signaling.v1.LadderStep\"g\n\nLadderStep\x12\x12\n\nat_unix_ms\x18\x01 \x01(\x03\x12\x0b\n\x03leg\x18\x02 \x01(\t\x12\x0c\n\x04sent\x18\x03 \x01(\x08\x12\x0c\n\x04peer\x18\x04 \x01(\t\x12\x0f\n\x07summary\x18\x05 \x01(\t\x12\x0b\n\x03raw\x18\x06 \x01(\x0c\"\x1a\n\x18ListRegistrationsRequest\"R\n\x16ListRegistrationsReply\x12\x38\n\rregistrations\x18\x01 \x03(\x0b\x32!.tandem.signaling.v1.Registration\"\xfa\x01\n\x0cRegistration\x12\x11\n\tdirection\x18\x01 \x01(\t\x12\x10\n\x08username\x18\x02 \x01(\t\x12\x19\n\x11\x63ustomer_trunk_id\x18\x03 \x01(\t\x12\x17\n\x0fvendor_trunk_id\x18\x04 \x01(\t\x12\x0f\n\x07\x63ontact\x18\x05 \x01(\t\x12\x0e\n\x06source\x18\x06 \x01(\t\x12\r\n\x05state\x18\x07 \x01(\t\x12\x1a\n\x12\x65xpires_at_unix_ms\x18\x08 \x01(\x03\x12\x0e\n\x06status\x18\t \x01(\r\x12\x18\n\x10retry_at_unix_ms\x18\n \x01(\x03\x12\x0c\n\x04node\x18\x0b \x01(\t\x12\r\n\x05\x61gent\x18\x0c \x01(\t\"\x14\n\x12ListVendorsRequest\"E\n\x10ListVendorsReply\x12\x31\n\x07vendors\x18\x01 \x03(\x0b\x32 .tandem.signaling.v1.VendorState\"\xce\x01\n\x0bVendorState\x12\x17\n\x0fvendor_trunk_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\r\n\x05state\x18\x03 \x01(\t\x12\x15\n\rsince_unix_ms\x18\x04 \x01(\x03\x12\x0b\n\x03why\x18\x05 \x01(\t\x12\x15\n\runtil_unix_ms\x18\x06 \x01(\x03\x12\r\n\x05\x63\x61lls\x18\x07 \x01(\r\x12\x31\n\x07targets\x18\x08 \x03(\x0b\x32 .tandem.signaling.v1.TargetState\x12\x0c\n\x04node\x18\t \x01(\t\"g\n\x0bTargetState\x12\x0e\n\x06target\x18\x01 \x01(\t\x12\r\n\x05state\x18\x02 \x01(\t\x12\x15\n\rsince_unix_ms\x18\x03 \x01(\x03\x12\x0b\n\x03why\x18\x04 \x01(\t\x12\x15\n\runtil_unix_ms\x18\x05 \x01(\x03\x32\xd4\x03\n\tSignaling\x12W\n\tListCalls\x12%.tandem.signaling.v1.ListCallsRequest\x1a#.tandem.signaling.v1.ListCallsReply\x12N\n\x06Hangup\x12\".tandem.signaling.v1.HangupRequest\x1a .tandem.signaling.v1.HangupReply\x12N\n\x06Ladder\x12\".tandem.signaling.v1.LadderRequest\x1a .tandem.signaling.v1.LadderReply\x12o\n\x11ListRegistrations\x12-.tandem.signaling.v1.ListRegistrationsRequest\x1a+.tandem.signaling.v1.ListRegistrationsReply\x12]\n\x0bListVendors\x12\'.tandem.signaling.v1.ListVendorsRequest\x1a%.tandem.signaling.v1.ListVendorsReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"proto/signaling/v1/signaling.proto\x12\x13tandem.signaling.v1\"g\n\x10ListCallsRequest\x12\r\n\x05limit\x18\x01 \x01(\r\x12\r\n\x05\x61\x66ter\x18\x02 \x01(\t\x12\x0f\n\x07\x63\x61ll_id\x18\x03 \x01(\t\x12\x12\n\naccount_id\x18\x04 \x01(\t\x12\x10\n\x08trunk_id\x18\x05 \x01(\t\"M\n\x0eListCallsReply\x12,\n\x05\x63\x61lls\x18\x01 \x03(\x0b\x32\x1d.tandem.signaling.v1.LiveCall\x12\r\n\x05total\x18\x02 \x01(\r\"\xc8\x02\n\x08LiveCall\x12\x0f\n\x07\x63\x61ll_id\x18\x01 \x01(\t\x12\r\n\x05state\x18\x02 \x01(\t\x12\x19\n\x11\x63ustomer_trunk_id\x18\x03 \x01(\t\x12\x12\n\naccount_id\x18\x04 \x01(\t\x12\x17\n\x0fvendor_trunk_id\x18\x05 \x01(\t\x12\x19\n\x11vendor_account_id\x18\x06 \x01(\t\x12\x0e\n\x06\x63\x61ller\x18\x07 \x01(\t\x12\x0e\n\x06\x63\x61lled\x18\x08 \x01(\t\x12\x1a\n\x12invited_at_unix_ms\x18\t \x01(\x03\x12\x1a\n\x12ringing_at_unix_ms\x18\n \x01(\x03\x12\x1b\n\x13\x61nswered_at_unix_ms\x18\x0b \x01(\x03\x12\x0f\n\x07talk_ms\x18\x0c \x01(\x04\x12\x10\n\x08\x61ttempts\x18\r \x01(\r\x12\x0c\n\x04node\x18\x0e \x01(\t\x12\x13\n\x0bmedia_proxy\x18\x0f \x01(\x08\" \n\rHangupRequest\x12\x0f\n\x07\x63\x61ll_id\x18\x01 \x01(\t\"\x1c\n\x0bHangupReply\x12\r\n\x05\x66ound\x18\x01 \x01(\x08\" \n\rLadderRequest\x12\x0f\n\x07\x63\x61ll_id\x18\x01 \x01(\t\"=\n\x0bLadderReply\x12.\n\x05steps\x18\x01 \x03(\x0b\x32\x1f.tandem.signaling.v1.LadderStep\"\x8a\x01\n\nLadderStep\x12\x12\n\nat_unix_ms\x18\x01 \x01(\x03\x12\x0b\n\x03leg\x18\x02 \x01(\t\x12\x0c\n\x04sent\x18\x03 \x01(\x08\x12\x0c\n\x04peer\x18\x04 \x01(\t\x12\x0f\n\x07summary\x18\x05 \x01(\t\x12\x0b\n\x03raw\x18\x06 \x01(\x0c\x12\x12\n\nat_unix_us\x18\x07 \x01(\x03\x12\r\n\x05local\x18\x08 \x01(\t\"\x1a\n\x18ListRegistrationsRequest\"R\n\x16ListRegistrationsReply\x12\x38\n\rregistrations\x18\x01 \x03(\x0b\x32!.tandem.signaling.v1.Registration\"\xfa\x01\n\x0cRegistration\x12\x11\n\tdirection\x18\x01 \x01(\t\x12\x10\n\x08username\x18\x02 \x01(\t\x12\x19\n\x11\x63ustomer_trunk_id\x18\x03 \x01(\t\x12\x17\n\x0fvendor_trunk_id\x18\x04 \x01(\t\x12\x0f\n\x07\x63ontact\x18\x05 \x01(\t\x12\x0e\n\x06source\x18\x06 \x01(\t\x12\r\n\x05state\x18\x07 \x01(\t\x12\x1a\n\x12\x65xpires_at_unix_ms\x18\x08 \x01(\x03\x12\x0e\n\x06status\x18\t \x01(\r\x12\x18\n\x10retry_at_unix_ms\x18\n \x01(\x03\x12\x0c\n\x04node\x18\x0b \x01(\t\x12\r\n\x05\x61gent\x18\x0c \x01(\t\"\x14\n\x12ListVendorsRequest\"E\n\x10ListVendorsReply\x12\x31\n\x07vendors\x18\x01 \x03(\x0b\x32 .tandem.signaling.v1.VendorState\"\xce\x01\n\x0bVendorState\x12\x17\n\x0fvendor_trunk_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\r\n\x05state\x18\x03 \x01(\t\x12\x15\n\rsince_unix_ms\x18\x04 \x01(\x03\x12\x0b\n\x03why\x18\x05 \x01(\t\x12\x15\n\runtil_unix_ms\x18\x06 \x01(\x03\x12\r\n\x05\x63\x61lls\x18\x07 \x01(\r\x12\x31\n\x07targets\x18\x08 \x03(\x0b\x32 .tandem.signaling.v1.TargetState\x12\x0c\n\x04node\x18\t \x01(\t\"g\n\x0bTargetState\x12\x0e\n\x06target\x18\x01 \x01(\t\x12\r\n\x05state\x18\x02 \x01(\t\x12\x15\n\rsince_unix_ms\x18\x03 \x01(\x03\x12\x0b\n\x03why\x18\x04 \x01(\t\x12\x15\n\runtil_unix_ms\x18\x05 \x01(\x03\x32\xd4\x03\n\tSignaling\x12W\n\tListCalls\x12%.tandem.signaling.v1.ListCallsRequest\x1a#.tandem.signaling.v1.ListCallsReply\x12N\n\x06Hangup\x12\".tandem.signaling.v1.HangupRequest\x1a .tandem.signaling.v1.HangupReply\x12N\n\x06Ladder\x12\".tandem.signaling.v1.LadderRequest\x1a .tandem.signaling.v1.LadderReply\x12o\n\x11ListRegistrations\x12-.tandem.signaling.v1.ListRegistrationsRequest\x1a+.tandem.signaling.v1.ListRegistrationsReply\x12]\n\x0bListVendors\x12\'.tandem.signaling.v1.ListVendorsRequest\x1a%.tandem.signaling.v1.ListVendorsReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -45,22 +45,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LADDERREQUEST']._serialized_end=670
   _globals['_LADDERREPLY']._serialized_start=672
   _globals['_LADDERREPLY']._serialized_end=733
-  _globals['_LADDERSTEP']._serialized_start=735
-  _globals['_LADDERSTEP']._serialized_end=838
-  _globals['_LISTREGISTRATIONSREQUEST']._serialized_start=840
-  _globals['_LISTREGISTRATIONSREQUEST']._serialized_end=866
-  _globals['_LISTREGISTRATIONSREPLY']._serialized_start=868
-  _globals['_LISTREGISTRATIONSREPLY']._serialized_end=950
-  _globals['_REGISTRATION']._serialized_start=953
-  _globals['_REGISTRATION']._serialized_end=1203
-  _globals['_LISTVENDORSREQUEST']._serialized_start=1205
-  _globals['_LISTVENDORSREQUEST']._serialized_end=1225
-  _globals['_LISTVENDORSREPLY']._serialized_start=1227
-  _globals['_LISTVENDORSREPLY']._serialized_end=1296
-  _globals['_VENDORSTATE']._serialized_start=1299
-  _globals['_VENDORSTATE']._serialized_end=1505
-  _globals['_TARGETSTATE']._serialized_start=1507
-  _globals['_TARGETSTATE']._serialized_end=1610
-  _globals['_SIGNALING']._serialized_start=1613
-  _globals['_SIGNALING']._serialized_end=2081
+  _globals['_LADDERSTEP']._serialized_start=736
+  _globals['_LADDERSTEP']._serialized_end=874
+  _globals['_LISTREGISTRATIONSREQUEST']._serialized_start=876
+  _globals['_LISTREGISTRATIONSREQUEST']._serialized_end=902
+  _globals['_LISTREGISTRATIONSREPLY']._serialized_start=904
+  _globals['_LISTREGISTRATIONSREPLY']._serialized_end=986
+  _globals['_REGISTRATION']._serialized_start=989
+  _globals['_REGISTRATION']._serialized_end=1239
+  _globals['_LISTVENDORSREQUEST']._serialized_start=1241
+  _globals['_LISTVENDORSREQUEST']._serialized_end=1261
+  _globals['_LISTVENDORSREPLY']._serialized_start=1263
+  _globals['_LISTVENDORSREPLY']._serialized_end=1332
+  _globals['_VENDORSTATE']._serialized_start=1335
+  _globals['_VENDORSTATE']._serialized_end=1541
+  _globals['_TARGETSTATE']._serialized_start=1543
+  _globals['_TARGETSTATE']._serialized_end=1646
+  _globals['_SIGNALING']._serialized_start=1649
+  _globals['_SIGNALING']._serialized_end=2117
 # @@protoc_insertion_point(module_scope)

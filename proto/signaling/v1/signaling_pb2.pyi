@@ -87,20 +87,24 @@ class LadderReply(_message.Message):
     def __init__(self, steps: _Optional[_Iterable[_Union[LadderStep, _Mapping]]] = ...) -> None: ...
 
 class LadderStep(_message.Message):
-    __slots__ = ("at_unix_ms", "leg", "sent", "peer", "summary", "raw")
+    __slots__ = ("at_unix_ms", "leg", "sent", "peer", "summary", "raw", "at_unix_us", "local")
     AT_UNIX_MS_FIELD_NUMBER: _ClassVar[int]
     LEG_FIELD_NUMBER: _ClassVar[int]
     SENT_FIELD_NUMBER: _ClassVar[int]
     PEER_FIELD_NUMBER: _ClassVar[int]
     SUMMARY_FIELD_NUMBER: _ClassVar[int]
     RAW_FIELD_NUMBER: _ClassVar[int]
+    AT_UNIX_US_FIELD_NUMBER: _ClassVar[int]
+    LOCAL_FIELD_NUMBER: _ClassVar[int]
     at_unix_ms: int
     leg: str
     sent: bool
     peer: str
     summary: str
     raw: bytes
-    def __init__(self, at_unix_ms: _Optional[int] = ..., leg: _Optional[str] = ..., sent: _Optional[bool] = ..., peer: _Optional[str] = ..., summary: _Optional[str] = ..., raw: _Optional[bytes] = ...) -> None: ...
+    at_unix_us: int
+    local: str
+    def __init__(self, at_unix_ms: _Optional[int] = ..., leg: _Optional[str] = ..., sent: _Optional[bool] = ..., peer: _Optional[str] = ..., summary: _Optional[str] = ..., raw: _Optional[bytes] = ..., at_unix_us: _Optional[int] = ..., local: _Optional[str] = ...) -> None: ...
 
 class ListRegistrationsRequest(_message.Message):
     __slots__ = ()

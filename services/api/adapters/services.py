@@ -25,6 +25,7 @@ from proto.signaling.v1.signaling_pb2 import (
     VendorState,
 )
 from proto.signaling.v1.signaling_pb2_grpc import SignalingStub
+from services.api.core.pcap import Endpoint, Packet
 from services.api.core.records import Record, instant_text
 from services.api.ports import CallFilter, Paid, Payment, Trial
 from services.common.errors import Unavailable
@@ -180,11 +181,6 @@ class GrpcLiveCalls:
 
     async def ladder(self, call_id: str) -> list[Record]:
         """See :meth:`services.api.ports.LiveCalls.ladder`."""
-        steps: list[LadderStep] = []
-        for stub in self._stubs:
-            with translated_rpc("signaling"):
-                reply = await stub.Ladder(LadderRequest(call_id=call_id), timeout=_TIMEOUT_S)
-            steps += reply.steps
         return [
             {
                 "at": _instant(step.at_unix_ms),
@@ -194,8 +190,25 @@ class GrpcLiveCalls:
                 "summary": step.summary,
                 "raw": step.raw.decode("utf-8", "backslashreplace"),
             }
-            for step in steps
+            for step in await self._steps(call_id)
         ]
+
+    async def packets(self, call_id: str) -> list[Packet]:
+        """See :meth:`services.api.ports.LiveCalls.packets`."""
+        packets: list[Packet] = []
+        for step in await self._steps(call_id):
+            ends = (_endpoint(step.peer), _endpoint(step.local))
+            destination, source = ends if step.sent else ends[::-1]
+            packets.append(Packet(step.at_unix_us, source, destination, step.raw))
+        return packets
+
+    async def _steps(self, call_id: str) -> list[LadderStep]:
+        steps: list[LadderStep] = []
+        for stub in self._stubs:
+            with translated_rpc("signaling"):
+                reply = await stub.Ladder(LadderRequest(call_id=call_id), timeout=_TIMEOUT_S)
+            steps += reply.steps
+        return steps
 
     async def registrations(self) -> list[Record]:
         """See :meth:`services.api.ports.LiveCalls.registrations`."""
@@ -209,6 +222,12 @@ class GrpcLiveCalls:
                 # Every process knows all contacts, and has accounts of its own.
                 found[one.direction, one.username, one.contact, one.node] = one
         return [_registration(one) for _, one in sorted(found.items())]
+
+
+def _endpoint(text: str) -> Endpoint:
+    """Host and port of ``host:port;transport``."""
+    host, _, port = text.partition(";")[0].rpartition(":")
+    return host.strip("[]") or "0.0.0.0", int(port or 0)  # noqa: S104 - shown, not bound
 
 
 def _registration(one: Registration) -> Record:

@@ -127,6 +127,15 @@ SETTINGS: Mapping[str, Flag | WholeNumber | Word] = {
         "the realm of digest; passwords are kept for one realm, and must be set again after a"
         " change",
     ),
+    "trace_all": Flag(
+        default=False,
+        meaning="whether the SIP messages of all calls are sent to the capture server",
+    ),
+    "trace_prefixes": Word(
+        "",
+        r"([0-9]{1,32}(,[0-9]{1,32}){0,49})?",
+        "the same for calls from or to numbers that begin so, without plus, separated by commas",
+    ),
     "unknown_source_limit": WholeNumber(
         30,
         0,

@@ -54,6 +54,8 @@ class CustomerSip(Group, frozen=True):
     early_media: EarlyMedia = EarlyMedia()
     timeouts: CustomerTimeouts = CustomerTimeouts()
     routing: CustomerRouting = CustomerRouting()
+    trace: bool = False
+    """Whether the messages of its calls are sent to the capture server."""
 
     def __post_init__(self) -> None:
         if self.numbers.caller_from in ("pai", "rpid") and not self.identity.trusted:
@@ -77,6 +79,8 @@ class VendorSip(Group, frozen=True):
     keepalive: KeepAlive = KeepAlive()
     reliable: Reliable = Reliable()
     session_timer: SessionTimer = SessionTimer()
+    trace: bool = False
+    """Whether the messages of its calls are sent to the capture server."""
     auth: VendorAuth = VendorAuth()
     register: VendorRegister = VendorRegister()
     registered: VendorRegistered = VendorRegistered()

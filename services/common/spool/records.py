@@ -15,8 +15,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
-# 0xF5 and 0xFA occur in no UTF-8 text, hence in no payload: what looks like the start of a
-# record is one, also when the search for the next begins inside a damaged one.
+# 0xF5 and 0xFA occur in no UTF-8 text, hence in no event: what looks like the start of a record
+# is one, also when the search for the next begins inside a damaged one. (Kept state is binary:
+# there the checksum has to tell.)
 MAGIC = b"\xf5\xfa"
 _FRAME = struct.Struct(">2sII")
 _BODY = struct.Struct(">BIQB")
@@ -31,6 +32,10 @@ class Kind(IntEnum):
     """One event of the batch ``epoch``/``seq``."""
     ACKED = 2
     """The whole batch ``epoch``/``seq`` is stored elsewhere: forget it."""
+    KEPT = 3
+    """What is kept under the key that stands in place of the subject; the highest number wins."""
+    GONE = 4
+    """Nothing is kept under this key any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +64,25 @@ class Scan:
 
 def encode_event(epoch: int, seq: int, subject: bytes, payload: bytes) -> bytes:
     """One event, ready to be appended; ``subject`` is ASCII of at most 255 bytes."""
-    body = _BODY.pack(Kind.EVENT, epoch, seq, len(subject)) + subject + payload
-    return _FRAME.pack(MAGIC, len(body), zlib.crc32(body)) + body
+    return _framed(_BODY.pack(Kind.EVENT, epoch, seq, len(subject)) + subject + payload)
 
 
 def encode_acked(epoch: int, seq: int) -> bytes:
     """The note that a batch is no longer needed."""
-    body = _BODY.pack(Kind.ACKED, epoch, seq, 0)
+    return _framed(_BODY.pack(Kind.ACKED, epoch, seq, 0))
+
+
+def encode_kept(epoch: int, seq: int, key: bytes, state: bytes) -> bytes:
+    """State to be found after a crash; ``key`` is ASCII of at most 255 bytes."""
+    return _framed(_BODY.pack(Kind.KEPT, epoch, seq, len(key)) + key + state)
+
+
+def encode_gone(epoch: int, seq: int, key: bytes) -> bytes:
+    """The note that the state under ``key`` is no longer needed."""
+    return _framed(_BODY.pack(Kind.GONE, epoch, seq, len(key)) + key)
+
+
+def _framed(body: bytes) -> bytes:
     return _FRAME.pack(MAGIC, len(body), zlib.crc32(body)) + body
 
 

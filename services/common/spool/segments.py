@@ -1,10 +1,12 @@
 """Segment files of one spool folder: blocking calls, made from the spool's own thread."""
 
+import datetime as dt
 import fcntl
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from services.common.clock import UTC
 from services.common.spool.batches import Batch
 from services.common.spool.records import Kind, Record, Scan, scan
 
@@ -45,6 +47,13 @@ class Segments:
         return sorted(
             int(path.stem) for path in self._folder.glob(f"*{_SUFFIX}") if path.stem.isdigit()
         )
+
+    def last_written_at(self) -> dt.datetime | None:
+        """When the newest segment was last written to."""
+        numbers = self.numbers()
+        if not numbers:
+            return None
+        return dt.datetime.fromtimestamp(self._path(numbers[-1]).stat().st_mtime, UTC)
 
     def next_epoch(self, at_least: int) -> int:
         """A number greater than at every earlier start, durable before it is returned."""
@@ -102,6 +111,28 @@ class Segments:
             for record in self._read(span.segment, span.start, span.end)
             if record.kind == Kind.EVENT and (record.epoch, record.seq) == batch.key
         ]
+
+    def frames(self, places: Sequence[tuple[int, int, int]]) -> bytes | None:
+        """The records at ``(segment, start, end)``, to be written again; ``None`` if they fail."""
+        parts: list[bytes] = []
+        number, file = 0, -1
+        try:
+            for segment, start, end in places:
+                if segment != number:
+                    if file >= 0:
+                        os.close(file)
+                    number, file = segment, -1
+                    file = os.open(self._path(segment), os.O_RDONLY | os.O_CLOEXEC)
+                parts.append(os.pread(file, end - start, start))
+        except OSError:
+            return None
+        finally:
+            if file >= 0:
+                os.close(file)
+        is_whole = all(
+            len(part) == end - start for part, (_, start, end) in zip(parts, places, strict=True)
+        )
+        return b"".join(parts) if is_whole else None
 
     def drop(self, numbers: Sequence[int]) -> None:
         """Delete segments; one with damage is set aside as ``.damaged`` instead."""

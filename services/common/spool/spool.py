@@ -5,9 +5,13 @@ is durable is gathered per subject for some tens of milliseconds and published a
 its acknowledgement releases the disk space. With the bus away everything waits on disk.
 
 After a crash, what was durable is published again, in the same batches with the same ids.
+
+Beside events a spool keeps state by key (:meth:`Spool.keep`): written in the same commits, never
+published, and handed to the process that opens the folder after a crash.
 """
 
 import asyncio
+import datetime as dt
 from collections import deque
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -19,7 +23,14 @@ from services.common.errors import Unavailable
 from services.common.events import message_id
 from services.common.logs import get_logger
 from services.common.spool.batches import Batch, BatchBook
-from services.common.spool.records import encode_acked, encode_event, join_batch
+from services.common.spool.kept import KeptBook, Place
+from services.common.spool.records import (
+    encode_acked,
+    encode_event,
+    encode_gone,
+    encode_kept,
+    join_batch,
+)
 from services.common.spool.segments import Segments
 from services.common.spool.thread import DiskThread, Outcome
 
@@ -60,6 +71,15 @@ class _Entry(NamedTuple):
     on_durable: OnDurable | None
 
 
+class _Write(NamedTuple):
+    """What one commit writes, in this order: what is carried, events, state, acks."""
+
+    carried: list[tuple[str, Place]]
+    entries: list[_Entry]
+    kept: dict[str, tuple[bytes, bool]]
+    """Frames by key, and whether the key is gone."""
+
+
 class Spool:
     """One process's spool. Call :meth:`open`, then keep :meth:`run` running; all on one loop.
 
@@ -75,6 +95,10 @@ class Spool:
         self._publish = publish
         self._waiting: list[_Entry] = []
         self._acks: list[bytes] = []
+        self._keeping: dict[str, tuple[bytes, bool]] = {}
+        self._kept_seq = 0
+        self._kept = KeptBook()
+        self._numbers: deque[int] = deque()
         self._is_open = False
         self._is_committing = False
         self._segment = 0
@@ -99,6 +123,9 @@ class Spool:
         self.retries = 0
         self.lost = 0
         """Events dropped because the disk had failed for too long."""
+        self.left_behind: dict[str, bytes] = {}
+        """State an earlier process kept, as :meth:`open` found it; whoever takes it over clears
+        this, keeps what it goes on with and forgets the rest."""
 
     async def open(self) -> None:
         """Take hold of the folder and read what an earlier process left in it.
@@ -116,12 +143,15 @@ class Spool:
             raise
         # Not below the time in seconds: were the folder lost, ids in use must not come back.
         now_s = int(utc_now().timestamp())
+        self._left_at = await self._thread.call(self._segments.last_written_at)
         epoch = await self._thread.call(partial(self._segments.next_epoch, now_s))
         self._epoch = epoch
         self._book = BatchBook(epoch)
         found = await self._thread.call(lambda: list(self._segments.scan_all()))
         self._ready.extend(self._book.recover((n, one.records) for n, one in found))
-        self._drop([n for n, _ in found if not self._book.is_needed(n)])
+        self.left_behind = self._kept.recover((n, one.records) for n, one in found)
+        self._numbers.extend(n for n, _ in found)
+        self._tidy()
         self._log_recovery(sum(one.damaged_bytes for _, one in found))
         self.healthy = self._is_open = True
         self._work.set()
@@ -160,6 +190,30 @@ class Spool:
         if self._close_at is None:
             self._arm_closing()
 
+    def keep(self, key: str, state: bytes, *, is_urgent: bool = True) -> None:
+        """Keep ``state`` under ``key`` until :meth:`forget`, in place of what was kept before.
+
+        Never blocks. It is on disk no later than any event appended afterwards; without
+        ``is_urgent`` it waits for one.
+        """
+        self._kept_seq += 1
+        frame = encode_kept(self._epoch, self._kept_seq, key.encode("ascii"), state)
+        self._keeping[key] = frame, False
+        if is_urgent and self.healthy and not self._is_committing:
+            wish = self._loop.time() + UNHURRIED_COMMIT_S
+            self._commit_by(max(self._committed_at + COMMIT_SPACING_S, wish))
+
+    def forget(self, key: str) -> None:
+        """Keep nothing under ``key`` any more; written with the next commit, whenever that is."""
+        self._kept_seq += 1
+        frame = encode_gone(self._epoch, self._kept_seq, key.encode("ascii"))
+        self._keeping[key] = frame, True
+
+    @property
+    def left_at(self) -> dt.datetime | None:
+        """When an earlier process last wrote here."""
+        return self._left_at
+
     async def run(self) -> None:
         """Publish until cancelled."""
         window = asyncio.Semaphore(IN_FLIGHT)
@@ -187,7 +241,7 @@ class Spool:
         self._commit_by(self._loop.time())
         try:
             async with asyncio.timeout(timeout_s):
-                while self._waiting or self._is_committing or self._book.backlog:
+                while self._waiting or self._keeping or self._is_committing or self._book.backlog:
                     self._settled.clear()
                     await self._settled.wait()
         except TimeoutError:
@@ -212,41 +266,60 @@ class Spool:
             return
         entries, self._waiting = self._waiting, []
         acks, self._acks = self._acks, []
+        kept, self._keeping = self._keeping, {}
         if not self.healthy and not acks:
             acks = [encode_acked(self._epoch, 0)]  # something to try the disk with
-        if not entries and not acks:
+        if not entries and not acks and not kept:
             return
         self._is_committing = True
         self._committed_at = self._loop.time()
-        data = b"".join([entry.frame for entry in entries] + acks)
-        self._thread.submit(
-            partial(self._segments.append, data), partial(self._on_committed, entries)
-        )
+        write = _Write(self._burden(), entries, kept)
+        frames = [entry.frame for entry in entries]
+        frames += [frame for frame, _ in kept.values()]
+        work = partial(self._append, write.carried, b"".join(frames + acks))
+        self._thread.submit(work, partial(self._on_committed, write))
 
-    def _on_committed(self, entries: list[_Entry], written: Outcome[tuple[int, int]]) -> None:
+    def _burden(self) -> list[tuple[str, Place]]:
+        oldest = self._numbers[0] if self._numbers else 0
+        if not oldest or self._book.is_needed(oldest):
+            return []
+        return self._kept.burden(oldest, self._segment)
+
+    def _append(self, carried: list[tuple[str, Place]], data: bytes) -> tuple[int, int, bool]:
+        """In the thread: segment, offset, and whether ``carried`` stands before ``data``."""
+        again = self._segments.frames([place for _, place in carried]) if carried else None
+        return (*self._segments.append(data if again is None else again + data), again is not None)
+
+    def _on_committed(self, write: _Write, written: Outcome[tuple[int, int, bool]]) -> None:
         self._is_committing = False
         self._settled.set()
+        entries = write.entries
         try:
-            segment, at = written.get()
+            segment, at, has_carried = written.get()
         except OSError as error:
+            self._keeping = {**write.kept, **self._keeping}
             self._on_disk_failed(entries, error)
             return
         self._on_disk_works()
         self.commits += 1
-        previous, self._segment = self._segment, segment
+        if segment != self._segment:
+            self._segment = segment
+            self._numbers.append(segment)
+        if has_carried:
+            at = self._kept.carried(write.carried, segment, at)
         for batch, frame, payload, _ in entries:
             end = at + len(frame)
             self._book.stored(batch, segment, at, end)
             self._hold(batch, payload)
             at = end
+        self._kept.written(write.kept, segment, at)
         for entry in entries:
             if entry.on_durable is not None:
                 self._loop.call_soon(entry.on_durable, True)
             if entry.batch.is_complete:
                 self._offer(entry.batch)
-        if previous not in (0, segment) and not self._book.is_needed(previous):
-            self._drop([previous])
-        if self._waiting:
+        self._tidy()
+        if self._waiting or self._keeping:
             is_urgent = any(entry.on_durable is not None for entry in self._waiting)
             spacing_s = COMMIT_SPACING_S if is_urgent else UNHURRIED_COMMIT_S
             self._commit_by(self._committed_at + spacing_s)
@@ -368,14 +441,25 @@ class Spool:
         self._let_go(batch)
         # Written with the next commit, whenever that is: without it, a restart repeats the batch.
         self._acks.append(encode_acked(batch.epoch, batch.seq))
-        self._drop([n for n in self._book.forget(batch) if n != self._segment])
+        self._book.forget(batch)
+        self._tidy()
         self._settled.set()
 
     # -- the folder --------------------------------------------------------------------------
 
-    def _drop(self, numbers: list[int]) -> None:
-        if numbers:
-            self._thread.submit(partial(self._segments.drop, numbers), self._on_dropped)
+    def _tidy(self) -> None:
+        """Delete segments nobody needs, the oldest first.
+
+        Never one from the middle: its notes say what of the older ones does not count any more.
+        """
+        numbers, free = self._numbers, []
+        while numbers and numbers[0] != self._segment and not self._is_needed(numbers[0]):
+            free.append(numbers.popleft())
+        if free:
+            self._thread.submit(partial(self._segments.drop, free), self._on_dropped)
+
+    def _is_needed(self, segment: int) -> bool:
+        return self._book.is_needed(segment) or self._kept.is_needed(segment)
 
     def _on_dropped(self, dropped: Outcome[None]) -> None:
         try:
@@ -384,11 +468,12 @@ class Spool:
             log.warning("spool.not_tidied", error=str(error))
 
     def _finish(self) -> None:
-        needed = self._book.is_needed
+        numbers = self._segments.numbers()
+        oldest = next((n for n in numbers if self._is_needed(n)), None)
         try:
             if self._acks and self._book.backlog:
                 self._segments.append(b"".join(self._acks))
-            self._segments.drop([n for n in self._segments.numbers() if not needed(n)])
+            self._segments.drop([n for n in numbers if oldest is None or n < oldest])
         except OSError as error:
             log.warning("spool.not_tidied", error=str(error))
         self._segments.close()

@@ -46,6 +46,10 @@ class MediaLink:
                 case "forget":
                     self._calls.forget(item.call_id, item.forget.attempt, owner)
                     replies.send(MediaReply(id=item.id))
+                case "attach":
+                    is_known = self._calls.attach(item.call_id, owner)
+                    error = "" if is_known else EndReason.MEDIA_UNAVAILABLE
+                    replies.send(MediaReply(id=item.id, error=error))
                 case "release":
                     self._release(item, replies)
                 case _:

@@ -9,7 +9,6 @@ from typing import Final
 import asyncpg
 import msgspec
 
-from services.common.digest import ALGORITHMS
 from services.common.errors import Invalid
 from services.common.logs import get_logger
 from services.common.postgres import Pool, bounded
@@ -21,6 +20,7 @@ from services.signaling.core.reach import Reach, literal_address
 from services.signaling.core.route_finding import server_service
 from services.signaling.core.switch_settings import SwitchSettings, read_settings
 from services.signaling.core.targets import Service
+from services.signaling.core.trace_choice import NO_TRACES, TraceChoice, prefixes_of
 from services.signaling.core.trunks import (
     CustomerTrunk,
     DigestRules,
@@ -67,6 +67,7 @@ class _Read:
     accounts: dict[str, Place] = field(default_factory=dict)
     digest: DigestRules = field(default_factory=DigestRules)
     reply_to_unknown: bool = False
+    traces: TraceChoice = NO_TRACES
 
 
 class TrunkLoader:
@@ -100,7 +101,7 @@ class TrunkLoader:
             addresses = await connection.fetch(_ADDRESSES)
             credentials = await connection.fetch(_CREDENTIALS)
             vendors = await connection.fetch(_VENDORS)
-            settings = await connection.fetch(_SETTINGS)
+            rows = await connection.fetch(_SETTINGS)
             nonce_key = await connection.fetchval(_NONCE_KEY)
         trunks = {row["id"]: _trunk(row) for row in customers}
         options = {row["id"]: _options(VendorSip, row) for row in vendors}
@@ -109,7 +110,7 @@ class TrunkLoader:
             for row in vendors
             if row["enabled"] and options[row["id"]].register.enabled
         }
-        known = {row["name"]: msgspec.json.decode(row["value"]) for row in settings}
+        settings = read_settings({row["name"]: msgspec.json.decode(row["value"]) for row in rows})
         self._read = _Read(
             addresses=[(row["address"], trunks[row["customer_trunk_id"]]) for row in addresses],
             customers=list(trunks.values()),
@@ -120,11 +121,19 @@ class TrunkLoader:
                 if not row["host"].startswith(REGISTERED)
             ),
             accounts=accounts,
-            digest=_digest(credentials, trunks, known, nonce_key or b""),
-            reply_to_unknown=known.get("reply_to_unknown") is True,
+            digest=_digest(credentials, trunks, settings, nonce_key or b""),
+            reply_to_unknown=settings.reply_to_unknown,
+            traces=TraceChoice(
+                is_all=settings.trace_all,
+                prefixes=prefixes_of(settings.trace_prefixes),
+                trunks=[
+                    *(trunk_id for trunk_id, trunk in trunks.items() if trunk.sip.trace),
+                    *(trunk_id for trunk_id, sip in options.items() if sip.trace),
+                ],
+            ),
         )
         if self._on_settings is not None:
-            self._on_settings(read_settings(known))
+            self._on_settings(settings)
         self._names.want(*_names(self._read))
         self.publish()
 
@@ -154,6 +163,7 @@ class TrunkLoader:
                     if (every := place.sip.keepalive.crlf_s) and place.enabled
                 ],
                 reply_to_unknown=read.reply_to_unknown,
+                traces=read.traces,
                 digest=read.digest,
                 accounts=read.accounts,
             )
@@ -202,15 +212,12 @@ def _trunk(row: asyncpg.Record) -> CustomerTrunk:
 def _digest(
     credentials: Sequence[asyncpg.Record],
     trunks: Mapping[str, CustomerTrunk],
-    settings: Mapping[str, object],
+    settings: SwitchSettings,
     nonce_key: bytes,
 ) -> DigestRules:
-    defaults = DigestRules()
-    offered = str(settings.get("sip_digest_algorithms", "")).split(",")
-    algorithms = tuple(name for name in dict.fromkeys(offered) if name in ALGORITHMS)
     return DigestRules(
-        realm=str(settings.get("sip_realm", defaults.realm)),
-        algorithms=algorithms or ALGORITHMS,
+        realm=settings.sip_realm,
+        algorithms=settings.digest_algorithms,
         nonce_key=nonce_key,
         users={
             row["username"]: DigestUser(

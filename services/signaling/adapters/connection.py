@@ -86,9 +86,12 @@ class Connection(asyncio.Protocol):
         self._transport = transport = cast("asyncio.Transport", transport)  # uvloop's own class
         self.made_at = self.used_at = asyncio.get_running_loop().time()
         if self.is_accepted:
-            host, port = transport.get_extra_info("peername")[:2]
-            host = canonical_host(str(host).partition("%")[0])
-            self.peer = self.peer._replace(host=host, port=int(port))
+            address = transport.get_extra_info("peername")
+            if address is None:
+                transport.abort()  # gone again before we saw it
+                return
+            host = canonical_host(str(address[0]).partition("%")[0])
+            self.peer = self.peer._replace(host=host, port=int(address[1]))
             if not self._pool.admit(self):
                 self._drop()
                 return

@@ -18,7 +18,9 @@ TIMEOUT_S = 1.0
 MediaLink = Link[pb.MediaItem, pb.MediaReply, pb.MediaEvent]
 
 
-def open_media_link(address: str, on_silence: Callable[[str], None]) -> MediaLink:
+def open_media_link(
+    address: str, on_silence: Callable[[str], None], on_connected: Callable[[], None]
+) -> MediaLink:
     """The link to media; ``on_silence`` gets the id of a call without audio."""
 
     def on_event(event: pb.MediaEvent) -> None:
@@ -26,7 +28,9 @@ def open_media_link(address: str, on_silence: Callable[[str], None]) -> MediaLin
         if event.kind == "silence" and event.side == pb.SIDE_UNSPECIFIED:
             on_silence(event.call_id)
 
-    return Link(MEDIA_LINK, address, timeout_s=TIMEOUT_S, on_event=on_event)
+    return Link(
+        MEDIA_LINK, address, timeout_s=TIMEOUT_S, on_event=on_event, on_connected=on_connected
+    )
 
 
 class LinkedMedia:
@@ -54,6 +58,13 @@ class LinkedMedia:
     def forget(self, call_id: str, attempt: int) -> None:
         """See :meth:`services.signaling.ports.Media.forget`."""
         self._link.send(pb.MediaItem(call_id=call_id, forget=pb.Forget(attempt=attempt)))
+
+    def attach(self, call_id: str, on_known: Callable[[bool | None], None]) -> None:
+        """See :meth:`services.signaling.ports.Media.attach`."""
+        item = pb.MediaItem(call_id=call_id, attach=pb.Attach())
+        self._link.request(
+            item, lambda reply: on_known(None if reply is None else not reply.error)
+        )
 
     def release(self, call_id: str, on_stats: Callable[[MediaStats | None], None]) -> None:
         """See :meth:`services.signaling.ports.Media.release`."""

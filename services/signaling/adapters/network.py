@@ -8,7 +8,9 @@ from typing import Final
 from services.common.logs import get_logger
 from services.signaling.adapters.tcp import TcpTransport
 from services.signaling.adapters.udp import UdpSocket
+from services.signaling.core.reach import literal_address
 from services.signaling.sip.actions import Peer
+from services.signaling.sip.listeners import Listeners
 
 log = get_logger(__name__)
 
@@ -52,3 +54,12 @@ def allow_descriptors(connections: int) -> int:
     if allowed < wanted:
         log.warning("connections.limited", wanted=connections, descriptors=allowed)
     return max(16, allowed - _OTHER_DESCRIPTORS)
+
+
+def local_address(listeners: Listeners, peer: Peer) -> tuple[str, int]:
+    """What we are called towards a peer, as an address: for who looks at captures."""
+    local = listeners.towards(peer)
+    host, _, port = local.address.rpartition(":")
+    if not literal_address(host.strip("[]")) and local.number:
+        host = listeners.all[local.number - 1].host
+    return host.strip("[]"), int(port)

@@ -53,6 +53,7 @@ class TcpTransport:
         on_lost: Callable[[Peer], None],
         on_closed: Callable[[Peer], None] = lambda _: None,
         knows: Callable[[str], bool] = lambda _: False,
+        is_banned: Callable[[str], bool] = lambda _: False,
         contexts: TlsContexts | None = None,
         limits: StreamLimits | None = None,
         dscp: int = 0,
@@ -66,6 +67,7 @@ class TcpTransport:
         self._on_lost = on_lost
         self._on_closed = on_closed
         self._knows = knows
+        self._is_banned = is_banned
         self._contexts = contexts
         self._limits = limits or StreamLimits()
         self._dscp = dscp
@@ -134,12 +136,13 @@ class TcpTransport:
     # --- what connections ask ---------------------------------------------------------------
 
     def admit(self, connection: Connection) -> bool:
-        """Take an accepted connection, unless there are too many."""
+        """Take an accepted connection, unless there are too many, or of somebody banned."""
         host = connection.peer.host
         is_known = self._knows(host)
         limits = self._limits
         most = limits.most_from_trunk if is_known else limits.most_from_stranger
-        if self._from_host.get(host, 0) >= most or not self._make_room():
+        is_unwelcome = not is_known and self._is_banned(host)
+        if is_unwelcome or self._from_host.get(host, 0) >= most or not self._make_room():
             self.refused += 1
             return False
         self._from_host[host] = self._from_host.get(host, 0) + 1

@@ -48,7 +48,7 @@ class WebSocketFramer:
 
     def feed(self, data: bytes) -> list[stream.Event]:
         """Take bytes as they came; what they complete, in order."""
-        if self.is_broken:
+        if self.is_broken or not data:  # nothing would mean the end to h11
             return []
         events: list[stream.Event] = []
         try:
@@ -57,7 +57,8 @@ class WebSocketFramer:
                 events += self._take(event)
                 if events and isinstance(events[-1], stream.Unframeable):
                     break
-        except ProtocolError as error:
+        except (ProtocolError, ValueError) as error:
+            # ValueError: wsproto decodes handshake headers without looking at them.
             events += self._end(str(error) or "no WebSocket")
         return events
 

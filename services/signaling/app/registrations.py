@@ -133,6 +133,8 @@ class Registrations:
             self._gate.act(guard.on_auth_succeeded(host, verdict.username, now))
         elif verdict.tried is not None:
             self._gate.act(guard.on_auth_failed(host, verdict.tried, now))
+            if self._gate.records is not None and action.request.method == "INVITE":
+                self._gate.records.illegal(action.request, action.source, now)
         elif not verdict.is_stale:
             self._gate.act(guard.on_unknown(host, now))
         return verdict

@@ -14,12 +14,21 @@ from services.signaling.core.commands import (
     Extend,
     FindRoutes,
     ForgetMedia,
+    Keep,
+    KeepEnd,
     OfferMedia,
     Persist,
     ReleaseCredit,
     ReleaseMedia,
 )
-from services.signaling.ports import Credits, EventLog, Media, Planner, RouteServers
+from services.signaling.ports import (
+    Credits,
+    EventLog,
+    Journal,
+    Media,
+    Planner,
+    RouteServers,
+)
 
 Resume = Callable[[Call, list[Command]], None]
 """Carries out what an answer led to."""
@@ -33,6 +42,7 @@ class Services:
     credits: Credits
     media: Media
     events: EventLog
+    journal: Journal
     route_servers: RouteServers
 
     def performers(
@@ -51,6 +61,8 @@ class Services:
             ForgetMedia: asking.forget_media,
             ReleaseMedia: asking.release_media,
             Persist: asking.persist,
+            Keep: asking.keep,
+            KeepEnd: asking.keep_end,
         }
 
 
@@ -117,7 +129,15 @@ class _Asking:
             lambda stats: self._resume(call, call.on_media_stats(stats, self._now())),
         )
 
+    def keep(self, call: Call, command: Keep) -> None:
+        self._ask.journal.keep(call.record.call_id, command.snapshot)
+
+    def keep_end(self, call: Call, command: KeepEnd) -> None:
+        self._ask.journal.keep_end(call.record.call_id, command.note)
+
     def persist(self, call: Call, command: Persist) -> None:
+        # First: it is on disk no later than the event that ``on_durable`` is told of.
+        self._ask.journal.keep(call.record.call_id, command.snapshot)
         self._ask.events.persist(
             command.event,
             lambda durable: self._resume(call, call.on_durable(self._now(), durable=durable)),

@@ -89,7 +89,7 @@ class SummedEvents:
         else:
             self._shed.setdefault(("", ""), _Shed(self._record(source, now), None)).more += 1
 
-    def illegal(self, data: bytes, source: Peer, now: float) -> None:
+    def illegal(self, data: bytes | Request, source: Peer, now: float) -> None:
         """Count an INVITE of somebody nobody knows, if the operator wants to know of those."""
         self.meters.attempt(source.host, now, is_stranger=True)
         reason = EndReason.ILLEGAL_CALL
@@ -97,7 +97,7 @@ class SummedEvents:
             return
         record = self._record(source, now)
         try:
-            invite = parse(data)
+            invite = parse(data) if isinstance(data, bytes) else data
             if isinstance(invite, Request):
                 record.sip_call_id = bounded(invite.call_id)
                 record.caller, record.called = numbers_of(invite)

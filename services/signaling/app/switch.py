@@ -16,10 +16,12 @@ from services.common.causes import EndReason
 from services.common.events import CallEnded
 from services.signaling.app.counters import Counters
 from services.signaling.app.gate import Gate
+from services.signaling.app.keeping import Keeper
 from services.signaling.app.outside import OutsideRequests
 from services.signaling.app.registrations import Registrations
 from services.signaling.app.services import Services
 from services.signaling.app.summing import SummedEvents
+from services.signaling.app.tracing import Tracer
 from services.signaling.app.wakeups import NEVER, Wakeups
 from services.signaling.core.call import Call
 from services.signaling.core.commands import (
@@ -33,13 +35,13 @@ from services.signaling.core.commands import (
     Respond,
 )
 from services.signaling.core.context import ALLOW, Context
-from services.signaling.core.ladder import Ladders, Step
+from services.signaling.core.ladder import Ladders
 from services.signaling.core.legs import CALLER, options_reply
 from services.signaling.core.loop import LOOP, call_to_join, caller_of, origin_of
 from services.signaling.core.overload import Overload
-from services.signaling.core.refusals import Refusals, refused_record
+from services.signaling.core.refusals import RETRY_AFTER, Refusals, refused_record
 from services.signaling.core.trunks import TrunkTable
-from services.signaling.ports import EventLog, LocationStore, Network, Observer
+from services.signaling.ports import EventLog, LocationStore, Network, Observer, TraceSink
 from services.signaling.sip.actions import (
     Action,
     Cancelled,
@@ -77,6 +79,7 @@ class Switch:
         observer: Observer,
         locations: LocationStore,
         ladders: Ladders,
+        sink: TraceSink | None = None,
         new_call_id: Callable[[], str],
         monotonic: Callable[[], float],
         utc_now: Callable[[], dt.datetime],
@@ -87,6 +90,7 @@ class Switch:
         self.calls: dict[str, Call] = {}
         """Live calls by id, oldest first."""
         self.ladders = ladders
+        self._tracer = Tracer(ladders, context, sink)
         self.gate = Gate(
             context, layer, self.counters, self._put,
             overload=overload or Overload(random),
@@ -96,19 +100,18 @@ class Switch:
         self._layer = layer
         self._network = network
         self._events = events
+        self._keeper = Keeper(services.journal)
         self._observer = observer
         self._new_call_id = new_call_id
         self._monotonic = monotonic
         self._utc_now = utc_now
         self._most_calls = most_calls
-        self._is_draining = False
+        self.is_draining = False
         self._drained: asyncio.Event = asyncio.Event()
         self._owners: dict[str, tuple[Call, Owner, str]] = {}
         self._invites: dict[str, Call] = {}
         self.outside = OutsideRequests(context, layer, self._carry_out, monotonic)
         self._refusals = Refusals()
-        self._heard: tuple[bytes, Peer] | None = None
-        self._sent_along: list[Send] = []
         self._wakeups = Wakeups()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = NEVER
@@ -128,7 +131,7 @@ class Switch:
             Terminated: self._on_terminated,
         }
         self.registrations = Registrations(
-            context, layer, locations, self._follow, self.gate,
+            context, layer, locations, self.follow, self.gate,
             monotonic=monotonic, utc_now=utc_now,
         )  # fmt: skip
         self._performers: dict[type, Callable[..., None]] = {
@@ -173,8 +176,9 @@ class Switch:
         counters.bytes_in += len(data)
         if source == LOOP or self.gate.admits(data, source, now):
             is_stranger = source != LOOP and not self._context.trunks.knows(source.host)
+            self._keeper.data = data
             actions = self._layer.on_message(data, source, now, is_stranger=is_stranger)
-            self._follow(actions, now, data, source)
+            self.follow(actions, now, data, source)
 
     def on_transport_error(self, key: str) -> None:
         """A request could not be delivered."""
@@ -196,34 +200,20 @@ class Switch:
         self._carry_out(self._layer.on_peer_lost(peer, now), now)
 
     def _carry_out(self, actions: list[Action], now: float) -> None:
-        self._follow(actions, now)
+        self.follow(actions, now)
         self._arm()
 
-    def _follow(
+    def follow(
         self, actions: list[Action], now: float, data: bytes = b"", source: Peer | None = None
     ) -> None:
         """Carry out what the layer wants; ``data`` is the message it wants it for."""
-        deliverers, sent = self._deliverers, self._sent_along
-        if source is not None and self.ladders.enabled:
-            self._heard = (data, source)
+        self._tracer.hear(data, source)
         for action in actions:
             if type(action) is Send:
                 self.counters.retransmissions += 1
-                if self._heard is not None:
-                    sent.append(action)
-            deliverers[type(action)](action, now)
-        self._heard = None
-        sent.clear()
-
-    def _trace(self, call: Call, leg: str, now: float) -> None:
-        """Note the message at hand, now that it is known whose it is, and its first answers."""
-        heard, self._heard = self._heard, None
-        if heard is None:
-            return
-        call_id, add = call.record.call_id, self.ladders.add
-        add(call_id, Step(now, leg, False, heard[1], heard[0]))
-        for send in self._sent_along:
-            add(call_id, Step(now, leg, True, send.peer, send.data))
+                self._tracer.sent_by_layer(action, self._owners.get(action.key), now)
+            self._deliverers[type(action)](action, now)
+        self._tracer.settle(now)
 
     def _on_refused(self, action: Refused, now: float) -> None:
         """An INVITE the layer answered: it never becomes a call, but it has its record."""
@@ -235,7 +225,7 @@ class Switch:
             return  # heard only because he might have proven himself: no record is his to fill
         self.counters.invites += 1
         call_id, node, wall = self._new_call_id(), self._context.node, self._utc_now()
-        self._tell(refused_record(action, call_id, node, trunk, now, wall))
+        self.tell(refused_record(action, call_id, node, trunk, now, wall))
 
     def _on_fail(self, action: Fail, now: float) -> None:
         owned = self._owners.pop(action.key, None)
@@ -251,8 +241,7 @@ class Switch:
             self._perform(call, call.on_no_ack(action.key, now))
 
     def _on_no_prack(self, action: NoPrack, now: float) -> None:
-        call = self._invites.get(action.key)
-        if call is not None:
+        if (call := self._invites.get(action.key)) is not None:
             self._perform(call, call.hang_up(EndReason.NO_PRACK, now))
 
     def _on_terminated(self, action: Terminated, _: float) -> None:
@@ -263,7 +252,7 @@ class Switch:
     def _on_cancel(self, action: Cancelled, now: float) -> None:
         call = self._invites.get(action.key)
         if call is not None:
-            self._trace(call, CALLER, now)
+            self._tracer.claim(call, CALLER, now)
             self._perform(call, call.on_cancel(action.request, action.key, now))
 
     def _on_request(self, action: DeliverRequest, now: float) -> None:
@@ -279,7 +268,7 @@ class Switch:
         call, leg = found
         if request.method == "INVITE":
             self._invites[key] = call
-        self._trace(call, leg, now)
+        self._tracer.claim(call, leg, now)
         self._perform(call, call.on_request(request, key, source, now))
 
     def _on_new_request(self, action: DeliverRequest, now: float) -> None:
@@ -288,9 +277,11 @@ class Switch:
             self._on_invite(action, now)
         elif request.method == "REGISTER":
             self.registrations.on_register(action, now)
+        elif request.method == "OPTIONS" and self.is_draining:
+            self._answer(request, key, 503, now, RETRY_AFTER)  # who probes us goes elsewhere
         elif request.method == "OPTIONS":
             reply = options_reply(request, self._context.new_tag())
-            self._follow(self._layer.respond(key, reply, now), now)
+            self.follow(self._layer.respond(key, reply, now), now)
         elif request.method in {"INFO", "MESSAGE", "REFER"}:
             self._answer(request, key, 405, now, ALLOW)
         else:
@@ -311,15 +302,16 @@ class Switch:
             trunk = admitted.trunk
         call_id = self._new_call_id()
         call = Call(self._context, call_id, invite, key, source, now, self._utc_now())
+        self._keeper.invited(call_id, source)
         if source == LOOP:
             call.record.source = origin_of(self._context, invite)
         self.counters.invites += 1
         is_full = len(self.calls) >= self._most_calls
         self.calls[call_id] = call
         self._invites[key] = call
-        self._trace(call, CALLER, now)
-        if self._is_draining:
-            commands = call.refuse(EndReason.NODE_SHUTDOWN, now)
+        self._tracer.claim(call, CALLER, now)
+        if self.is_draining:
+            commands = call.refuse(EndReason.NODE_SHUTDOWN, now, headers=(RETRY_AFTER,))
         elif is_full:
             commands = call.refuse(EndReason.CUSTOMER_CAPACITY, now)
         else:
@@ -332,7 +324,7 @@ class Switch:
         owned = self._owners.pop(key, None) if is_final else self._owners.get(key)
         if owned is not None:
             call, owner, leg = owned
-            self._trace(call, leg, now)
+            self._tracer.claim(call, leg, now)
             self._perform(call, call.on_response(owner, response, now))
         elif not self.registrations.on_response(response, key, now):
             self.outside.on_response(response, key, now)
@@ -342,24 +334,24 @@ class Switch:
         call = self._invites.pop(key, None)
         if call is not None:
             found = self._context.dialogs.get(ack.to_tag.partition("-")[0])
-            self._trace(call, CALLER if found is None else found[1], now)
+            self._tracer.claim(call, CALLER if found is None else found[1], now)
             self._perform(call, call.on_ack(ack, key, now))
 
     def _answer(self, request: Received, key: str, status: int, now: float, *headers: str) -> None:
         reply = response_to(request, status, to_tag=self._context.new_tag(), headers=headers)
-        self._follow(self._layer.respond(key, reply, now), now)
+        self.follow(self._layer.respond(key, reply, now), now)
 
     # --- time ---------------------------------------------------------------------------
 
     def _arm(self) -> None:
         """Keep the one timer at the earliest deadline there is."""
-        layer_at = self._layer.deadline
-        at = min(self._wakeups.next, self.registrations.deadline)
-        if layer_at is not None and layer_at < at:
-            at = layer_at
         # One wakeup for all that falls into the same hundredth of a second: no timer of SIP is
         # finer than 500 ms, and what a call may not exceed is cut off in its record.
-        at = max(at, self._woken_at + TICK_S)
+        soonest = self._woken_at + TICK_S
+        if self._timer_at <= soonest:
+            return  # under load something is always due as soon as it may be
+        layer_at = self._layer.deadline or NEVER
+        at = max(soonest, min(self._wakeups.next, self.registrations.deadline, layer_at))
         if at >= self._timer_at:
             return
         if self._timer is not None:
@@ -373,7 +365,7 @@ class Switch:
         self._timer, self._timer_at = None, NEVER
         self._woken_at = now = self._monotonic()
         try:
-            self._follow(self._layer.on_timer(now), now)
+            self.follow(self._layer.on_timer(now), now)
             for call in self._wakeups.due(now):
                 self._perform(call, call.on_timer(now))
             self.registrations.on_timer(now)
@@ -420,6 +412,7 @@ class Switch:
         key, actions = self._layer.send_request(command.draft, command.peer, now)
         command.owner.key = key
         self._owners[key] = (call, command.owner, command.leg)
+        self._keeper.requested(call, command, actions)
         self._send(actions, call, command.leg, now)
 
     def _acknowledge(self, call: Call, command: Acknowledge) -> None:
@@ -433,9 +426,8 @@ class Switch:
 
     def _send(self, actions: list[Action], call: Call, leg: str, now: float) -> None:
         for action in actions:
-            if type(action) is Send and self.ladders.enabled:
-                step = Step(now, leg, True, action.peer, action.data)
-                self.ladders.add(call.record.call_id, step)
+            if type(action) is Send:
+                self._tracer.sent(call, leg, action, now)
             self._deliverers[type(action)](action, now)
 
     def _put(self, send: Send, now: float) -> None:
@@ -454,32 +446,40 @@ class Switch:
     def _emit(self, _: Call, command: Emit) -> None:
         event = command.event
         if isinstance(event, CallEnded):
-            self._tell(event)
+            self.tell(event)
         else:
+            self._keeper.told(event)
             self._events.append(event)
 
-    def _tell(self, event: CallEnded) -> None:
+    def tell(self, event: CallEnded) -> None:
+        """Put a call on record: nothing about it has to be kept any more."""
         self._events.append(event)
+        self._keeper.ended(event)
         self.counters.end(event)
         self._observer.call_ended(event)
-        if event.answered_at is None:
-            self.ladders.keep_failed(event.call_id)
+        self._tracer.ended(event)
 
     def _finish(self, call: Call, _: Finished) -> None:
         del self.calls[call.record.call_id]
+        self._tracer.forget(call.record.call_id)
         self._wakeups.forget(call)
-        if self._is_draining and not self.calls:
+        if self.is_draining and not self.calls:
             self._drained.set()
 
     # --- operators ----------------------------------------------------------------------
 
-    def hang_up(self, call_id: str, reason: EndReason) -> bool:
-        """End a live call; ``False`` when there is none of this id."""
-        call = self.calls.get(call_id)
-        if call is None:
-            return False
-        self._resume(call, call.hang_up(reason, self._monotonic()))
-        return True
+    def hang_up(self, call_id: str, reason: EndReason, at: float | None = None) -> bool:
+        """End a live call, now or as of ``at``; ``False`` when there is none of this id."""
+        if (call := self.calls.get(call_id)) is not None:
+            self._resume(call, call.hang_up(reason, self._monotonic() if at is None else at))
+        return call is not None
+
+    def adopt(self, call: Call, commands: list[Command], *, is_acknowledged: bool) -> None:
+        """Make a call of a process that died one of ours."""
+        self.calls[call.record.call_id] = call
+        if not is_acknowledged:
+            self._invites[call.invite_key] = call
+        self._resume(call, commands)
 
     def live(self, after: str = "") -> Iterator[Call]:
         """Live calls with ids above ``after``, oldest first: ids grow with time."""
@@ -487,7 +487,7 @@ class Switch:
 
     async def drain(self) -> None:
         """Refuse new calls; return when the last one is over."""
-        self._is_draining = True
+        self.is_draining = True
         if self.calls:
             await self._drained.wait()
 

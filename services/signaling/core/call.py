@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Hashable, Sequence
+from typing import Self
 
 from services.common.causes import EndReason
 from services.common.sip_options.trunk import DEFAULT_CUSTOMER
-from services.signaling.core.admission import admit, dialled, early_leg, early_reply, offer_of
-from services.signaling.core.answers import hang_up_answer, take_back
+from services.signaling.core.admission import dialled, early_leg, early_reply, offer_of, turn_away
+from services.signaling.core.answers import hang_up_answer
 from services.signaling.core.code_policy import known_reason
 from services.signaling.core.commands import (
     AnswerMedia,
@@ -24,6 +25,8 @@ from services.signaling.core.commands import (
     Emit,
     FindRoutes,
     Finished,
+    Keep,
+    KeepEnd,
     OfferMedia,
     Owner,
     Persist,
@@ -31,11 +34,11 @@ from services.signaling.core.commands import (
     ReleaseMedia,
     Request,
     Respond,
+    unused,
 )
 from services.signaling.core.context import Context
 from services.signaling.core.conversation import Conversation, Over
 from services.signaling.core.conversation import Step as TalkStep
-from services.signaling.core.converse import converse
 from services.signaling.core.headers import numbers, q850_received, reason_header
 from services.signaling.core.hunting import (
     Answered,
@@ -47,10 +50,12 @@ from services.signaling.core.hunting import (
 from services.signaling.core.hunting import Step as HuntStep
 from services.signaling.core.legs import CALLER, Ingress
 from services.signaling.core.offered_routes import Ruling
+from services.signaling.core.pickup import Pickup, pick_up
 from services.signaling.core.record import CallRecord, bounded, peer_text
 from services.signaling.core.redirects import redirection
 from services.signaling.core.refusing import refused
-from services.signaling.core.route_finding import RouteFinding, TurnedDown
+from services.signaling.core.route_finding import RouteFinding
+from services.signaling.core.snapshot import end_note
 from services.signaling.core.trunks import CustomerTrunk
 from services.signaling.core.values import CallState, Credit, MediaAnswer, MediaStats, Plan
 from services.signaling.sip.actions import Peer
@@ -71,9 +76,9 @@ class Call:
     """See the module docstring."""
 
     __slots__ = (
-        "_answered", "_context", "_conversation", "_credit", "_has_media", "_hunt", "_ingress",
-        "_is_counted", "_is_finished", "_is_recorded", "_plan", "_record_by", "_routing", "_tags",
-        "_wants_stats", "invite_key", "record", "state", "timer",
+        "_context", "_conversation", "_credit", "_hunt", "_ingress", "_is_counted", "_is_finished",
+        "_is_recorded", "_pickup", "_plan", "_record_by", "_routing", "_tags", "_wants_stats",
+        "has_media", "invite_key", "record", "state", "timer",
     )  # fmt: skip
 
     def __init__(
@@ -86,28 +91,45 @@ class Call:
         now: float,
         wall: dt.datetime,
     ) -> None:
+        record = CallRecord(call_id, context.node, now, wall)
+        record.source, record.sip_call_id = peer_text(source), bounded(invite.call_id)
+        self._begin(context, record, key)
+        self._ingress: Ingress | None = Ingress(invite, key, source, context)
+
+    def _begin(self, context: Context, record: CallRecord, key: str) -> None:
         self._context = context
         self.state = CallState.ROUTING
         self.invite_key = key
         """The caller's INVITE transaction."""
-        self.record = record = CallRecord(call_id, context.node, now, wall)
-        record.source = peer_text(source)
-        record.sip_call_id = bounded(invite.call_id)
+        self.record = record
         self.timer: Hashable | None = None
         """The owner's to keep: when it has scheduled a wake-up."""
-        self._ingress: Ingress | None = Ingress(invite, key, source, context)
+        self._ingress = None
         self._plan: Plan | None = None
         self._credit: Credit | None = None
         self._routing = DEFAULT_CUSTOMER.routing
         self._hunt: RouteFinding | Hunt | None = None
-        self._answered: Answered | None = None
+        self._pickup: Pickup | None = None
         self._conversation: Conversation | None = None
         self._tags: list[str] = []
-        self._is_counted = False
-        self._has_media = False
-        self._wants_stats = False
+        self._is_counted = self.has_media = self._wants_stats = False
         self._is_recorded = self._is_finished = False
         self._record_by = NEVER
+
+    @classmethod
+    def taken_over(
+        cls, context: Context, record: CallRecord, conversation: Conversation, key: str
+    ) -> Self:
+        """An answered call of a process that died."""
+        call = cls.__new__(cls)
+        call._begin(context, record, key)
+        call.state = CallState.ANSWERED
+        call._conversation = conversation
+        call._is_counted = True
+        call.has_media = conversation.has_media
+        call._own(conversation.caller.dialog.local_tag.partition("-")[0], CALLER)
+        call._own(conversation.callee.dialog.local_tag, conversation.callee.name)
+        return call
 
     @property
     def deadline(self) -> float:
@@ -130,13 +152,8 @@ class Call:
             return self.refuse(EndReason.UNKNOWN_CUSTOMER, now)
         record.customer_trunk_id, record.account_id = trunk.id, trunk.account_id
         self._ingress.belongs_to(trunk.policy)
-        unmet = self._ingress.meet(trunk.sip)
-        if unmet is not None:
-            status, headers = unmet
-            return self.refuse(EndReason.UNSUPPORTED, now, status=status, headers=headers)
-        unwanted = admit(self._context, trunk, self._ingress, now)
-        if unwanted is not None:
-            return self.refuse(unwanted, now)
+        if (unwanted := turn_away(self._context, trunk, self._ingress, now)) is not None:
+            return self.refuse(unwanted[0], now, status=unwanted[1], headers=unwanted[2])
         self._is_counted = True
         self._own(self._ingress.base_tag, CALLER)
         busy, self._routing = self._context.vendor_limits.full, trunk.sip.routing
@@ -144,14 +161,13 @@ class Call:
         if not self._routing.server:
             return [Emit(record.started()), question]
         self._hunt = RouteFinding(self._context, record, self._routing, question)
-        steps = self._hunt.start(offer_of(self._ingress), now)
-        return [Emit(record.started()), *self._seek(steps, now)]
+        asking = self._hunt.start(offer_of(self._ingress), now)
+        return [Emit(record.started()), *self._seek(asking, now)]
 
     def on_ruling(self, ruling: Ruling | None, now: float) -> list[Command]:
         """Take a routing server's answer over HTTP; ``None`` when there was none."""
-        if not isinstance(self._hunt, RouteFinding):
-            return []
-        return self._seek(self._hunt.on_ruling(ruling), now)
+        asked = self._hunt
+        return self._seek(asked.on_ruling(ruling), now) if isinstance(asked, RouteFinding) else []
 
     def _own(self, tag: str, leg: str) -> None:
         self._tags.append(tag)
@@ -176,9 +192,7 @@ class Call:
     def on_credit(self, credit: Credit | None, now: float) -> list[Command]:
         """Take rating's answer; ``None`` when there was none."""
         if self.state is not CallState.AUTHORIZING:
-            # Cancelled meanwhile: what was reserved goes back.
-            is_reserved = credit is not None and bool(credit.reservation_id)
-            return [ReleaseCredit(credit.reservation_id)] if credit and is_reserved else []
+            return unused(credit)
         if credit is None:
             return self.refuse(EndReason.RATING_UNAVAILABLE, now)
         if credit.refused:
@@ -194,7 +208,7 @@ class Call:
 
     # --- the hunt -----------------------------------------------------------------------
 
-    def _seek(self, steps: Sequence[HuntStep | TurnedDown], now: float) -> list[Command]:
+    def _seek(self, steps: Sequence[HuntStep], now: float) -> list[Command]:
         """Carry out what the hunt wants, in its order."""
         commands: list[Command] = []
         for step in steps:
@@ -204,8 +218,6 @@ class Call:
                 commands += self._on_answered(step, now)
             elif isinstance(step, Lost):
                 commands += self.refuse(step.reason, now, status=step.status, lost=step)
-            elif isinstance(step, TurnedDown):
-                commands += self.refuse(step.reason, now, status=step.status)
             else:
                 self._note(step)
                 commands.append(step)
@@ -213,7 +225,7 @@ class Call:
 
     def _note(self, step: Command) -> None:
         if isinstance(step, _MEDIA):
-            self._has_media = True
+            self.has_media = True
         elif isinstance(step, Request) and isinstance(step.owner, Attempt):
             self._own(step.owner.tag, step.owner.name)
 
@@ -240,9 +252,11 @@ class Call:
         if self.state not in _CAN_PROGRESS:
             return []
         self.state = CallState.ANSWERING
-        self._answered = step
-        self.record.answer(step.attempt.record, min(step.attempt.answered_at, now))
-        return [Persist(self.record.answered(step.attempt.record))]
+        record, ingress, plan = self.record, self._ingress, self._plan
+        self._pickup = pickup = pick_up(
+            self._context, record, ingress, step, plan, self._credit, now, has_media=self.has_media
+        )
+        return [Persist(record.answered(step.attempt.record), pickup.snapshot())]
 
     # --- the answer ---------------------------------------------------------------------
 
@@ -250,36 +264,25 @@ class Call:
         """The answer is on disk, or could not be written."""
         if self.state is not CallState.ANSWERING:
             return []
-        answered, ingress = self._answered, self._ingress
-        assert answered is not None
-        assert ingress is not None
+        pickup = self._pickup
+        assert pickup is not None
         if not durable:
-            return self._take_back(answered, EndReason.SPOOL_UNAVAILABLE, now)
-        if ingress.holds_answer():
+            return self._take_back(pickup, EndReason.SPOOL_UNAVAILABLE, now)
+        if pickup.ingress.holds_answer():
             return []
         self.state = CallState.ANSWERED
-        callee = answered.leg
-        tag = ingress.tag(answered.attempt.number, callee.dialog.remote_tag)
-        headers = ingress.passed(answered.response, answered.attempt.policy)
-        reply = ingress.answer(200, tag, answered.sdp, headers)
-        plan, credit, caller = self._plan, self._credit, ingress.leg(tag, callee.attempt)
-        assert plan is not None
-        assert credit is not None
-        self._conversation = converse(
-            self._context, self.record, ingress, caller, answered, plan, credit, now
-        )
-        self.record.sip_code_out = 200
+        self._conversation = pickup.conversation
         # What an established call does not need is not kept: there are tens of thousands.
-        self._answered = self._ingress = self._plan = self._credit = self._hunt = None
-        return [Respond(self.invite_key, reply, CALLER)]
+        self._pickup = self._ingress = self._plan = self._credit = self._hunt = None
+        return [Respond(self.invite_key, pickup.reply, CALLER)]
 
     def _take_back(
-        self, answered: Answered, reason: EndReason, now: float, *, side: str = "server"
+        self, pickup: Pickup, reason: EndReason, now: float, *, side: str = "server"
     ) -> list[Command]:
         """The vendor answered, but the caller will not hear of it: nobody talked."""
-        self._answered = self.record.answered_at = self.record.answered_attempt = None
-        commands = take_back(self._context, answered, reason, now)
-        return commands + self.refuse(reason, now, side=side)
+        self._pickup = None
+        commands = pickup.put_down(self._context, self.record, reason, now)
+        return [*commands, *self.refuse(reason, now, side=side)]
 
     # --- from the network ---------------------------------------------------------------
 
@@ -288,9 +291,8 @@ class Call:
         if isinstance(owner, RouteFinding):
             return self._seek(owner.on_answer(response), now)
         if not isinstance(owner, Attempt):
-            if self._conversation is None:
-                return []
-            return self._talk(self._conversation.on_response(owner, response, now), now)
+            talk = self._conversation
+            return [] if talk is None else self._talk(talk.on_response(owner, response, now), now)
         if not isinstance(self._hunt, Hunt):
             # A vendor given up on answers after another one has.
             is_answer = 200 <= response.status < 300
@@ -303,9 +305,8 @@ class Call:
         if isinstance(owner, RouteFinding):
             return self._seek(owner.on_silence(), now)
         if not isinstance(owner, Attempt):
-            if self._conversation is None:
-                return []
-            return self._talk(self._conversation.on_failure(owner, status, now), now)
+            talk = self._conversation
+            return [] if talk is None else self._talk(talk.on_failure(owner, status, now), now)
         if not isinstance(self._hunt, Hunt):
             return []
         commands = self._seek(self._hunt.on_failure(owner, status, now), now)
@@ -314,22 +315,20 @@ class Call:
     def on_cancel(self, cancel: Received, key: str, now: float) -> list[Command]:
         """The caller cancelled; the CANCEL itself has been answered."""
         if key != self.invite_key:
-            if self._conversation is None:
-                return []
-            return self._talk(self._conversation.on_cancel(key, now), now)
+            talk = self._conversation
+            return [] if talk is None else self._talk(talk.on_cancel(key, now), now)
         return self._give_up(cancel, now)
 
     def _give_up(self, received: Received, now: float) -> list[Command]:
         if self._ingress is None or self.state is CallState.ENDING:
             return []
         commands: list[Command] = []
-        if self._hunt is not None and self._answered is None:
+        if self._hunt is not None and self._pickup is None:
             commands += self._seek(self._hunt.stop(EndReason.CANCELLED, now, received), now)
         self.record.reason_header = bounded(reason_header(received))
         self.record.q850_in = q850_received(received) or 16
-        if self._answered is not None:
-            answered = self._answered
-            return self._take_back(answered, EndReason.CANCELLED, now, side="caller")
+        if self._pickup is not None:
+            return self._take_back(self._pickup, EndReason.CANCELLED, now, side="caller")
         return commands + self.refuse(EndReason.CANCELLED, now, side="caller")
 
     def on_request(self, received: Received, key: str, source: Peer, now: float) -> list[Command]:
@@ -342,7 +341,8 @@ class Call:
         self, received: Received, key: str, source: Peer, now: float
     ) -> list[Command]:
         """Before the answer there is little to ask inside a dialog."""
-        name = early_leg(received, source, self._ingress, self._hunt, self._answered)
+        answered = None if self._pickup is None else self._pickup.answered
+        name = early_leg(received, source, self._ingress, self._hunt, answered)
         if not name:
             return [Respond(key, response_to(received, 481), CALLER)]
         if received.method != "BYE":
@@ -353,10 +353,10 @@ class Call:
         done: list[Command] = [Respond(key, response_to(received, 200), name)]
         if name == CALLER:
             return done + self._give_up(received, now)  # section 15: may end an early dialog
-        if self._answered is None:
+        if self._pickup is None:
             return done
-        self._answered.leg.is_over = True
-        return done + self._take_back(self._answered, EndReason.NO_ANSWER, now, side="callee")
+        self._pickup.answered.leg.is_over = True
+        return done + self._take_back(self._pickup, EndReason.NO_ANSWER, now, side="callee")
 
     def _on_prack(self, received: Received, now: float) -> list[Command]:
         assert self._ingress is not None
@@ -367,15 +367,13 @@ class Call:
 
     def on_ack(self, received: Received, key: str, now: float) -> list[Command]:
         """Take the ACK of a 2xx of ours."""
-        if self._conversation is None:
-            return []
-        return self._talk(self._conversation.on_ack(received, key, now), now)
+        talk = self._conversation
+        return [] if talk is None else self._talk(talk.on_ack(received, key, now), now)
 
     def on_no_ack(self, key: str, now: float) -> list[Command]:
         """A 2xx of ours was never acknowledged."""
-        if self._conversation is None:
-            return []
-        return self._talk(self._conversation.on_no_ack(key, now), now)
+        talk = self._conversation
+        return [] if talk is None else self._talk(talk.on_no_ack(key, now), now)
 
     # --- from our own services ----------------------------------------------------------
 
@@ -398,10 +396,11 @@ class Call:
 
     def on_extended(self, credit: Credit | None, now: float) -> list[Command]:
         """Take rating's answer to ``Extend``; ``None`` when there was none."""
-        if self._conversation is not None:
-            self._conversation.on_extended(credit, now)
-            self.record.reservation_id = self._conversation.reservation_id
-        return []
+        if self._conversation is None:
+            return []
+        self._conversation.on_extended(credit, now)
+        self.record.reservation_id = self._conversation.reservation_id
+        return self._talk((), now)
 
     # --- the end ------------------------------------------------------------------------
 
@@ -413,14 +412,14 @@ class Call:
             return self._talk(self._conversation.on_timer(now), now)
         return [] if self._hunt is None else self._seek(self._hunt.on_timer(now), now)
 
-    def hang_up(self, reason: EndReason, now: float) -> list[Command]:
+    def hang_up(self, reason: EndReason, now: float, *, side: str = "server") -> list[Command]:
         """End the call for a reason of ours: an operator, silence, a shutdown."""
         if self._conversation is not None:
-            return self._talk(self._conversation.end(reason, now), now)
+            return self._talk(self._conversation.end(reason, now, side=side), now)
         if self.state is CallState.ENDING:
             return []
-        if self._answered is not None:
-            return self._take_back(self._answered, reason, now)
+        if self._pickup is not None:
+            return self._take_back(self._pickup, reason, now)
         stopped = [] if self._hunt is None else self._seek(self._hunt.stop(reason, now), now)
         return stopped + self.refuse(reason, now)
 
@@ -433,6 +432,8 @@ class Call:
             else:
                 self._note(step)
                 commands.append(step)
+        if self._conversation is not None and self._conversation.has_changed():
+            commands.append(Keep(self._conversation.snapshot()))
         return commands + self._try_finish()
 
     def _on_over(self, over: Over, now: float) -> list[Command]:
@@ -442,8 +443,7 @@ class Call:
             record.reason_header = bounded(reason_header(over.bye))
         record.end(over.reason, over.at, side=over.side)
         record.doubt(over.silent, over.noticed_at)
-        vendor_trunk_id = record.answered_on.candidate.vendor_trunk_id
-        self._context.vendor_limits.give_back(vendor_trunk_id)
+        self._context.vendor_limits.give_back(record.answered_on.candidate.vendor_trunk_id)
         return self._close(now)
 
     def refuse(
@@ -459,9 +459,8 @@ class Call:
         """Give the INVITE a final response that is no success, at any time before the answer."""
         assert self._ingress is not None
         reply = refused(
-            self._ingress, self.record, reason, now,
-            status=status, lost=lost, headers=headers, side=side,
-        )  # fmt: skip
+            self._ingress, self.record, reason, now, status, lost, headers=headers, side=side
+        )
         return [Respond(self.invite_key, reply, CALLER), *self._close(now)]
 
     def _close(self, now: float) -> list[Command]:
@@ -474,9 +473,11 @@ class Call:
             self._context.customer_limits.give_back(record.customer_trunk_id)
         if record.answered_at is None and record.reservation_id:
             commands.append(ReleaseCredit(record.reservation_id))
-        if self._has_media:
+        if self.has_media:
             self._wants_stats = True
             commands.append(ReleaseMedia())
+            if record.answered_at is not None:
+                commands.append(KeepEnd(end_note(record)))
         self._record_by = now + SETTLE_S
         return commands + self._try_record(now)
 
@@ -490,9 +491,8 @@ class Call:
         return [Emit(self.record.ended()), *self._try_finish()]
 
     def _try_finish(self) -> list[Command]:
-        if self._is_finished or not self._is_recorded:
-            return []
-        if self._conversation is not None and not self._conversation.is_settled:
+        is_talking = self._conversation is not None and not self._conversation.is_settled
+        if self._is_finished or not self._is_recorded or is_talking:
             return []
         self._is_finished = True
         for tag in self._tags:

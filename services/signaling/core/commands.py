@@ -7,12 +7,15 @@ twenty are made per call.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from services.common.events import CallAnswered, CallEnded, CallRinging, CallStarted
-from services.signaling.core.values import OfferedRoute
+from services.signaling.core.values import Credit, OfferedRoute
 from services.signaling.sip.actions import Peer
 from services.signaling.sip.build import Reply, RequestDraft
+
+if TYPE_CHECKING:
+    from services.signaling.core.snapshot import CallSnapshot, EndNote
 
 
 class Owner:
@@ -104,6 +107,11 @@ class ReleaseCredit(NamedTuple):
     reservation_id: str
 
 
+def unused(credit: Credit | None) -> list[Command]:
+    """Give back what was granted to a call that needs it no more."""
+    return [ReleaseCredit(credit.reservation_id)] if credit and credit.reservation_id else []
+
+
 class OfferMedia(NamedTuple):
     """Rewrite an SDP offer for the other side; answered by ``on_media``."""
 
@@ -138,9 +146,22 @@ class ReleaseMedia(NamedTuple):
 
 
 class Persist(NamedTuple):
-    """Make the answer durable; answered by ``on_durable``."""
+    """Make the answer durable, and the call as it is then; answered by ``on_durable``."""
 
     event: CallAnswered
+    snapshot: CallSnapshot
+
+
+class Keep(NamedTuple):
+    """Replace what is kept of the call for a process that takes over. Never answered."""
+
+    snapshot: CallSnapshot
+
+
+class KeepEnd(NamedTuple):
+    """Note that the call is over though its record is not complete. Never answered."""
+
+    note: EndNote
 
 
 class Emit(NamedTuple):
@@ -168,6 +189,8 @@ Command = (
     | ForgetMedia
     | ReleaseMedia
     | Persist
+    | Keep
+    | KeepEnd
     | Emit
     | Finished
 )

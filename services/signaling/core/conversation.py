@@ -16,10 +16,12 @@ from services.signaling.core.exchanges import Broken, Exchange, Exchanges
 from services.signaling.core.exchanges import Step as ExchangeStep
 from services.signaling.core.extensions import required_in_dialog
 from services.signaling.core.headers import q850_received
+from services.signaling.core.hunting import Answered
 from services.signaling.core.legs import Leg, closing_lines, options_reply, session
 from services.signaling.core.logins import CHALLENGES
 from services.signaling.core.loop import LOOP, Onward
 from services.signaling.core.record import CallRecord, q850_of_end
+from services.signaling.core.snapshot import CallSnapshot, taken_of
 from services.signaling.core.talk_time import TalkTime
 from services.signaling.core.transfer import (
     NAME,
@@ -74,8 +76,8 @@ class Conversation:
 
     __slots__ = (
         "_byes", "_context", "_departed", "_entering", "_exchanges", "_invite_key", "_is_over",
-        "_record", "_talk", "_transfer", "_transfers", "_vigil", "callee", "caller",
-        "reservation_id", "sell_terms",
+        "_is_taken_over", "_kept", "_record", "_talk", "_transfer", "_transfers", "_vigil",
+        "callee", "caller", "has_media", "reservation_id", "sell_terms",
     )  # fmt: skip
 
     def __init__(
@@ -91,6 +93,8 @@ class Conversation:
         reservation_id: str,
         sell_terms: bytes,
         vigil: Vigil | None = None,
+        has_media: bool = False,
+        is_taken_over: bool = False,
     ) -> None:
         self._context = context
         self._record = record
@@ -106,6 +110,10 @@ class Conversation:
         self._byes: list[Owner | None] = []
         """BYEs of ours without answer; ``None`` for one that waits for the caller's ACK."""
         self._is_over = False
+        self.has_media = has_media
+        """Whether media holds a session of this call."""
+        self._is_taken_over = is_taken_over
+        self._kept = (0, talk.paid_ms, caller, callee)
         self._transfer: Transfer | None = None
         """The last one asked for."""
         self._transfers = 0
@@ -131,6 +139,19 @@ class Conversation:
         """Whether it is over and no BYE of ours waits for anything."""
         return self._is_over and not self._byes
 
+    def has_changed(self) -> bool:
+        """Whether a snapshot now would differ from the last one in what matters."""
+        state = (self._exchanges.agreed, self._talk.paid_ms, self.caller, self.callee)
+        before, self._kept = self._kept, state
+        return state != before and not self._is_over
+
+    def snapshot(self, *, answered: Answered | None = None, answer: bytes = b"") -> CallSnapshot:
+        """The call as it is; with the 200 to the caller while that is on its way."""
+        return taken_of(
+            self._record, self.caller, self.callee, self._talk, self._invite_key,
+            has_media=self.has_media, answered=answered, answer=answer,
+        )  # fmt: skip
+
     # --- inputs -------------------------------------------------------------------------
 
     def on_request(self, received: Received, key: str, source: Peer, now: float) -> list[Step]:
@@ -147,6 +168,10 @@ class Conversation:
             return self._on_bye(received, key, leg, now)
         if self._is_over:
             return [Respond(key, response_to(received, 481), leg.name)]
+        if self._is_taken_over and leg is self.caller and not leg.is_acknowledged:
+            # He goes on, so he has the 200, and has acknowledged it to the process before us.
+            leg.is_acknowledged = True
+            self._exchanges.settle(self._invite_key)
         refusal = leg.dialog.on_request(received)
         if refusal:
             return [Respond(key, response_to(received, refusal), leg.name)]
@@ -200,6 +225,10 @@ class Conversation:
             self.caller.is_acknowledged = True
         if self._is_over:
             return self._late_bye()
+        if self._is_taken_over and key == self._invite_key:
+            # It may have come to the process before us; who is not there is missed by his audio.
+            self._exchanges.settle(key)
+            return []
         return self.end(EndReason.NO_ACK, now)
 
     def on_cancel(self, key: str, now: float) -> list[Step]:

@@ -22,6 +22,8 @@ def converse(
     plan: Plan,
     credit: Credit,
     now: float,
+    *,
+    has_media: bool = False,
 ) -> Conversation:
     """The conversation that an answer begins; the caller has yet to acknowledge his 200."""
     attempt = answered.attempt
@@ -42,10 +44,6 @@ def converse(
         max_call_s=shortest(plan.max_call_s, answered.attempt.candidate.max_call_s),
     )
     caller.heard_at = answered.leg.heard_at = now
-    if ingress.sip.transfer.mode == "honour":
-        # An attended transfer that fails has to answer the callee's offer with it.
-        answered.leg.keeps_session = True
-        answered.leg.keep_session(attempt.draft.body)
     return Conversation(
         context,
         record,
@@ -57,4 +55,5 @@ def converse(
         reservation_id=credit.reservation_id,
         sell_terms=plan.sell_terms,
         vigil=keep_vigil(context, exchanges, ingress, caller, answered, now),
+        has_media=has_media,
     )

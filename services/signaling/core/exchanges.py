@@ -101,12 +101,14 @@ class Exchange(Owner):
 class Exchanges:
     """All exchanges of one answered call."""
 
-    __slots__ = ("_context", "_others", "media_proxy", "offer")
+    __slots__ = ("_context", "_others", "agreed", "media_proxy", "offer")
 
     def __init__(self, context: Context, *, media_proxy: bool) -> None:
         self._context = context
         self.media_proxy = media_proxy
         """Whether SDP passes through media."""
+        self.agreed = 0
+        """Offers accepted so far: dialogs and session are other than before."""
         self._others: list[Exchange] = []
         self.offer: Exchange | None = None
         """The offer and answer under way."""
@@ -122,6 +124,11 @@ class Exchanges:
         first = Exchange(None, server_key, caller, callee)
         first.key, first.is_late, first.number, first.state = key, is_late, number, State.ANSWERED
         self.offer = first
+
+    def settle(self, server_key: str) -> None:
+        """Wait no longer for the ACK of the 2xx under ``server_key``."""
+        if self.offer is not None and self.offer.server_key == server_key:
+            self.offer = None
 
     def reserve(self, leg: Leg) -> None:
         """A re-INVITE of ours is under way on ``leg``: offers meet 491 meanwhile."""
@@ -345,6 +352,7 @@ class Exchanges:
         leg.keep_session(sdp)
         exchange.received = exchange.response = None
         exchange.state = State.ANSWERED
+        self.agreed += 1
         if received.method != "INVITE":
             self.offer = None
         return Respond(exchange.server_key, reply, leg.name)

@@ -42,6 +42,8 @@ BYE_PASSES = ("reason", "user-to-user")
 def passed_lines(message: Message, names: tuple[str, ...]) -> list[str]:
     """The lines of ``message`` that pass, unchanged."""
     lines: list[str] = []
+    if not message.has_any(names):
+        return lines
     for name in names:
         if message.has(name):
             lines += [line for line in message.raw_lines(name) if "\0" not in line]

@@ -39,7 +39,13 @@ from services.signaling.core.itinerary import Itinerary, Skip, Stop
 from services.signaling.core.legs import Leg, closing_lines, session
 from services.signaling.core.logins import Login
 from services.signaling.core.outgoing import Offer, bracketed, outgoing, request_uri
-from services.signaling.core.record import AttemptRecord, CallRecord, bounded, q850_of_end
+from services.signaling.core.record import (
+    AttemptRecord,
+    CallRecord,
+    bounded,
+    peer_text,
+    q850_of_end,
+)
 from services.signaling.core.trunk_policy import USUAL_VENDOR, VendorPolicy
 from services.signaling.core.values import Candidate, MediaAnswer
 from services.signaling.sip.actions import Peer
@@ -274,7 +280,7 @@ class Hunt:
                 # A vendor that was asked says more about the call than one that was not.
                 reason = place.reason if reason is EndReason.NO_ROUTE else reason
                 continue
-            record.peer = place.peer
+            record.target = peer_text(place.peer)
             policy = self._context.trunks.vendor_policy(candidate.vendor_trunk_id)
             number = len(self._record.attempts)
             attempt = Attempt(number, candidate, record, place.peer, place.sip, policy)

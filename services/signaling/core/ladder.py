@@ -1,7 +1,7 @@
 """The messages of recent calls, as they were on the wire.
 
-Bounded three ways: steps per call, calls kept, and failed calls kept beside them (a failed
-call is what an operator looks for when thousands of good ones have passed since).
+Bounded four ways: steps per call, bytes per call, calls kept, and failed calls kept beside them (a
+failed call is what an operator looks for when thousands of good ones have passed since).
 """
 
 from __future__ import annotations
@@ -29,34 +29,48 @@ class Step(NamedTuple):
         return line.removeprefix("SIP/2.0 ").removesuffix(" SIP/2.0")
 
 
+class _Kept(list[Step]):
+    """The steps of one call, and what they take."""
+
+    size_bytes = 0
+
+
 class Ladders:
     """Steps by call. ``calls`` of 0 switches it off."""
 
-    def __init__(self, *, calls: int = 1000, failed: int = 200, steps: int = 64) -> None:
+    def __init__(
+        self,
+        *,
+        calls: int = 1000,
+        failed: int = 200,
+        steps: int = 64,
+        size_bytes: int = 128 * 1024,
+    ) -> None:
         self.enabled = calls > 0
         self._calls = calls
         self._failed_calls = failed
         self._steps = steps
-        self._recent: OrderedDict[str, list[Step]] = OrderedDict()
-        self._failed: OrderedDict[str, list[Step]] = OrderedDict()
+        self._size_bytes = size_bytes
+        self._recent: OrderedDict[str, _Kept] = OrderedDict()
+        self._failed: OrderedDict[str, _Kept] = OrderedDict()
 
     def add(self, call_id: str, step: Step) -> None:
         """Note one message; beyond the bound the middle is lost, beginning and end stay."""
         steps = self._recent.get(call_id)
         if steps is None:
-            self._open(call_id).append(step)
-            return
-        if len(steps) >= self._steps:
-            del steps[self._steps // 2]
+            steps = self._open(call_id)
+        steps.size_bytes += len(step.raw)
         steps.append(step)
+        while len(steps) > self._steps or (steps.size_bytes > self._size_bytes and len(steps) > 1):
+            steps.size_bytes -= len(steps.pop((len(steps) - 1) // 2).raw)
 
-    def _open(self, call_id: str) -> list[Step]:
+    def _open(self, call_id: str) -> _Kept:
         kept = self._failed.get(call_id)
         if kept is not None:
             return kept
         while len(self._recent) >= self._calls:
             self._recent.popitem(last=False)
-        steps: list[Step] = []
+        steps = _Kept()
         self._recent[call_id] = steps
         return steps
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Self
+
+import msgspec
 
 from services.common.sip_options.trunk import DEFAULT_CUSTOMER, CustomerSip
 from services.signaling.core import extensions
@@ -22,7 +25,7 @@ from services.signaling.core.identity import connected_lines
 from services.signaling.core.logins import Login
 from services.signaling.core.provisionals import Provisional, Provisionals
 from services.signaling.core.trunk_policy import USUAL_CUSTOMER, CustomerPolicy, VendorPolicy
-from services.signaling.core.watch import Watch, wishes_of
+from services.signaling.core.watch import Watch, WatchState, wishes_of
 from services.signaling.sip.actions import Peer
 from services.signaling.sip.build import Reply, RequestDraft, response_to
 from services.signaling.sip.dialog import Dialog, DialogState
@@ -33,7 +36,31 @@ from services.signaling.sip.session_timer import grant, granted_lines
 CALLER = "A"
 """Name of the ingress leg; egress legs are B1, B2 and so on, by attempt."""
 
+CSEQ_GAP = 1000
+"""More requests than a call sends between two snapshots."""
 _OFFERING = frozenset({"INVITE", "UPDATE"})
+
+
+def reachable(peer: Peer) -> Peer:
+    """A peer of a process that died: its connections died with it."""
+    return peer._replace(connection=0) if peer.reliable else peer
+
+
+class LegState(msgspec.Struct, array_like=True, frozen=True):
+    """A leg as plain values."""
+
+    name: str
+    peer: Peer
+    attempt: int
+    is_acknowledged: bool
+    dialog: DialogState
+    session: bytes = b""
+    watch: WatchState | None = None
+
+    @property
+    def reachable(self) -> Peer:
+        """The peer, as this process reaches it."""
+        return reachable(self.peer)
 
 
 class Leg:
@@ -86,6 +113,34 @@ class Leg:
         """Take note of SDP that we sent and that was accepted."""
         if sdp and self.keeps_session:
             self.session = sdp
+
+    def snapshot(self) -> LegState:
+        """Everything needed to build it again after a restart."""
+        return LegState(
+            self.name,
+            self.peer,
+            self.attempt,
+            self.is_acknowledged,
+            self.dialog.snapshot(),
+            self.session,
+            None if self.watch is None else self.watch.snapshot(),
+        )
+
+    @classmethod
+    def restored(cls, state: LegState, policy: CustomerPolicy | VendorPolicy, now: float) -> Self:
+        """The leg of a process that died.
+
+        Numbers it used since the snapshot are unknown, hence skipped (a gap is allowed, RFC 3261
+        section 12.2.2).
+        """
+        dialog = Dialog(state.dialog)
+        dialog.local_cseq += CSEQ_GAP
+        leg = cls(state.name, dialog, state.reachable, attempt=state.attempt, policy=policy)
+        leg.is_acknowledged = state.is_acknowledged
+        # Of the process that died it is known that it had not given the party up.
+        leg.heard_at = now
+        leg.session, leg.keeps_session = state.session, bool(state.session)
+        return leg
 
     @property
     def is_caller(self) -> bool:

@@ -47,14 +47,14 @@ class AttemptRecord:
     """One egress INVITE, or one vendor skipped before it was sent."""
 
     __slots__ = (
-        "candidate", "end_reason", "ended_at", "peer", "q850", "reason_header", "ringing_at",
-        "sip_call_id", "sip_code", "started_at",
+        "candidate", "end_reason", "ended_at", "q850", "reason_header", "ringing_at",
+        "sip_call_id", "sip_code", "started_at", "target",
     )  # fmt: skip
 
     def __init__(self, candidate: Candidate, started_at: float) -> None:
         self.candidate = candidate
-        self.peer: Peer | None = None
-        """Where it went; ``None`` while it went nowhere."""
+        self.target = ""
+        """Where it went; empty while it went nowhere."""
         self.started_at = started_at
         self.ringing_at: float | None = None
         self.ended_at: float | None = None
@@ -254,7 +254,7 @@ class CallRecord:
         return Attempt(
             vendor_trunk_id=candidate.vendor_trunk_id,
             account_id=candidate.account_id,
-            target=candidate.target if attempt.peer is None else peer_text(attempt.peer),
+            target=attempt.target or candidate.target,
             sip_call_id=attempt.sip_call_id,
             caller=candidate.caller,
             called=candidate.called,

@@ -28,6 +28,10 @@ _REASONS = {
 }
 
 
+RETRY_AFTER = "Retry-After: 60"
+"""Seconds; told while draining: by then another process has this one's place."""
+
+
 class Refusals:
     """Makes one record of each refused INVITE, however often it is repeated."""
 

@@ -7,7 +7,7 @@ whether routing decides alone or the call is refused.
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final
 
 from services.common.causes import EndReason
 from services.common.sip_options.routing import CustomerRouting
@@ -22,6 +22,7 @@ from services.signaling.core.commands import (
 )
 from services.signaling.core.context import ALLOW, Context
 from services.signaling.core.headers import address
+from services.signaling.core.hunting import Lost
 from services.signaling.core.legs import Leg
 from services.signaling.core.offered_routes import Refusal, Ruling, from_response
 from services.signaling.core.outgoing import Offer, bracketed
@@ -39,15 +40,7 @@ LEG: Final = "R"
 NEVER: Final = float("inf")
 
 
-class TurnedDown(NamedTuple):
-    """The call may not go on."""
-
-    reason: EndReason
-    status: int = 0
-    """0 for that of the reason."""
-
-
-Step = Command | TurnedDown
+Step = Command | Lost
 
 
 class RouteFinding(Owner):
@@ -107,7 +100,7 @@ class RouteFinding(Owner):
         self._end()
         if isinstance(ruling, Refusal):
             self._record.reason_header = bounded(ruling.text)
-            return [TurnedDown(EndReason.ROUTING_SERVER_REFUSED, ruling.status)]
+            return [Lost(EndReason.ROUTING_SERVER_REFUSED, ruling.status)]
         return [self._question._replace(offered=ruling)]
 
     def on_answer(self, response: Response) -> list[Step]:
@@ -147,7 +140,7 @@ class RouteFinding(Owner):
     def _fail(self, why: str) -> list[Step]:
         self._end()
         if self._routing.on_failure == "refuse":
-            return [TurnedDown(EndReason.ROUTING_SERVER_FAILED)]
+            return [Lost(EndReason.ROUTING_SERVER_FAILED, 0)]
         return [self._question._replace(note=why)]
 
     def _find(self, uri: SipUri) -> Peer | None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from services.common.digest import ALGORITHMS
 from services.signaling.core.guard import GuardRules
 
 
@@ -18,6 +19,17 @@ class SwitchSettings(msgspec.Struct, frozen=True, kw_only=True):
     flood_autopilot: bool = True
     record_zero_hold_time: bool = True
     record_illegal_calls: bool = False
+    reply_to_unknown: bool = False
+    trace_all: bool = False
+    trace_prefixes: str = ""
+    sip_realm: str = "sip"
+    sip_digest_algorithms: str = ",".join(ALGORITHMS)
+
+    @property
+    def digest_algorithms(self) -> tuple[str, ...]:
+        """What digest offers, best first."""
+        named = dict.fromkeys(self.sip_digest_algorithms.split(","))
+        return tuple(name for name in named if name in ALGORITHMS) or ALGORITHMS
 
     @property
     def guard_rules(self) -> GuardRules:

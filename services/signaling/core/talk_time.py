@@ -22,7 +22,7 @@ class TalkTime:
         "paid_ms",
     )  # fmt: skip
 
-    def __init__(self, answered_at: float, *, paid_ms: int | None, max_call_s: int) -> None:
+    def __init__(self, answered_at: float, *, paid_ms: int | None, max_call_s: float) -> None:
         self.paid_ms = paid_ms or 0
         self._answered_at = answered_at
         self._capped_at = answered_at + max_call_s if max_call_s else _NEVER
@@ -35,6 +35,16 @@ class TalkTime:
     def deadline(self) -> float:
         """When :meth:`on_timer` is next due; infinity for an unlimited call."""
         return min(self._capped_at, self._paid_until, self._extend_at)
+
+    @property
+    def max_call_s(self) -> float:
+        """The cap, from answer; 0 for none."""
+        return 0 if self._capped_at == _NEVER else self._capped_at - self._answered_at
+
+    @property
+    def is_paid(self) -> bool:
+        """Whether talk time has to be covered: ``paid_ms`` then says how much is."""
+        return self._paid_until != _NEVER
 
     def on_timer(self, now: float) -> EndReason | bool:
         """The reason to hang up now, or whether to ask for more talk time."""

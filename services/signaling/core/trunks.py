@@ -17,6 +17,7 @@ from services.common.sip_options.trunk import (
     VendorSip,
 )
 from services.signaling.core.headers import numbers
+from services.signaling.core.trace_choice import NO_TRACES, TraceChoice
 from services.signaling.core.trunk_policy import (
     USUAL_CUSTOMER,
     USUAL_VENDOR,
@@ -198,7 +199,7 @@ class TrunkTable:
     __slots__ = (
         "_by_host", "_by_host_port", "_by_id", "_cache", "_hosts", "_network_names",
         "_networks", "_policies", "_vendor_rules", "_vendors", "accounts", "digest",
-        "kept_alive", "places", "reply_to", "reply_to_unknown",
+        "kept_alive", "places", "reply_to", "reply_to_unknown", "traces",
     )  # fmt: skip
 
     def __init__(
@@ -213,6 +214,7 @@ class TrunkTable:
         reply_to_unknown: bool = False,
         digest: DigestRules | None = None,
         accounts: Mapping[str, Place] | None = None,
+        traces: TraceChoice = NO_TRACES,
     ) -> None:
         self.places = places
         """Every vendor trunk, for those who ask whether it lives."""
@@ -222,6 +224,8 @@ class TrunkTable:
         """Who may prove himself, and how; while nobody may, strangers are not asked to."""
         self.accounts = accounts or {}
         """The registrars where the switch registers, by vendor trunk."""
+        self.traces = traces
+        """Whose calls are followed live."""
         self._vendors = vendors or {}
         self._vendor_rules = vendor_rules or {}
         """``reply_to`` of vendors that have such a rule, by address."""

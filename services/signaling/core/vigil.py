@@ -16,7 +16,7 @@ from services.signaling.core.exchanges import Exchanges
 from services.signaling.core.hunting import Answered
 from services.signaling.core.legs import Ingress, Leg
 from services.signaling.core.logins import CHALLENGES
-from services.signaling.core.watch import Watch, allows_update, is_watched, wishes_of
+from services.signaling.core.watch import Watch, WatchState, allows_update, is_watched, wishes_of
 from services.signaling.sip.build import response_to
 from services.signaling.sip.message import Message, Response
 from services.signaling.sip.message import Request as Received
@@ -25,6 +25,8 @@ from services.signaling.sip.session_timer import Terms, agreed, grant
 DEFAULT = SessionTimer()
 GONE = frozenset({408, 481})
 """Statuses that say the other end has no such dialog (RFC 3261 section 12.2.1.2)."""
+_SPREAD_S = 20.0
+"""Over which the refreshes of a takeover are spread."""
 _CANNOT_UPDATE = frozenset({405, 501})
 
 
@@ -201,6 +203,10 @@ def keep_vigil(
     now: float,
 ) -> Vigil | None:
     """The vigil over a call that was just answered; ``None`` when no trunk asks for one."""
+    if ingress.sip.transfer.mode == "honour" and answered.attempt.draft is not None:
+        # Where an attended transfer fails, the callee's new offer has to be answered with it.
+        answered.leg.keeps_session = True
+        answered.leg.keep_session(answered.attempt.draft.body)
     near, far = ingress.sip.session_timer, answered.attempt.sip.session_timer
     if near is far is DEFAULT or not (is_watched(near) or is_watched(far)):
         return None
@@ -215,11 +221,36 @@ def keep_vigil(
     return Vigil(context, exchanges, [caller, callee])
 
 
+def resume_vigil(
+    context: Context,
+    exchanges: Exchanges,
+    legs: list[tuple[Leg, SessionTimer, WatchState | None]],
+    now: float,
+) -> Vigil | None:
+    """The vigil of a process that died, over legs with the options their trunks have now.
+
+    Refreshes since the snapshot are unknown: a session timer begins anew, and where refreshing
+    is our part it is done soon, a little later on one leg than on another.
+    """
+    for leg, options, state in legs:
+        if state is None or not is_watched(options):
+            continue
+        leg.watch = watch = Watch.restored(options, state)
+        leg.keeps_session = options.mode != "off" and options.refresh != "update"
+        clock = watch.clock
+        if clock is not None:
+            clock.restart(clock.terms, now)
+            if clock.terms.we_refresh:
+                clock.refresh_at = now + 1.0 + _SPREAD_S * context.chance()
+    watched = [leg for leg, _, _ in legs]
+    return Vigil(context, exchanges, watched) if any(leg.watch for leg in watched) else None
+
+
 def _watch(
     leg: Leg, options: SessionTimer, terms: Terms | None, said: Message, sdp: bytes, now: float
 ) -> None:
     leg.watch = Watch(options, terms, now, allows_update=allows_update(said))
-    leg.keeps_session = options.mode != "off" and options.refresh != "update"
+    leg.keeps_session |= options.mode != "off" and options.refresh != "update"
     leg.keep_session(sdp)
 
 

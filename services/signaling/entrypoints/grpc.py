@@ -16,6 +16,7 @@ from services.signaling.core.record import peer_text
 from services.signaling.core.values import CallState, Candidate
 from services.signaling.core.vendor_view import VendorView
 from services.signaling.entrypoints.registrations import listed
+from services.signaling.sip.actions import Peer
 
 _Context: TypeAlias = "grpc.aio.ServicerContext[object, object]"
 
@@ -38,14 +39,16 @@ class SignalingServicer(pb_grpc.SignalingServicer):
         *,
         node: str,
         monotonic: Callable[[], float],
-        unix_ms: Callable[[], int],
+        unix_us: Callable[[float], int],
+        local: Callable[[Peer], tuple[str, int]],
         vendors: Callable[[float], list[VendorView]],
     ) -> None:
         self._switch = switch
         self._node = node
         self._monotonic = monotonic
-        self._unix_ms = unix_ms
         self._vendors = vendors
+        self._unix_us = unix_us
+        self._local = local
 
     async def ListCalls(  # noqa: N802 - the contract's name
         self,
@@ -80,11 +83,13 @@ class SignalingServicer(pb_grpc.SignalingServicer):
     ) -> pb.LadderReply:
         """The messages of one call, live or recent."""
         # Steps have monotonic instants: one pair of readings turns all of them into wall time.
-        offset_ms = self._unix_ms() - self._monotonic() * 1000
+        zero_us = self._unix_us(0.0)
         return pb.LadderReply(
             steps=[
                 pb.LadderStep(
-                    at_unix_ms=round(step.at * 1000 + offset_ms),
+                    at_unix_ms=(zero_us + round(step.at * 1e6)) // 1000,
+                    at_unix_us=zero_us + round(step.at * 1e6),
+                    local=self._local_text(step.peer),
                     leg=step.leg,
                     sent=step.sent,
                     peer=peer_text(step.peer),
@@ -95,18 +100,23 @@ class SignalingServicer(pb_grpc.SignalingServicer):
             ]
         )
 
+    def _local_text(self, peer: Peer) -> str:
+        host, port = self._local(peer)
+        return peer_text(Peer(peer.transport, host, port))
+
     async def ListRegistrations(  # noqa: N802
         self,
         request: pb.ListRegistrationsRequest,  # noqa: ARG002
         context: _Context,  # noqa: ARG002
     ) -> pb.ListRegistrationsReply:
         """Who is registered here, and where we are."""
+        now = self._monotonic()
         return listed(
             self._switch.registrations,
             self._switch.trunks,
             self._node,
-            unix_ms=self._unix_ms(),
-            now=self._monotonic(),
+            unix_ms=self._unix_us(now) // 1000,
+            now=now,
         )
 
     async def ListVendors(  # noqa: N802
@@ -115,14 +125,13 @@ class SignalingServicer(pb_grpc.SignalingServicer):
         context: _Context,  # noqa: ARG002
     ) -> pb.ListVendorsReply:
         """Vendor trunks, and whether they can be called."""
-        now = self._monotonic()
-        offset_ms = self._unix_ms() - now * 1000
 
         def unix_ms(instant: float | None) -> int:
-            return 0 if instant is None else round(instant * 1000 + offset_ms)
+            return 0 if instant is None else self._unix_us(instant) // 1000
 
+        views = self._vendors(self._monotonic())
         return pb.ListVendorsReply(
-            vendors=[_vendor_state(view, self._node, unix_ms) for view in self._vendors(now)]
+            vendors=[_vendor_state(view, self._node, unix_ms) for view in views]
         )
 
     def _live_call(self, call: Call, now: float) -> pb.LiveCall:

@@ -61,6 +61,10 @@ class UasAnswer:
         self.retransmit_at = now + self._interval
         self.expires_at = now + self._timers.timeout
 
+    def resume(self, now: float, until: float) -> None:
+        """Begin at once to repeat a 2xx that a process which died has sent or not."""
+        self.retransmit_at, self.expires_at = now, until
+
     def on_ack(self) -> None:
         """Take the ACK."""
         self._end()
@@ -94,9 +98,9 @@ class UacAnswers:
     MOST_FORKS = 16
     """More distinct tags than any forest of phones rings; the rest is an attack."""
 
-    def __init__(self) -> None:
+    def __init__(self, tag: str | None = None) -> None:
         # Nearly every INVITE draws one 2xx: a dictionary is made for the others only.
-        self._tag: str | None = None
+        self._tag = tag
         self._ack: Send | None = None
         self._forks: dict[str, Send | None] | None = None
 

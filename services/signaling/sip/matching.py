@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from services.signaling.sip.actions import Peer
-from services.signaling.sip.message import Request
+from services.signaling.sip.message import Message, Request
 from services.signaling.sip.replies import AUTO, reply_peer
 
 
@@ -29,10 +29,17 @@ def stamp(request: Request, source: Peer, rules: Callable[[Peer], str] | None = 
     ``rules`` tells the rule of a source, when any has one of its own.
     """
     request.stamp_source(source.host, source.port)
+    return reply_target(request, source, rules)
+
+
+def reply_target(
+    message: Message, source: Peer, rules: Callable[[Peer], str] | None = None
+) -> Peer:
+    """Where responses to a request go, by its top Via, which its responses carry too."""
     if source.reliable:
         return source
     # maddr is not honoured: it would let anyone aim our responses at anybody.
-    via = request.via
+    via = message.via
     if rules is not None and (rule := rules(source)) != AUTO:
         return reply_peer(rule, source, via)
     if via.asks_rport:

@@ -112,6 +112,10 @@ class Message:
         """Whether a header is present; here and below, ``name`` is long and in lower case."""
         return name in self._first
 
+    def has_any(self, names: tuple[str, ...]) -> bool:
+        """Whether any of these headers is present."""
+        return not self._first.keys().isdisjoint(names)
+
     def first(self, name: str) -> str | None:
         """The value of the first such line, stripped, commas and all."""
         line = self._first.get(name)
@@ -339,9 +343,7 @@ def parse(
     lines = head.split("\r\n")
     start_line = lines.pop(0)
     breaks = len(lines)
-    first: dict[str, str] = {}
-    more: dict[str, list[str]] = {}
-    problem = _index(lines, first, more, limits)
+    first, more, problem = _index(lines, limits)
     if problem and _FOLD.search(head_bytes):
         # No name begins with a blank, so folded lines always come this way.
         unfolded = _FOLD.sub(b" ", head_bytes) + blank + body
@@ -363,20 +365,37 @@ def parse(
 
 
 def _index(
-    lines: list[str], first: dict[str, str], more: dict[str, list[str]], limits: Limits
-) -> str | None:
-    """File the lines under their canonical names; the problem found, if any."""
+    lines: list[str], limits: Limits
+) -> tuple[dict[str, str], dict[str, list[str]], str | None]:
+    """File the lines under their canonical names: the first of each, the others, a problem."""
+    canonical = CANONICAL
+    try:
+        # Nearly always every name is known, every line has one, and none stands twice.
+        first = {
+            canonical[name]: line
+            for line in lines
+            for name, colon, _ in (line.partition(":"),)
+            if colon
+        }
+    except KeyError:
+        return _index_one_by_one(lines, limits)
+    if len(first) == len(lines) <= limits.header_count:
+        return first, {}, None
+    return _index_one_by_one(lines, limits)
+
+
+def _index_one_by_one(
+    lines: list[str], limits: Limits
+) -> tuple[dict[str, str], dict[str, list[str]], str | None]:
+    first: dict[str, str] = {}
+    more: dict[str, list[str]] = {}
     problem = None
     if len(lines) > limits.header_count:
         del lines[limits.header_count :]
         problem = "Too many headers"
-    canonical = CANONICAL
     for line in lines:
         name, colon, _ = line.partition(":")
-        try:
-            key = canonical[name]
-        except KeyError:
-            key = learn_name(name)
+        key = CANONICAL.get(name) or learn_name(name)
         if colon and key and key not in first:
             first[key] = line
         elif not (key and colon):
@@ -385,7 +404,7 @@ def _index(
             problem = f"Repeated {key}"
         else:
             more.setdefault(key, []).append(line)
-    return problem
+    return first, more, problem
 
 
 def _begin(

@@ -126,7 +126,13 @@ class _Signaling(signaling_pb2_grpc.SignalingServicer):
         if request.call_id not in self._others.calls:
             return signaling_pb2.LadderReply()
         step = signaling_pb2.LadderStep(
-            at_unix_ms=1_900_000_000_000, leg="A", summary="INVITE sip:1", raw=b"INVITE sip:1\r\n"
+            at_unix_ms=1_900_000_000_000,
+            at_unix_us=1_900_000_000_000_123,
+            leg="A",
+            summary="INVITE sip:1",
+            raw=b"INVITE sip:1\r\n",
+            peer="192.0.2.1:5060;udp",
+            local="[2001:db8::1]:5070;tls",
         )
         return signaling_pb2.LadderReply(steps=[step])
 

@@ -4,6 +4,7 @@ import asyncpg
 import httpx
 
 from proto.signaling.v1.signaling_pb2 import LiveCall, TargetState, VendorState
+from services.api.core.pcap import Packet, pcap
 from services.api.settings import Settings
 from tests.integration.api.conftest import running
 from tests.integration.api.others import Others
@@ -188,10 +189,16 @@ async def test_live_calls(api: httpx.AsyncClient, others: Others) -> None:
     assert (await api.get("/v1/calls/cal_1")).json()["state"] == "answered"
     ladder = (await api.get("/v1/calls/cal_1/ladder")).json()
     assert ladder["steps"][0]["raw"] == "INVITE sip:1\r\n"
+    capture = await api.get("/v1/calls/cal_1/ladder.pcap")
+    assert capture.headers["content-type"] == "application/vnd.tcpdump.pcap"
+    packet = Packet(
+        1_900_000_000_000_123, ("192.0.2.1", 5060), ("2001:db8::1", 5070), b"INVITE sip:1\r\n"
+    )
+    assert capture.content == pcap([packet])
     assert (await api.post("/v1/calls/cal_1/hangup")).status_code == 204
     assert (await api.delete("/v1/calls/cal_2")).status_code == 204
     assert others.hung_up == ["cal_1", "cal_2"]
-    for path in ("/v1/calls/cal_1", "/v1/calls/cal_1/ladder"):
+    for path in ("/v1/calls/cal_1", "/v1/calls/cal_1/ladder", "/v1/calls/cal_1/ladder.pcap"):
         assert (await api.get(path)).status_code == 404
     assert (await api.delete("/v1/calls/cal_1")).status_code == 404
     events = (await api.get("/v1/audit_events?object_type=call")).json()["data"]

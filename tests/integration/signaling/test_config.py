@@ -107,7 +107,9 @@ async def test_trunks_and_settings_are_loaded(
     assert tables[-1].reply_to_unknown
     assert settings == [
         SwitchSettings(),
-        SwitchSettings(authentication_max_retry=3, record_zero_hold_time=False),
+        SwitchSettings(
+            authentication_max_retry=3, record_zero_hold_time=False, reply_to_unknown=True
+        ),
     ]
     await close_pool(pool)
 

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from proto.signaling.v1 import signaling_pb2 as pb
 from proto.signaling.v1 import signaling_pb2_grpc as pb_grpc
-from services.common.clock import monotonic, utc_now
+from services.common.clock import monotonic
 from services.common.grpc import Server, open_channel
 from services.signaling.entrypoints.grpc import SignalingServicer
+from services.signaling.server import unix_us
 from tests.support.signaling.party import reply, until
 from tests.support.signaling.switch import two_parties
 
@@ -22,7 +23,8 @@ async def test_live_calls_their_ladder_and_hanging_up(tmp_path: Path) -> None:
             switch.switch,
             node="n1",
             monotonic=monotonic,
-            unix_ms=lambda: round(utc_now().timestamp() * 1000),
+            unix_us=unix_us,
+            local=lambda _: switch.udp.address,
             vendors=lambda _: [],
         )
         server.add(pb_grpc.add_SignalingServicer_to_server, servicer)
@@ -62,6 +64,8 @@ async def test_live_calls_their_ladder_and_hanging_up(tmp_path: Path) -> None:
             assert [step.summary.split()[0] for step in steps][:3] == ["INVITE", "100", "INVITE"]
             assert steps[0].leg == "A"
             assert steps[0].peer.startswith("127.0.0.2:")
+            assert steps[0].local == f"127.0.0.1:{switch.port};udp"
+            assert steps[0].at_unix_us // 1000 == steps[0].at_unix_ms
             assert steps[0].at_unix_ms - live.invited_at_unix_ms < 1000
             assert not (await stub.Ladder(pb.LadderRequest(call_id="cal_9"))).steps
         await server.stop(0)

@@ -24,7 +24,7 @@ from services.signaling.core.trunks import TrunkTable
 from services.signaling.entrypoints.guard import GuardServicer
 from services.signaling.sip.message import Response
 from tests.support.signaling.machine import OFFER
-from tests.support.signaling.party import Party, message, until
+from tests.support.signaling.party import Party, StreamParty, message, until
 from tests.support.signaling.switch import (
     CALLER,
     STRANGER,
@@ -81,6 +81,25 @@ async def test_scanner_is_seen_banned_and_let_in_again(tmp_path: Path) -> None:
         counted = (await guard.Show(pb.ShowGuardRequest())).counted
         assert ("unknown_source", STRANGER, 1) in [(c.kind, c.key, c.count) for c in counted]
         assert stranger.nothing_came()
+
+
+async def test_banned_source_is_not_let_in_by_stream_either() -> None:
+    async with two_parties() as (_, _vendor, switch, _talk):
+        port = await switch.tcp.listen(("127.0.0.1", 0))
+        loop = asyncio.get_running_loop()
+        for host in (STRANGER, CALLER):
+            switch.switch.gate.guard.ban(host, 60, monotonic())
+        for host, refused in ((STRANGER, 1), (CALLER, 1)):
+            _, stream = await loop.create_connection(
+                StreamParty, "127.0.0.1", port, local_addr=(host, 0)
+            )
+            await until(lambda: switch.tcp.connections + switch.tcp.refused >= 1)
+            assert switch.tcp.refused == refused
+            if host == STRANGER:
+                await stream.closed.wait()
+            else:  # a trunk
+                await until(lambda: switch.tcp.connections == 1)
+                stream.transport.close()
 
 
 async def test_operator_bans_but_no_trunk(tmp_path: Path) -> None:

@@ -166,6 +166,9 @@ async def test_media(address: str) -> None:
                     replies.send(media_pb2.MediaReply(id=item.id, sdp=b"rewritten"))
                 case "answer":
                     replies.send(media_pb2.MediaReply(id=item.id, error="codec_mismatch"))
+                case "attach":
+                    error = "" if item.call_id == "c" else "media_unavailable"
+                    replies.send(media_pb2.MediaReply(id=item.id, error=error))
                 case "release":
                     stats = media_pb2.StreamStats(packets=5, first_at_unix_ms=1_500, source="s")
                     replies.send(media_pb2.MediaReply(id=item.id, caller=stats))
@@ -173,7 +176,9 @@ async def test_media(address: str) -> None:
                     pass
 
     silent: list[str] = []
-    server, link = Server(address), open_media_link(address, silent.append)
+    connects: list[bool] = []
+    server = Server(address)
+    link = open_media_link(address, silent.append, lambda: connects.append(link.connected))
     server.add_link(MEDIA_LINK, relay)
     media = LinkedMedia(link, silence_timeout_ms=60_000)
     offer = OfferMedia(1, True, b"sdp", "192.0.2.1", 2)
@@ -183,6 +188,9 @@ async def test_media(address: str) -> None:
         assert offered == MediaAnswer(sdp=b"rewritten")
         refused: MediaAnswer | None = await ask(lambda done: media.answer("c", answer, done))
         assert refused == MediaAnswer(error="codec_mismatch")
+        known: bool | None = await ask(lambda done: media.attach("c", done))
+        lost: bool | None = await ask(lambda done: media.attach("other", done))
+        assert (connects, known, lost) == ([True], True, False)
         media.forget("c", 2)
         stats: MediaStats | None = await ask(lambda done: media.release("c", done))
         assert stats is not None
@@ -196,6 +204,6 @@ async def test_media(address: str) -> None:
     assert getattr(described, "from") == media_pb2.SIDE_CALLER
     assert (described.attempt, described.silence_timeout_ms) == (2, 60_000)
     assert asked[1].answer.provisional
-    assert asked[2].forget.attempt == 2
+    assert asked[4].forget.attempt == 2
     gone: MediaStats | None = await ask(lambda done: media.release("c", done))
     assert gone is None

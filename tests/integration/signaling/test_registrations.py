@@ -110,6 +110,25 @@ async def test_3665_2_5_unsuccessful_registration() -> None:
 
 
 @on_uvloop
+async def test_who_guesses_passwords_is_kept_out() -> None:
+    async with phone_and_vendor() as (phone, _, switch):
+        phone.password = "wrong"
+        for _ in range(7):
+            await phone.register(status=401)
+        phone.party.send(phone.wire(phone.contact), phone.switch)
+        await until(lambda: switch.switch.counters.banned_dropped == 1)
+        assert phone.party.nothing_came()
+
+
+@on_uvloop
+async def test_who_knows_his_password_may_ask_often() -> None:
+    async with phone_and_vendor() as (phone, _, switch):
+        for _ in range(40):
+            await phone.register()
+        assert switch.switch.counters.banned_dropped == 0
+
+
+@on_uvloop
 async def test_who_may_register_what() -> None:
     async with phone_and_vendor() as (phone, _, switch):
         data = phone.wire(phone.contact).replace(b"To: <sip:alice@", b"To: <sip:bob@")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from wsproto import ConnectionType, WSConnection
 from wsproto.events import (
     AcceptConnection,
@@ -70,6 +72,7 @@ def test_who_does_not_ask_for_sip_is_turned_away() -> None:
         b"\x16\x03\x01" * 20,
         b"GET / HTTP/1.1\r\nHost: h\r\n\r\n",
         b"GET / HTTP/1.1\r\nX: " + b"a" * 100_000,
+        b"GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgr\xe4de\r\n\r\n",
     ],
 )
 def test_what_is_no_handshake_ends_the_connection(garbage: bytes) -> None:
@@ -128,6 +131,20 @@ def test_a_masked_frame_is_a_must() -> None:
     browser = Browser("sip").open()
     (event,) = browser.framer.feed(b"\x81\x05hello")
     assert isinstance(event, Unframeable)
+
+
+@given(st.lists(st.binary(max_size=64), max_size=8), st.binary(max_size=8))
+def test_nothing_a_peer_sends_is_more_than_an_event(parts: list[bytes], tail: bytes) -> None:
+    framer = Browser("sip").open().framer
+    for head in (b"\x81\xfe", b"\x82\x80\0\0\0\0", b"\x89\x85", b"\x88\x82", b""):
+        for part in parts:
+            events = framer.feed(head + part)
+            assert all(isinstance(event, stream.Event) for event in events)
+        framer.output()
+    raw = WebSocketFramer()
+    for part in (*parts, tail):
+        raw.feed(part)
+        raw.output()
 
 
 def test_the_end_is_said_and_heard() -> None:

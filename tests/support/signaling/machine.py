@@ -12,7 +12,7 @@ import msgspec
 from services.common.causes import EndReason
 from services.common.events import CallEnded
 from services.signaling.core.call import Call
-from services.signaling.core.commands import Command, Emit, Owner, Respond
+from services.signaling.core.commands import Command, Emit, Keep, KeepEnd, Owner, Respond
 from services.signaling.core.commands import Request as Dial
 from services.signaling.core.context import Context
 from services.signaling.core.reach import Reach
@@ -154,9 +154,14 @@ def only(commands: Sequence[Command], kind: type[CommandT]) -> CommandT:
 
 
 def kinds(commands: Sequence[Command]) -> list[str]:
-    """Class names in order; responses and requests with what they say."""
+    """Class names in order; responses and requests with what they say.
+
+    What is kept for a process that takes over is left out: it is no step of the call.
+    """
     names = []
     for command in commands:
+        if isinstance(command, (Keep, KeepEnd)):
+            continue
         if isinstance(command, Respond):
             names.append(f"{command.leg} {command.reply.status}")
         elif isinstance(command, Dial):

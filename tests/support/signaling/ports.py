@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
+
 from services.common.events import CallAnswered, CallEnded, CallRinging, CallStarted, encode
 from services.signaling.core.commands import AnswerMedia, AskServer, FindRoutes, OfferMedia
+from services.signaling.core.interrupted import Begun, Dialled, InterruptedCall
 from services.signaling.core.location import Binding
 from services.signaling.core.offered_routes import Ruling
+from services.signaling.core.snapshot import CallSnapshot, EndNote
+from services.signaling.core.takeover import Left, LiveCall
 from services.signaling.core.values import Candidate, Credit, MediaAnswer, MediaStats, Plan
 
 
@@ -69,6 +74,10 @@ class FixedCredits:
 class EchoMedia:
     """Passes SDP on unchanged."""
 
+    def __init__(self) -> None:
+        self.is_known = True
+        """Whether it still has the sessions of calls."""
+
     def offer(
         self, call_id: str, ask: OfferMedia, on_answer: Callable[[MediaAnswer | None], None]
     ) -> None:
@@ -83,6 +92,10 @@ class EchoMedia:
 
     def forget(self, call_id: str, attempt: int) -> None:
         del call_id, attempt
+
+    def attach(self, call_id: str, on_known: Callable[[bool | None], None]) -> None:
+        del call_id
+        on_known(self.is_known)
 
     def release(self, call_id: str, on_stats: Callable[[MediaStats | None], None]) -> None:
         del call_id
@@ -110,6 +123,68 @@ class MemoryEvents:
     @property
     def ended(self) -> list[CallEnded]:
         return [event for event in self.events if isinstance(event, CallEnded)]
+
+
+class MemoryJournal:
+    """Encodes as the real one does; :meth:`left` is what a process that dies now leaves."""
+
+    def __init__(self, left: Left | None = None, *, keep: bool = True) -> None:
+        self.begun: dict[str, bytes] = {}
+        self.dialled: dict[str, bytes] = {}
+        self.kept: dict[str, bytes] = {}
+        self.ends: dict[str, bytes] = {}
+        self._left = left or Left([], [])
+        self._keeps = keep
+
+    def _keep(self, where: dict[str, bytes], call_id: str, state: bytes) -> None:
+        if self._keeps:
+            where[call_id] = state
+
+    def keep(self, call_id: str, snapshot: CallSnapshot) -> None:
+        self._keep(self.kept, call_id, msgspec.msgpack.encode(snapshot))
+
+    def keep_end(self, call_id: str, note: EndNote) -> None:
+        self._keep(self.ends, call_id, msgspec.msgpack.encode(note))
+
+    def forget(self, call_id: str) -> None:
+        for each in (self.begun, self.dialled, self.kept, self.ends):
+            each.pop(call_id, None)
+
+    def begin(self, call_id: str, begun: Begun) -> None:
+        self._keep(self.begun, call_id, msgspec.msgpack.encode(begun))
+
+    def dial(self, call_id: str, dialled: Dialled) -> None:
+        self._keep(self.dialled, call_id, msgspec.msgpack.encode(dialled))
+
+    def take_over(self, now: float) -> Left:
+        del now
+        return self._left
+
+    def left(self) -> Left:
+        return Left(self._answered(), self._interrupted())
+
+    def _interrupted(self) -> list[InterruptedCall]:
+        return [
+            InterruptedCall(
+                msgspec.msgpack.decode(begun, type=Begun),
+                msgspec.msgpack.decode(self.dialled[call_id], type=Dialled)
+                if call_id in self.dialled
+                else None,
+            )
+            for call_id, begun in self.begun.items()
+            if call_id not in self.kept
+        ]
+
+    def _answered(self) -> list[LiveCall]:
+        return [
+            LiveCall(
+                msgspec.msgpack.decode(snapshot, type=CallSnapshot),
+                msgspec.msgpack.decode(self.ends[call_id], type=EndNote)
+                if call_id in self.ends
+                else None,
+            )
+            for call_id, snapshot in self.kept.items()
+        ]
 
 
 class Observations:

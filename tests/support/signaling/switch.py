@@ -20,10 +20,13 @@ from services.signaling.adapters.udp import UdpSocket
 from services.signaling.app.keep_alive import keep_alive
 from services.signaling.app.services import Services
 from services.signaling.app.switch import Switch
+from services.signaling.app.takeover import Takeover
 from services.signaling.core.context import CAPABILITIES, Context
 from services.signaling.core.ladder import Ladders
+from services.signaling.core.takeover import Left
 from services.signaling.core.trunks import CustomerTrunk, TrunkTable
 from services.signaling.core.values import Candidate
+from services.signaling.ports import TraceSink
 from services.signaling.server import outgoing_address, random_token
 from services.signaling.sip.layer import TransactionLayer
 from services.signaling.sip.listeners import Listeners, read_listeners
@@ -35,6 +38,7 @@ from tests.support.signaling.ports import (
     FixedPlanner,
     FixedRouteServers,
     MemoryEvents,
+    MemoryJournal,
     MemoryLocations,
     Observations,
 )
@@ -53,6 +57,8 @@ class LoopbackSwitch:
         ladder_calls: int = 1000,
         trunks: Mapping[str, CustomerTrunk] | None = None,
         timers: TimerValues = RFC3261_TIMERS,
+        left: Left | None = None,
+        sink: TraceSink | None = None,
         sip: str = "",
         contexts: TlsContexts | None = None,
         limits: StreamLimits | None = None,
@@ -64,6 +70,11 @@ class LoopbackSwitch:
         self.locations = MemoryLocations()
         self.credits = FixedCredits()
         self.route_servers = FixedRouteServers()
+        self.journal = MemoryJournal(left)
+        self.media = EchoMedia()
+        self.services = Services(
+            planner, self.credits, self.media, self.events, self.journal, self.route_servers
+        )
         self.listeners = read_listeners(sip or f"udp:127.0.0.1:{port}", "", outgoing_address)
         self.sockets = [
             UdpSocket(
@@ -82,6 +93,7 @@ class LoopbackSwitch:
             on_lost=lambda peer: self.switch.on_peer_lost(peer),
             on_closed=lambda peer: self.switch.registrations.on_peer_lost(peer),
             knows=lambda host: self.switch.trunks.knows(host),
+            is_banned=lambda host: self.switch.gate.guard.is_banned(host, monotonic()),
             contexts=contexts,
             limits=limits,
             resets=resets,
@@ -103,7 +115,8 @@ class LoopbackSwitch:
             context=self.context,
             layer=self.layer,
             network=self.network,
-            services=Services(planner, self.credits, EchoMedia(), self.events, self.route_servers),
+            sink=sink,
+            services=self.services,
             events=self.events,
             observer=self.observations,
             locations=self.locations,
@@ -112,10 +125,12 @@ class LoopbackSwitch:
             monotonic=monotonic,
             utc_now=utc_now,
         )
+        self.takeover = Takeover(self.switch, self.media, monotonic, utc_now)
         table = {"127.0.0.1": CustomerTrunk(id="ctr_1", account_id="acc_1")}
         self.switch.trunks = TrunkTable(table if trunks is None else trunks)
 
     def start(self) -> None:
+        self.takeover.begin(self.context, self.layer, self.journal)
         for sock in self.sockets:
             sock.start()
 
@@ -161,10 +176,10 @@ def to_vendor(address: tuple[str, int], transport: str = "udp") -> Candidate:
 
 @asynccontextmanager
 async def two_parties(
-    timers: TimerValues = RFC3261_TIMERS,
+    timers: TimerValues = RFC3261_TIMERS, sink: TraceSink | None = None
 ) -> AsyncIterator[tuple[Party, Party, LoopbackSwitch, Talk]]:
     async with Party.at(CALLER) as caller, Party.at(VENDOR) as vendor:
-        switch = LoopbackSwitch(FixedPlanner(to_vendor(vendor.address)), timers=timers)
+        switch = LoopbackSwitch(FixedPlanner(to_vendor(vendor.address)), timers=timers, sink=sink)
         switch.switch.trunks = TrunkTable(TABLE, vendor_hosts=[VENDOR])
         with running(switch):
             yield caller, vendor, switch, Talk(caller, vendor, ("127.0.0.1", switch.port))

@@ -12,6 +12,7 @@ from fastapi.responses import StreamingResponse
 
 from services.api.core.cursor import decode_cursor
 from services.api.core.export import COLUMNS, csv_cell
+from services.api.core.pcap import pcap
 from services.api.core.problems import NotFound
 from services.api.core.records import Record, jsonable
 from services.api.entrypoints.http.dependencies import (
@@ -79,6 +80,18 @@ def router() -> APIRouter:
         if not steps:
             raise NotFound("ladder", call_id)
         return shown({"call_id": call_id, "steps": steps})
+
+    @routes.get("/{call_id}/ladder.pcap", dependencies=reads)
+    async def get_capture(call_id: str, cases: Cases) -> Response:
+        """The same as a packet capture, for Wireshark and its like."""
+        packets = await cases.calls.packets(call_id)
+        if not packets:
+            raise NotFound("ladder", call_id)
+        return Response(
+            pcap(packets),
+            media_type="application/vnd.tcpdump.pcap",
+            headers={"Content-Disposition": f'attachment; filename="{call_id}.pcap"'},
+        )
 
     return routes
 

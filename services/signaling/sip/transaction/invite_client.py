@@ -114,6 +114,16 @@ class InviteClientTransaction:
         self._terminate()
         return [Fail(self.key, 503)] if is_failure else []
 
+    def resume_ringing(self) -> None:
+        """Be what the transaction of a process that died was: no final response has come."""
+        self.state = PROCEEDING
+
+    def resume_accepted(self, to_tag: str, until: float) -> None:
+        """Be what the transaction of a process that died was: a 2xx with this tag has come."""
+        self.state = ACCEPTED
+        self.expires_at = until  # timer M
+        self._answers = UacAnswers(to_tag)
+
     def cancel(self, now: float, headers: Iterable[str]) -> bytes | None:
         """The CANCEL to send now, or ``None``: held back, sent before, or too late."""
         if self.is_cancelled:

@@ -85,6 +85,11 @@ class InviteServerTransaction:
                 self.retransmit_at = now + self._interval  # timer G
         return [Send(reply.data, self.peer)]
 
+    def resume_accepted(self, until: float) -> None:
+        """Be what the transaction of a process that died was: it has sent its 2xx."""
+        self.state = ACCEPTED
+        self.expires_at = until  # timer L
+
     def on_request(self) -> list[Action]:
         """Take a retransmission of the INVITE."""
         # In ACCEPTED they are absorbed: the 2xx is being repeated anyway (RFC 6026).

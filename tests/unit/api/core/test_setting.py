@@ -100,3 +100,13 @@ def test_what_digest_may_offer(value: str) -> None:
 )
 def test_what_digest_may_not_offer(value: object) -> None:
     assert len(flaws("sip_digest_algorithms", value)) == 1
+
+
+@pytest.mark.parametrize("value", ["", "49", "49,4420,1"])
+def test_prefixes_are_digits_between_commas(value: str) -> None:
+    assert flaws("trace_prefixes", value) == []
+
+
+@pytest.mark.parametrize("value", ["+49", "49,", "49 30", "49, 30", 49, None, "1" * 33])
+def test_what_is_no_prefix(value: object) -> None:
+    assert len(flaws("trace_prefixes", value)) == 1

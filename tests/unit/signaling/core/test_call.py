@@ -461,7 +461,7 @@ def test_nothing_of_the_setup_is_kept_by_an_answered_call() -> None:
     machine = Machine()
     machine.answer()
     call = machine.call
-    assert (call._ingress, call._hunt, call._plan, call._credit, call._answered) == (None,) * 5
+    assert (call._ingress, call._hunt, call._plan, call._credit, call._pickup) == (None,) * 5
 
 
 def test_the_source_of_a_call_is_where_its_caller_is_answered() -> None:

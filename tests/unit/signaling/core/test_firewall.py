@@ -92,3 +92,11 @@ def test_files_for_sites_that_load_them_themselves() -> None:
     accepts = max(n for n, line in enumerate(lines) if line.endswith("ACCEPT"))
     assert accepts < min(n for n, line in enumerate(lines) if line.endswith("DROP"))
     assert sum("--string" in line for line in lines) == len(SIGNATURES)
+
+
+def test_networks_of_trunks_are_trusted_whole() -> None:
+    rules = create("t", LISTENERS, ["192.0.2.0/24", "192.0.2.7", "2001:db8::/32"])
+    assert "trusted4 { 192.0.2.0/24, 192.0.2.7 }" in rules
+    assert "trusted6 { 2001:db8::/32 }" in rules
+    assert rules.count("flags interval; auto-merge;") == 2
+    assert "-A TANDEM -s 192.0.2.0/24 -j ACCEPT" in iptables_file(LISTENERS, ["192.0.2.0/24"])

@@ -42,3 +42,12 @@ def test_unknown_and_switched_off() -> None:
     ladders = Ladders()
     ladders.keep_failed("unknown")
     assert ladders.steps("unknown") == ()
+
+
+def test_long_messages_cost_their_call_its_middle() -> None:
+    ladders = Ladders(size_bytes=1000)
+    for number in range(10):
+        ladders.add("c", Step(float(number), "A", True, CALLER, b"x" * 300))
+    assert [s.at for s in ladders.steps("c")] == [0.0, 8.0, 9.0]
+    ladders.add("huge", Step(1.0, "A", True, CALLER, b"x" * 5000))
+    assert len(ladders.steps("huge")) == 1

@@ -185,3 +185,20 @@ def test_a_cancel_goes_to_the_second_invite() -> None:
     cancel = received(draft_of("CANCEL"))
     commands = call.take(call.call.on_cancel(cancel, "invite", 102.0))
     assert only(commands, Cancel).key == again.owner.key
+
+
+def test_6_a_challenge_of_somebody_else_is_never_answered() -> None:
+    """A digest leak: the customer challenges our BYE, the vendor a request for another realm."""
+    call = machine(VendorAuth(username="tandem", password="s3cret", realm="carrier"))
+    again = asked(call, call.dial(), challenge())
+    call.say(again, 200, 101.0, body=ANSWER)
+    call.durable(101.0)
+    call.ack(101.1)
+    commands = call.take(call.call.hang_up(EndReason.ADMIN_DISCONNECT, 105.0))
+    to_caller, to_vendor = [one for one in commands if isinstance(one, Dial)]
+    assert "Authorization" not in str(to_caller.draft.lines)
+    # The customer asks for it, in the name of the carrier even.
+    assert "A BYE" not in kinds(call.reply(to_caller, 401, 105.1, headers=challenge("n2")))
+    other = challenge("n3", realm="elsewhere")
+    assert "B1 BYE" not in kinds(call.reply(to_vendor, 407, 105.2, headers=other))
+    assert call.is_finished

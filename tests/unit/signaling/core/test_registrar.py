@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from services.common.sip_options.auth import CustomerRegistrations
 from services.signaling.core.location import Location
@@ -310,3 +312,19 @@ def test_4475_regbadct_is_malformed_whoever_sent_it() -> None:
     for contact in ("sip:user@example.com?Route=%3Csip:sip.example.com%3E", "<sip:>", "x y"):
         with pytest.raises(MalformedMessage):
             check_contacts(wire(contact))
+
+
+CONTACT = st.text(st.characters(max_codepoint=255, exclude_characters="\r\n\0"), max_size=120)
+
+
+@given(st.lists(CONTACT, max_size=3), CONTACT, CONTACT)
+def test_whatever_is_registered_changes_nothing_or_can_be_written(
+    contacts: list[str], expires: str, path: str
+) -> None:
+    registrar = Registrar()
+    contacts = [f"<sip:bob@192.0.2.4>;{one}" for one in contacts] + contacts
+    outcome = registrar.say(*contacts, headers=(f"Expires: {expires}", f"Path: {path}"))
+    assert outcome.status in {200, 400, 403, 423, 439}
+    assert (outcome.status == 200) or not (outcome.put or outcome.removed)
+    assert not any("\r" in line or "\n" in line for line in outcome.headers)
+    assert len(registrar.location) <= registrar.rules.most

@@ -9,6 +9,8 @@ from services.common.sip_options.nat import Nat
 from services.common.sip_options.trunk import CustomerSip
 from services.signaling.core.trunks import (
     CustomerTrunk,
+    DigestRules,
+    DigestUser,
     Place,
     TrunkTable,
     canonical_host,
@@ -169,3 +171,16 @@ def test_whose_address_it_is() -> None:
 )
 def test_a_place_as_a_uri(place: Place, uri: str) -> None:
     assert place.uri == uri
+
+
+def test_all_that_is_to_be_trusted() -> None:
+    table = TrunkTable({"192.0.2.1:5070": ONE, "192.0.2.0/24": TWO}, vendor_hosts=["198.51.100.1"])
+    assert table.hosts == {"192.0.2.1", "192.0.2.0/24", "198.51.100.1"}
+
+
+def test_a_trunk_with_passwords_alone_is_known_by_its_id() -> None:
+    user = DigestUser(trunk=TWO, realm="sip", ha1={})
+    table = TrunkTable({"192.0.2.1": ONE}, digest=DigestRules(users={"alice": user}))
+    assert table.customer("ctr_1") is ONE
+    assert table.customer("ctr_2") is TWO
+    assert table.customer("ctr_3") is None

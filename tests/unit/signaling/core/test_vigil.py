@@ -278,7 +278,7 @@ def test_audio_proves_life_beyond_the_last_message() -> None:
     subject.say(invite, 200, 105.0)
     subject.durable(105.0)
     subject.ack(105.0)
-    subject.call._has_media = True
+    subject.call.has_media = True
     on_timer(subject, 105.0 + 300 - 32)
     heard = StreamStats(packets=1, last_at=WALL + dt.timedelta(seconds=205))
     other = StreamStats(packets=1, last_at=WALL + dt.timedelta(seconds=260))
@@ -297,7 +297,7 @@ def test_audio_after_the_end_is_no_proof_of_more_talk() -> None:
     subject.say(invite, 200, 105.0)
     subject.durable(105.0)
     subject.ack(105.0)
-    subject.call._has_media = True
+    subject.call.has_media = True
     on_timer(subject, 373.0)
     late = StreamStats(packets=1, last_at=WALL + dt.timedelta(seconds=999))
     subject.take(subject.call.on_media_stats(MediaStats(caller=late), 373.1))

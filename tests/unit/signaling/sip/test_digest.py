@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from services.common.digest import ALGORITHMS, every_ha1
 from services.signaling.sip.digest import (
+    LARGEST_COUNT,
     LONGEST,
     Challenge,
     Credentials,
@@ -233,3 +236,19 @@ def test_what_is_no_proof_is_none(value: str) -> None:
 def test_only_so_many_are_looked_at() -> None:
     assert len(credentials_of(request(*[f"Authorization: {WHOLE}"] * 100))) == 8
     assert credentials_of(request()) == []
+
+
+LINE = st.text(st.characters(max_codepoint=255, exclude_characters="\r\n\0"), max_size=300)
+
+
+@given(text=LINE, is_begun=st.booleans())
+def test_whatever_a_stranger_writes_is_a_proof_or_none(text: str, *, is_begun: bool) -> None:
+    line = f"Authorization: {WHOLE}, {text}" if is_begun else f"Authorization: Digest {text}"
+    for offered in credentials_of(request(line)):
+        assert not is_proven(offered, "INVITE", "0" * 64)
+        assert offered.nc <= LARGEST_COUNT
+    for found in challenges_of(response(line.replace("Authorization", "WWW-Authenticate"))):
+        proof = authorization(found, username="a", password="b", method="BYE", uri="sip:x",
+                              cnonce="c", count=1)  # fmt: skip
+        assert "\r" not in proof
+        assert "\n" not in proof

@@ -1,0 +1,120 @@
+"""Notes every message of a call as it passes: in the ladders, and for who follows it live."""
+
+from __future__ import annotations
+
+from services.common.events import CallEnded
+from services.signaling.core.call import Call
+from services.signaling.core.commands import Owner
+from services.signaling.core.context import Context
+from services.signaling.core.ladder import Ladders, Step
+from services.signaling.ports import TraceSink
+from services.signaling.sip.actions import Peer, Send
+from services.signaling.sip.errors import MalformedMessage
+from services.signaling.sip.message import Request, parse
+
+
+class Tracer:
+    """Sits where messages come and go. While nobody looks, every method is one test.
+
+    Whose a received message is shows only after the layer has taken it: it is held until then,
+    with what the layer itself sent because of it.
+    """
+
+    def __init__(self, ladders: Ladders, context: Context, sink: TraceSink | None) -> None:
+        self.ladders = ladders
+        self.enabled = ladders.enabled or sink is not None
+        """Whether anything is noted."""
+        self._context = context
+        self._dialogs = context.dialogs
+        self._sink = sink
+        self._followed: set[str] = set()
+        """Calls whose messages go to the sink."""
+        self._heard: tuple[bytes, Peer] | None = None
+        self._along: list[Send] = []
+
+    def hear(self, data: bytes, source: Peer | None) -> None:
+        """A message has come; none, when time has."""
+        if self.enabled and source is not None:
+            self._heard = (data, source)
+
+    def claim(self, call: Call, leg: str, now: float) -> None:
+        """The message at hand is of ``call``; so are the answers it has drawn already."""
+        heard, self._heard = self._heard, None
+        if heard is None:
+            return
+        self._note(call, Step(now, leg, False, heard[1], heard[0]))
+        for send in self._along:
+            self._note(call, Step(now, leg, True, send.peer, send.data))
+        self._along.clear()
+
+    def sent(self, call: Call, leg: str, send: Send, now: float) -> None:
+        """A message of ``call`` goes out."""
+        if self.enabled:
+            self._note(call, Step(now, leg, True, send.peer, send.data))
+
+    def sent_by_layer(self, send: Send, owned: tuple[Call, Owner, str] | None, now: float) -> None:
+        """The layer sends by itself: at once for the message at hand, or again."""
+        if not self.enabled:
+            return
+        if owned is not None:
+            self._note(owned[0], Step(now, owned[2], True, send.peer, send.data))
+        elif self._heard is not None:
+            self._along.append(send)
+        else:
+            self._attribute(send.data, send.peer, True, now)
+
+    def settle(self, now: float) -> None:
+        """The message at hand is done with; if nobody claimed it, it was a repetition."""
+        heard, self._heard = self._heard, None
+        if heard is not None and self._along:
+            for send in self._along:
+                self._attribute(send.data, send.peer, True, now, before=heard)
+        self._along.clear()
+
+    def _attribute(
+        self,
+        data: bytes,
+        peer: Peer,
+        is_sent: bool,
+        now: float,
+        before: tuple[bytes, Peer] | None = None,
+    ) -> None:
+        """Find the call of a message by our tag in it."""
+        try:
+            message = parse(data)
+            # In a request of ours the tag is in From; in a response of ours, in To.
+            tag = message.from_tag if isinstance(message, Request) else message.to_tag
+        except MalformedMessage:
+            return
+        found = self._dialogs.get(tag) or self._dialogs.get(tag.partition("-")[0])
+        if found is None:
+            return
+        call, leg = found
+        if before is not None:
+            self._note(call, Step(now, leg, False, before[1], before[0]))
+        self._note(call, Step(now, leg, is_sent, peer, data))
+
+    def ended(self, event: CallEnded) -> None:
+        """The call is over; one that was never answered is kept longer."""
+        if event.answered_at is None:
+            self.ladders.keep_failed(event.call_id)
+
+    def forget(self, call_id: str) -> None:
+        """The call is gone."""
+        self._followed.discard(call_id)
+
+    def _note(self, call: Call, step: Step) -> None:
+        if self.ladders.enabled:
+            self.ladders.add(call.record.call_id, step)
+        if self._sink is not None and self._context.trunks.traces.is_any:
+            self._follow(call, step, self._sink)
+
+    def _follow(self, call: Call, step: Step, sink: TraceSink) -> None:
+        """Whether a call is one of those may show late: then what was said before comes first."""
+        call_id = call.record.call_id
+        if call_id in self._followed:
+            sink.take(call_id, step)
+        elif self._context.trunks.traces.wants(call.record):
+            self._followed.add(call_id)
+            for each in self.ladders.steps(call_id) or (step,):
+                sink.take(call_id, each)

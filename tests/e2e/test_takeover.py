@@ -1,0 +1,113 @@
+"""kill -9 of signaling with two hundred calls up: none notices, and each has its record."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e import ladders
+from tests.e2e.books import assert_exact
+from tests.support import scenarios
+from tests.support.lab import CALLER_HOST, Lab, document, eventually, free_port
+from tests.support.phones import Phones
+from tests.support.sipp import Sipp
+
+TALKING = 10
+PREFIX = {"cheap": "4961", "dear": "4962", "talking": "4963"}
+CALLS = {"cheap": 95, "dear": 95, "talking": TALKING}
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """A vendor for each kind of call, chosen by the number."""
+    with Lab(tmp_path_factory.mktemp("switch"), vendors=tuple(PREFIX)) as lab:
+        body = document(lab.vendors, media_proxy=True)
+        lab.apply(body)
+        for deck in body["rate_decks"]:
+            for name, prefix in PREFIX.items():
+                if deck["name"] == f"buy-{name}":
+                    deck["rates"][0]["prefix"] = prefix
+        lab.post("/v1/apply", body)
+        yield lab
+
+
+def answered(lab: Lab) -> int:
+    calls = lab.get("/v1/calls", limit=1000)["data"]
+    return sum(call["state"] == "answered" for call in calls)
+
+
+def restart(lab: Lab) -> None:
+    """kill -9; returns when the next process is ready."""
+    lab.switch.hold("signaling")
+    lab.switch.kill("signaling")
+    lab.switch.release("signaling")
+    lab.switch.wait_ready("signaling", timeout_s=60)
+
+
+def test_two_hundred_calls_outlive_the_process(lab: Lab, tmp_path: Path) -> None:
+    before = {name: lab.balance(name) for name in ("customer", "vendors")}
+    scripts = {
+        "cheap": (scenarios.CALLER, scenarios.VENDOR),
+        "dear": (ladders.CALLER_IS_HUNG_UP_ON, ladders.VENDOR_HANGS_UP),
+    }
+    ends: dict[str, tuple[Sipp, Sipp]] = {}
+    how: dict[str, Any] = {"rate": 30, "hold_ms": 30_000, "timeout_s": 120}
+    for name, (near, far) in scripts.items():
+        calls = CALLS[name]
+        address = lab.vendors[name]
+        vendor = Sipp(tmp_path, f"vendor-{name}", far, address, calls=calls, **how)
+        caller = Sipp(
+            tmp_path,
+            f"caller-{name}",
+            near,
+            (CALLER_HOST, free_port(CALLER_HOST)),
+            lab.sip,
+            calls=calls,
+            called=PREFIX[name] + "0000",
+            **how,
+        )
+        ends[name] = caller, vendor
+    phones = Phones(lab.sip, CALLER_HOST, lab.vendors["talking"])
+    try:
+        phones.start(TALKING, PREFIX["talking"] + "0000")
+        for caller, vendor in ends.values():
+            vendor.start()
+            caller.start()
+        eventually(lambda: answered(lab) == sum(CALLS.values()) or None, what="all calls up")
+        restart(lab)
+        assert answered(lab) == sum(CALLS.values())
+        for caller, vendor in ends.values():
+            assert caller.wait() == 0, caller.errors()
+            assert vendor.wait() == 0, vendor.errors()
+        phones.hang_up()
+        ears = [ear for call in phones.calls for ear in call.ears]
+    finally:
+        for caller, vendor in ends.values():
+            caller.stop()
+            vendor.stop()
+        phones.close()
+    assert sum(ear.missing for ear in ears) == 0
+    assert max(ear.longest_gap_s for ear in ears) < 0.5
+    records: list[Any] = []
+    for name, calls in CALLS.items():
+        records += lab.wait_cdrs(calls, called=PREFIX[name] + "0000", within_s=60)
+    assert_durations(records, ends, phones)
+    assert {record["end_reason"] for record in records} == {"normal"}
+    assert_exact(lab, records, before)
+    eventually(lambda: answered(lab) == 0 or None, what="all calls over")
+
+
+def assert_durations(
+    records: list[Any], ends: dict[str, tuple[Sipp, Sipp]], phones: Phones
+) -> None:
+    """Each call is on record once, as long as those who talked say."""
+    said: dict[str, float] = {
+        call_id: marks["ended"] - marks["answered"]
+        for caller, _ in ends.values()
+        for call_id, marks in caller.marks().items()
+    }
+    said |= {call.call_id: 1000 * (call.ended_at - call.answered_at) for call in phones.calls}
+    assert sorted(said) == sorted(record["sip_call_id"] for record in records)
+    for record in records:
+        assert abs(record["talk_ms"] - said[record["sip_call_id"]]) < 1000

@@ -1,0 +1,60 @@
+"""A process that is taken out of service: nobody is sent to it, and no call is left to chance."""
+
+from __future__ import annotations
+
+import asyncio
+
+from services.common.causes import EndReason
+from services.signaling.app.drain import end_all
+from tests.support.signaling.machine import OFFER
+from tests.support.signaling.party import message, on_uvloop, reply, until
+from tests.support.signaling.switch import two_parties
+
+
+@on_uvloop
+async def test_while_draining_probes_and_new_calls_are_told_to_go_elsewhere() -> None:
+    async with two_parties() as (caller, vendor, switch, talk):
+        await talk.ring()
+        await talk.answer()
+        async with asyncio.TaskGroup() as tasks:
+            draining = tasks.create_task(switch.switch.drain())
+            await until(lambda: switch.switch.is_draining)
+            caller.send(message(caller, "OPTIONS", talk.switch, call_id="probe"), talk.switch)
+            assert (await caller.response(503)).first("retry-after") == "60"
+            caller.send(
+                message(caller, "INVITE", talk.switch, call_id="new", body=OFFER), talk.switch
+            )
+            refused = await caller.response(503)
+            assert refused.first("retry-after") == "60"
+            talk.say("OPTIONS", 2)
+            assert (await caller.response(200)).cseq.method == "OPTIONS"
+            assert not draining.done()
+            talk.say("BYE", 3)
+            bye = await vendor.request("BYE")
+            vendor.send(reply(vendor, bye, 200), talk.switch)
+            async with asyncio.timeout(10):
+                await draining
+        assert [event.end_reason for event in switch.events.ended] == [
+            EndReason.NODE_SHUTDOWN,
+            EndReason.NORMAL,
+        ]
+
+
+@on_uvloop
+async def test_calls_that_do_not_end_are_hung_up_and_on_record() -> None:
+    async with two_parties() as (caller, vendor, switch, talk):
+        await talk.ring()
+        await talk.answer()
+        await until(lambda: not switch.switch._invites)
+        async with asyncio.TaskGroup() as tasks:
+            ending = tasks.create_task(end_all(switch.switch))
+            for party in (caller, vendor):
+                bye = await party.request("BYE")
+                assert bye.first("reason") == "Q.850;cause=41"
+                party.send(reply(party, bye, 200), talk.switch)
+            async with asyncio.timeout(10):
+                await ending
+        (record,) = switch.events.ended
+        assert (record.end_reason, record.end_side) == (EndReason.NODE_SHUTDOWN, "server")
+        assert record.answered_at is not None
+        assert switch.switch.calls == {}
