@@ -132,9 +132,9 @@ class SignalingService:
         )
         self._observer = CallObserver(telemetry, self._pdd, monotonic)
         self._switch = self._build_switch()
+        self._takeover = Takeover(self._switch, self._services.media, monotonic, utc_now)
         prober = Prober(self._context)
         self._probes = Probes(prober, self._switch.outside, self._observer, monotonic)
-        self._takeover = Takeover(self._switch, self._services.media, monotonic, utc_now)
         self._grpc = Server(settings.grpc_address)
         self._defence = Defence(
             self._switch.gate.guard,
@@ -178,6 +178,7 @@ class SignalingService:
             new_call_id=partial(new_id, CALL),
         )
         self._overload = Overload(random.random, most_cps=settings.most_cps)
+        self._journal = SpooledCalls(self._spool, boot=boot_id(), utc_now=utc_now)
         self._services = Services(
             planner=TimedPlanner(
                 LinkedPlanner(self._routing), self._overload.on_setup_time, monotonic
@@ -185,7 +186,7 @@ class SignalingService:
             credits=LinkedCredits(self._rating),
             media=LinkedMedia(self._media, silence_timeout_ms=settings.silence_timeout_ms),
             events=events,
-            journal=SpooledCalls(self._spool, boot=boot_id(), utc_now=utc_now),
+            journal=self._journal,
             route_servers=self._route_servers,
         )
         return Switch(
@@ -297,6 +298,10 @@ class SignalingService:
             events.meters.on_timer(now)
             guard.on_timer(now)
             self._overload.on_timer(now)
+            if self._switch.calls:
+                self._journal.beat(now)
+            else:
+                self._journal.rest()
 
     async def drain(self) -> None:
         """See :meth:`services.common.run.Service.drain`."""
@@ -309,9 +314,9 @@ class SignalingService:
         What is drained does not come back: calls that are left end, with BYE and record. In any
         other case they are left for the next process.
         """
+        self._probes.close()
         if self._switch.is_draining:
             await end_all(self._switch)
-        self._probes.close()
         self._switch.close()
         self._events.flush()
         await self._defence.close()

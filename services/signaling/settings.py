@@ -45,11 +45,11 @@ class SignalingSettings(ServiceSettings):
     ``on`` must."""
     ladder_calls: Annotated[int, Field(ge=0)] = 1_000
     """Recent calls whose messages are kept; 0 keeps none."""
-    dns_servers: str = ""
-    """``host[:port]`` of name servers, separated by commas; empty for those of the system."""
     hep_address: str = ""
     """``host:port`` of a capture server that takes HEP version 3 over UDP; empty for none."""
     hep_agent: Annotated[int, Field(ge=0, le=2**32 - 1)] = 2001
     """What the capture server knows this process as."""
+    dns_servers: str = ""
+    """``host[:port]`` of name servers, separated by commas; empty for those of the system."""
     silence_timeout_ms: Annotated[int, Field(ge=0)] = 60_000
     """A call without RTP from either side for so long is hung up; 0 = never."""

@@ -111,3 +111,32 @@ def assert_durations(
     assert sorted(said) == sorted(record["sip_call_id"] for record in records)
     for record in records:
         assert abs(record["talk_ms"] - said[record["sip_call_id"]]) < 1000
+
+
+def test_a_call_that_rings_is_refused_and_its_vendor_cancelled(lab: Lab, tmp_path: Path) -> None:
+    called = PREFIX["cheap"] + "1111"
+    vendor = Sipp(tmp_path, "vendor", ladders.CANCELLED_VENDOR, lab.vendors["cheap"])
+    caller = Sipp(
+        tmp_path,
+        "caller",
+        ladders.refused_caller(503),
+        (CALLER_HOST, free_port(CALLER_HOST)),
+        lab.sip,
+        called=called,
+    )
+    try:
+        vendor.start()
+        caller.start()
+        eventually(lambda: ringing(lab) or None, what="the call rings")
+        restart(lab)
+        assert caller.wait() == 0, caller.errors()
+        assert vendor.wait() == 0, vendor.errors()
+    finally:
+        caller.stop()
+        vendor.stop()
+    (record,) = lab.wait_cdrs(1, called=called)
+    assert (record["end_reason"], record["sip_code_out"]) == ("node_shutdown", 503)
+
+
+def ringing(lab: Lab) -> bool:
+    return any(call["state"] == "ringing" for call in lab.get("/v1/calls")["data"])

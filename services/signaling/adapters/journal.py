@@ -20,6 +20,10 @@ _END = "+"
 """Added to the id of a call, the key of how it ended."""
 _DIALLED = "-"
 """The same for whom it was being sent to."""
+_ALIVE = "alive"
+"""The key of nothing: written now and then, so that the folder tells when we last ran."""
+BEAT_S = 10.0
+"""Between two such writings, while there are calls."""
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -53,6 +57,7 @@ class SpooledCalls:
         self._boot = boot
         self._utc_now = utc_now
         self._kept: set[str] = set()
+        self._beat_at = 0.0
         self.unreadable = 0
         """Snapshots of an earlier process that this version cannot read."""
 
@@ -84,9 +89,23 @@ class SpooledCalls:
                 kept.discard(key)
                 self._spool.forget(key)
 
+    def beat(self, now: float) -> None:
+        """Leave a sign of life; call it about every second while there are calls."""
+        if now >= self._beat_at:
+            self._beat_at = now + BEAT_S
+            self._spool.keep(_ALIVE, b"")
+
+    def rest(self) -> None:
+        """There are no calls any more."""
+        if self._beat_at:
+            self._beat_at = 0.0
+            self._spool.forget(_ALIVE)
+
     def take_over(self, now: float) -> Left:
         """See :meth:`services.signaling.ports.Journal.take_over`."""
         found, self._spool.left_behind = self._spool.left_behind, {}
+        if found.pop(_ALIVE, None) is not None:
+            self._spool.forget(_ALIVE)
         self._kept.update(found)
         left = Left([], [])
         for call_id in sorted({key.rstrip(_DIALLED + _END) for key in found}):

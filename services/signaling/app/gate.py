@@ -7,7 +7,7 @@ the counters of the guard; new INVITEs, while there is too much to do, the overl
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from services.signaling.app.counters import Counters
 from services.signaling.app.summing import SummedEvents
@@ -19,7 +19,7 @@ from services.signaling.core.strangers import may_speak
 from services.signaling.core.trunks import CustomerTrunk
 from services.signaling.sip.actions import Peer, Send
 from services.signaling.sip.errors import MalformedMessage
-from services.signaling.sip.glance import Glance, glance, is_ack_of_shed
+from services.signaling.sip.glance import Glance, calls_last, glance, is_ack_of_shed
 from services.signaling.sip.layer import TransactionLayer
 from services.signaling.sip.message import Request, parse
 
@@ -60,6 +60,10 @@ class Gate:
     def counters_by_name(self) -> dict[str, int]:
         """What was turned away since the start."""
         return {name: getattr(self._counters, name) for name in _SHOWN}
+
+    def ordered(self, datagrams: Iterable[tuple[bytes, Peer]]) -> Iterable[tuple[bytes, Peer]]:
+        """Messages that came together, in the order to handle them."""
+        return calls_last(datagrams) if self.overload.is_active else datagrams
 
     def admits(self, data: bytes, source: Peer, now: float) -> bool:
         """Whether to handle a message; one that is shed has been answered, if at all."""

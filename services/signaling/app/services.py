@@ -21,14 +21,7 @@ from services.signaling.core.commands import (
     ReleaseCredit,
     ReleaseMedia,
 )
-from services.signaling.ports import (
-    Credits,
-    EventLog,
-    Journal,
-    Media,
-    Planner,
-    RouteServers,
-)
+from services.signaling.ports import Credits, EventLog, Journal, Media, Planner, RouteServers
 
 Resume = Callable[[Call, list[Command]], None]
 """Carries out what an answer led to."""

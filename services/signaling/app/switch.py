@@ -160,8 +160,8 @@ class Switch:
     # --- from the network ---------------------------------------------------------------
 
     def receive(self, datagrams: Iterable[Datagram]) -> None:
-        """Take messages in the order they came."""
-        for data, source in datagrams:
+        """Take messages in the order they came; under overload, new calls last."""
+        for data, source in self.gate.ordered(datagrams):
             try:
                 self._receive_one(data, source)
             except Exception as error:  # noqa: BLE001 - one message must not stop the others

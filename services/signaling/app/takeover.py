@@ -41,17 +41,26 @@ class Takeover:
         """When calls were last known to have their audio, until media says that they still do."""
         self.calls = 0
         """Answered ones that were taken over."""
+        self.failed = 0
+        """Those that could not be: errors of ours, see the log."""
 
     def begin(self, context: Context, layer: TransactionLayer, journal: Journal) -> None:
         """Do it; the sockets can send already, and nothing has been received yet."""
         now = self._monotonic()
         left = journal.take_over(now)
         for live in left.answered:
-            self._adopt(live, context, layer, now)
+            try:
+                self._adopt(live, context, layer, now)
+            except Exception:
+                # One call that makes no sense must not cost the others theirs, nor the start.
+                call_id = str(live.snapshot.record.get("call_id"))
+                log.exception("takeover.failed", call_id=call_id)
+                journal.forget(call_id)
+                self.failed += 1
         for interrupted in left.interrupted:
             _give_up(interrupted, self._switch, context, layer, now, self._utc_now())
             self._media.release(interrupted.begun.event.call_id, lambda _: None)
-        self.calls = len(left.answered)
+        self.calls = len(left.answered) - self.failed
         if self.calls or left.interrupted:
             log.warning("takeover.done", calls=self.calls, interrupted=len(left.interrupted))
         self.attach()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from services.common.causes import EndReason
 from services.signaling.core.context import ALLOW, Context
 from services.signaling.core.headers import INVITE_PASSES, passed_lines
@@ -19,17 +17,6 @@ from services.signaling.sip.actions import Peer
 from services.signaling.sip.build import Reply, response_to
 from services.signaling.sip.headers import readable
 from services.signaling.sip.message import Request
-
-
-def turn_away(
-    context: Context, trunk: CustomerTrunk, ingress: Ingress, now: float
-) -> tuple[EndReason, int, Sequence[str]] | None:
-    """Why a call may not go on, with the status (0: the usual one) and headers to say so."""
-    unmet = ingress.meet(trunk.sip)
-    if unmet is not None:
-        return (EndReason.UNSUPPORTED, *unmet)
-    reason = admit(context, trunk, ingress, now)
-    return None if reason is None else (reason, 0, ())
 
 
 def admit(

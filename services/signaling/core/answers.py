@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from services.common.causes import EndReason
 from services.signaling.core.commands import Acknowledge, Command, Owner, Request
 from services.signaling.core.context import Context
 from services.signaling.core.legs import Leg
@@ -91,12 +92,16 @@ def hang_up_answer(
     ]
 
 
-def take_back(context: Context, answered: Answered) -> list[Command]:
+def take_back(
+    context: Context, answered: Answered, reason: EndReason, now: float
+) -> list[Command]:
     """ACK where it is due, and BYE, for an answer that the caller will not hear of."""
-    leg = answered.leg
+    attempt, leg = answered.attempt, answered.leg
+    attempt.record.end_reason, attempt.record.ended_at = reason, now
+    context.vendor_limits.give_back(attempt.candidate.vendor_trunk_id)
     commands: list[Command] = []
     if answered.is_offer:
-        commands.append(acknowledge(answered.attempt, leg, context))
+        commands.append(acknowledge(attempt, leg, context))
     if not leg.is_over:
         bye = leg.request(context, "BYE")
         commands.append(Request(Owner(), bye, leg.target(context), leg.name))

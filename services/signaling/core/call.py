@@ -15,8 +15,9 @@ from typing import Self
 
 from services.common.causes import EndReason
 from services.common.sip_options.trunk import DEFAULT_CUSTOMER
-from services.signaling.core.admission import dialled, early_leg, early_reply, offer_of, turn_away
+from services.signaling.core.admission import admit, dialled, early_leg, early_reply, offer_of
 from services.signaling.core.answers import hang_up_answer
+from services.signaling.core.closing import given_back
 from services.signaling.core.code_policy import known_reason
 from services.signaling.core.commands import (
     AnswerMedia,
@@ -26,27 +27,18 @@ from services.signaling.core.commands import (
     FindRoutes,
     Finished,
     Keep,
-    KeepEnd,
     OfferMedia,
     Owner,
     Persist,
     ReleaseCredit,
-    ReleaseMedia,
     Request,
     Respond,
-    unused,
 )
 from services.signaling.core.context import Context
 from services.signaling.core.conversation import Conversation, Over
 from services.signaling.core.conversation import Step as TalkStep
-from services.signaling.core.headers import numbers, q850_received, reason_header
-from services.signaling.core.hunting import (
-    Answered,
-    Attempt,
-    Hunt,
-    Lost,
-    Progress,
-)
+from services.signaling.core.headers import numbers
+from services.signaling.core.hunting import Answered, Attempt, Hunt, Lost, Progress
 from services.signaling.core.hunting import Step as HuntStep
 from services.signaling.core.legs import CALLER, Ingress
 from services.signaling.core.offered_routes import Ruling
@@ -54,8 +46,7 @@ from services.signaling.core.pickup import Pickup, pick_up
 from services.signaling.core.record import CallRecord, bounded, peer_text
 from services.signaling.core.redirects import redirection
 from services.signaling.core.refusing import refused
-from services.signaling.core.route_finding import RouteFinding
-from services.signaling.core.snapshot import end_note
+from services.signaling.core.route_finding import RouteFinding, TurnedDown
 from services.signaling.core.trunks import CustomerTrunk
 from services.signaling.core.values import CallState, Credit, MediaAnswer, MediaStats, Plan
 from services.signaling.sip.actions import Peer
@@ -152,8 +143,13 @@ class Call:
             return self.refuse(EndReason.UNKNOWN_CUSTOMER, now)
         record.customer_trunk_id, record.account_id = trunk.id, trunk.account_id
         self._ingress.belongs_to(trunk.policy)
-        if (unwanted := turn_away(self._context, trunk, self._ingress, now)) is not None:
-            return self.refuse(unwanted[0], now, status=unwanted[1], headers=unwanted[2])
+        unmet = self._ingress.meet(trunk.sip)
+        if unmet is not None:
+            status, headers = unmet
+            return self.refuse(EndReason.UNSUPPORTED, now, status=status, headers=headers)
+        unwanted = admit(self._context, trunk, self._ingress, now)
+        if unwanted is not None:
+            return self.refuse(unwanted, now)
         self._is_counted = True
         self._own(self._ingress.base_tag, CALLER)
         busy, self._routing = self._context.vendor_limits.full, trunk.sip.routing
@@ -161,13 +157,14 @@ class Call:
         if not self._routing.server:
             return [Emit(record.started()), question]
         self._hunt = RouteFinding(self._context, record, self._routing, question)
-        asking = self._hunt.start(offer_of(self._ingress), now)
-        return [Emit(record.started()), *self._seek(asking, now)]
+        steps = self._hunt.start(offer_of(self._ingress), now)
+        return [Emit(record.started()), *self._seek(steps, now)]
 
     def on_ruling(self, ruling: Ruling | None, now: float) -> list[Command]:
         """Take a routing server's answer over HTTP; ``None`` when there was none."""
-        asked = self._hunt
-        return self._seek(asked.on_ruling(ruling), now) if isinstance(asked, RouteFinding) else []
+        if not isinstance(self._hunt, RouteFinding):
+            return []
+        return self._seek(self._hunt.on_ruling(ruling), now)
 
     def _own(self, tag: str, leg: str) -> None:
         self._tags.append(tag)
@@ -192,7 +189,9 @@ class Call:
     def on_credit(self, credit: Credit | None, now: float) -> list[Command]:
         """Take rating's answer; ``None`` when there was none."""
         if self.state is not CallState.AUTHORIZING:
-            return unused(credit)
+            # Cancelled meanwhile: what was reserved goes back.
+            is_reserved = credit is not None and bool(credit.reservation_id)
+            return [ReleaseCredit(credit.reservation_id)] if credit and is_reserved else []
         if credit is None:
             return self.refuse(EndReason.RATING_UNAVAILABLE, now)
         if credit.refused:
@@ -208,7 +207,7 @@ class Call:
 
     # --- the hunt -----------------------------------------------------------------------
 
-    def _seek(self, steps: Sequence[HuntStep], now: float) -> list[Command]:
+    def _seek(self, steps: Sequence[HuntStep | TurnedDown], now: float) -> list[Command]:
         """Carry out what the hunt wants, in its order."""
         commands: list[Command] = []
         for step in steps:
@@ -218,6 +217,8 @@ class Call:
                 commands += self._on_answered(step, now)
             elif isinstance(step, Lost):
                 commands += self.refuse(step.reason, now, status=step.status, lost=step)
+            elif isinstance(step, TurnedDown):
+                commands += self.refuse(step.reason, now, status=step.status)
             else:
                 self._note(step)
                 commands.append(step)
@@ -291,8 +292,9 @@ class Call:
         if isinstance(owner, RouteFinding):
             return self._seek(owner.on_answer(response), now)
         if not isinstance(owner, Attempt):
-            talk = self._conversation
-            return [] if talk is None else self._talk(talk.on_response(owner, response, now), now)
+            if self._conversation is None:
+                return []
+            return self._talk(self._conversation.on_response(owner, response, now), now)
         if not isinstance(self._hunt, Hunt):
             # A vendor given up on answers after another one has.
             is_answer = 200 <= response.status < 300
@@ -305,8 +307,9 @@ class Call:
         if isinstance(owner, RouteFinding):
             return self._seek(owner.on_silence(), now)
         if not isinstance(owner, Attempt):
-            talk = self._conversation
-            return [] if talk is None else self._talk(talk.on_failure(owner, status, now), now)
+            if self._conversation is None:
+                return []
+            return self._talk(self._conversation.on_failure(owner, status, now), now)
         if not isinstance(self._hunt, Hunt):
             return []
         commands = self._seek(self._hunt.on_failure(owner, status, now), now)
@@ -315,8 +318,9 @@ class Call:
     def on_cancel(self, cancel: Received, key: str, now: float) -> list[Command]:
         """The caller cancelled; the CANCEL itself has been answered."""
         if key != self.invite_key:
-            talk = self._conversation
-            return [] if talk is None else self._talk(talk.on_cancel(key, now), now)
+            if self._conversation is None:
+                return []
+            return self._talk(self._conversation.on_cancel(key, now), now)
         return self._give_up(cancel, now)
 
     def _give_up(self, received: Received, now: float) -> list[Command]:
@@ -325,8 +329,7 @@ class Call:
         commands: list[Command] = []
         if self._hunt is not None and self._pickup is None:
             commands += self._seek(self._hunt.stop(EndReason.CANCELLED, now, received), now)
-        self.record.reason_header = bounded(reason_header(received))
-        self.record.q850_in = q850_received(received) or 16
+        self.record.note_cause(received)
         if self._pickup is not None:
             return self._take_back(self._pickup, EndReason.CANCELLED, now, side="caller")
         return commands + self.refuse(EndReason.CANCELLED, now, side="caller")
@@ -367,13 +370,15 @@ class Call:
 
     def on_ack(self, received: Received, key: str, now: float) -> list[Command]:
         """Take the ACK of a 2xx of ours."""
-        talk = self._conversation
-        return [] if talk is None else self._talk(talk.on_ack(received, key, now), now)
+        if self._conversation is None:
+            return []
+        return self._talk(self._conversation.on_ack(received, key, now), now)
 
     def on_no_ack(self, key: str, now: float) -> list[Command]:
         """A 2xx of ours was never acknowledged."""
-        talk = self._conversation
-        return [] if talk is None else self._talk(talk.on_no_ack(key, now), now)
+        if self._conversation is None:
+            return []
+        return self._talk(self._conversation.on_no_ack(key, now), now)
 
     # --- from our own services ----------------------------------------------------------
 
@@ -439,8 +444,7 @@ class Call:
     def _on_over(self, over: Over, now: float) -> list[Command]:
         record = self.record
         if over.bye is not None:
-            record.q850_in = q850_received(over.bye) or 16
-            record.reason_header = bounded(reason_header(over.bye))
+            record.note_cause(over.bye)
         record.end(over.reason, over.at, side=over.side)
         record.doubt(over.silent, over.noticed_at)
         self._context.vendor_limits.give_back(record.answered_on.candidate.vendor_trunk_id)
@@ -459,27 +463,19 @@ class Call:
         """Give the INVITE a final response that is no success, at any time before the answer."""
         assert self._ingress is not None
         reply = refused(
-            self._ingress, self.record, reason, now, status, lost, headers=headers, side=side
-        )
+            self._ingress, self.record, reason, now,
+            status=status, lost=lost, headers=headers, side=side,
+        )  # fmt: skip
         return [Respond(self.invite_key, reply, CALLER), *self._close(now)]
 
     def _close(self, now: float) -> list[Command]:
         """Give back what the call holds, and write its record as soon as it is complete."""
         self.state = CallState.ENDING
-        record = self.record
-        commands: list[Command] = []
         if self._is_counted:
             self._is_counted = False
-            self._context.customer_limits.give_back(record.customer_trunk_id)
-        if record.answered_at is None and record.reservation_id:
-            commands.append(ReleaseCredit(record.reservation_id))
-        if self.has_media:
-            self._wants_stats = True
-            commands.append(ReleaseMedia())
-            if record.answered_at is not None:
-                commands.append(KeepEnd(end_note(record)))
-        self._record_by = now + SETTLE_S
-        return commands + self._try_record(now)
+            self._context.customer_limits.give_back(self.record.customer_trunk_id)
+        self._wants_stats, self._record_by = self.has_media, now + SETTLE_S
+        return [*given_back(self.record, has_media=self.has_media), *self._try_record(now)]
 
     def _try_record(self, now: float) -> list[Command]:
         if self._is_recorded or self.state is not CallState.ENDING:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from services.common.events import CallAnswered, CallEnded, CallRinging, CallStarted
-from services.signaling.core.values import Credit, OfferedRoute
+from services.signaling.core.values import OfferedRoute
 from services.signaling.sip.actions import Peer
 from services.signaling.sip.build import Reply, RequestDraft
 
@@ -105,11 +105,6 @@ class ReleaseCredit(NamedTuple):
     """Give the reservation of an unanswered call back. Never answered."""
 
     reservation_id: str
-
-
-def unused(credit: Credit | None) -> list[Command]:
-    """Give back what was granted to a call that needs it no more."""
-    return [ReleaseCredit(credit.reservation_id)] if credit and credit.reservation_id else []
 
 
 class OfferMedia(NamedTuple):

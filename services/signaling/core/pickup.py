@@ -35,11 +35,7 @@ class Pickup(NamedTuple):
     ) -> list[Command]:
         """The caller will not hear of the answer: nobody talked."""
         record.answered_at = record.answered_attempt = None
-        attempt = self.answered.attempt
-        attempt.record.end_reason = reason
-        attempt.record.ended_at = now
-        context.vendor_limits.give_back(attempt.candidate.vendor_trunk_id)
-        return take_back(context, self.answered)
+        return take_back(context, self.answered, reason, now)
 
 
 def pick_up(

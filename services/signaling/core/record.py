@@ -19,8 +19,10 @@ from services.common.events import (
     CallStarted,
     StreamStats,
 )
+from services.signaling.core.headers import q850_received, reason_header
 from services.signaling.core.values import Candidate, Plan
 from services.signaling.sip.actions import Peer
+from services.signaling.sip.message import Request
 
 LONGEST_TEXT = 256
 """Characters kept of anything a stranger wrote: records must not grow at his pleasure."""
@@ -54,7 +56,7 @@ class AttemptRecord:
     def __init__(self, candidate: Candidate, started_at: float) -> None:
         self.candidate = candidate
         self.target = ""
-        """Where it went; empty while it went nowhere."""
+        """Where it went, as :func:`peer_text` writes it; empty while it went nowhere."""
         self.started_at = started_at
         self.ringing_at: float | None = None
         self.ended_at: float | None = None
@@ -134,6 +136,11 @@ class CallRecord:
         if self.answered_at is not None:
             self.q850_out = self.q850_out or q850_of_end(reason)
             self.answered_on.ended_at, self.answered_on.end_reason = now, reason
+
+    def note_cause(self, received: Request) -> None:
+        """Keep what the BYE or CANCEL that ends the call says of its cause."""
+        self.q850_in = q850_received(received) or 16
+        self.reason_header = bounded(reason_header(received))
 
     @property
     def answered_on(self) -> AttemptRecord:

@@ -21,9 +21,9 @@ def refused(
     record: CallRecord,
     reason: EndReason,
     now: float,
+    *,
     status: int,
     lost: Lost | None,
-    *,
     headers: Sequence[str],
     side: str,
 ) -> Reply:

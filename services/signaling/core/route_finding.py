@@ -7,7 +7,7 @@ whether routing decides alone or the call is refused.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 from services.common.causes import EndReason
 from services.common.sip_options.routing import CustomerRouting
@@ -22,7 +22,6 @@ from services.signaling.core.commands import (
 )
 from services.signaling.core.context import ALLOW, Context
 from services.signaling.core.headers import address
-from services.signaling.core.hunting import Lost
 from services.signaling.core.legs import Leg
 from services.signaling.core.offered_routes import Refusal, Ruling, from_response
 from services.signaling.core.outgoing import Offer, bracketed
@@ -40,7 +39,15 @@ LEG: Final = "R"
 NEVER: Final = float("inf")
 
 
-Step = Command | Lost
+class TurnedDown(NamedTuple):
+    """The call may not go on."""
+
+    reason: EndReason
+    status: int = 0
+    """0 for that of the reason."""
+
+
+Step = Command | TurnedDown
 
 
 class RouteFinding(Owner):
@@ -100,7 +107,7 @@ class RouteFinding(Owner):
         self._end()
         if isinstance(ruling, Refusal):
             self._record.reason_header = bounded(ruling.text)
-            return [Lost(EndReason.ROUTING_SERVER_REFUSED, ruling.status)]
+            return [TurnedDown(EndReason.ROUTING_SERVER_REFUSED, ruling.status)]
         return [self._question._replace(offered=ruling)]
 
     def on_answer(self, response: Response) -> list[Step]:
@@ -140,7 +147,7 @@ class RouteFinding(Owner):
     def _fail(self, why: str) -> list[Step]:
         self._end()
         if self._routing.on_failure == "refuse":
-            return [Lost(EndReason.ROUTING_SERVER_FAILED, 0)]
+            return [TurnedDown(EndReason.ROUTING_SERVER_FAILED)]
         return [self._question._replace(note=why)]
 
     def _find(self, uri: SipUri) -> Peer | None:

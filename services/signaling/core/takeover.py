@@ -116,6 +116,7 @@ def restore(context: Context, live: LiveCall, now: float) -> Restored:
                 (callee, far.timer, _shifted(snapshot.callee.watch, live.shift_s)),
             ],
             now,
+            now if live.lost_at is None else live.lost_at,
         ),
         has_media=snapshot.has_media,
         is_taken_over=True,

@@ -26,7 +26,11 @@ DEFAULT = SessionTimer()
 GONE = frozenset({408, 481})
 """Statuses that say the other end has no such dialog (RFC 3261 section 12.2.1.2)."""
 _SPREAD_S = 20.0
-"""Over which the refreshes of a takeover are spread."""
+"""Over which the refreshes and probes of a takeover are spread."""
+_BYE_REPEATED_S = 32.0
+"""64*T1: a BYE sent while nobody listened for less than this arrives in the end."""
+_DOUBT = SessionTimer(probe_s=30)
+"""How a leg is watched of which nobody knows whether its party has hung up meanwhile."""
 _CANNOT_UPDATE = frozenset({405, 501})
 
 
@@ -226,14 +230,20 @@ def resume_vigil(
     exchanges: Exchanges,
     legs: list[tuple[Leg, SessionTimer, WatchState | None]],
     now: float,
+    lost_at: float,
 ) -> Vigil | None:
     """The vigil of a process that died, over legs with the options their trunks have now.
 
     Refreshes since the snapshot are unknown: a session timer begins anew, and where refreshing
-    is our part it is done soon, a little later on one leg than on another.
+    is our part it is done soon, a little later on one leg than on another. If nobody listened for
+    longer than a BYE is repeated, legs without a watch are asked whether they are still there.
     """
     for leg, options, state in legs:
         if state is None or not is_watched(options):
+            if now - lost_at > _BYE_REPEATED_S:
+                leg.watch = Watch(_DOUBT, None, now, allows_update=False)
+                leg.watch.probe_at = now + _SPREAD_S * context.chance()
+                leg.heard_at = lost_at
             continue
         leg.watch = watch = Watch.restored(options, state)
         leg.keeps_session = options.mode != "off" and options.refresh != "update"

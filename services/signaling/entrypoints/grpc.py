@@ -46,9 +46,9 @@ class SignalingServicer(pb_grpc.SignalingServicer):
         self._switch = switch
         self._node = node
         self._monotonic = monotonic
-        self._vendors = vendors
         self._unix_us = unix_us
         self._local = local
+        self._vendors = vendors
 
     async def ListCalls(  # noqa: N802 - the contract's name
         self,
@@ -125,13 +125,13 @@ class SignalingServicer(pb_grpc.SignalingServicer):
         context: _Context,  # noqa: ARG002
     ) -> pb.ListVendorsReply:
         """Vendor trunks, and whether they can be called."""
+        now = self._monotonic()
 
         def unix_ms(instant: float | None) -> int:
             return 0 if instant is None else self._unix_us(instant) // 1000
 
-        views = self._vendors(self._monotonic())
         return pb.ListVendorsReply(
-            vendors=[_vendor_state(view, self._node, unix_ms) for view in views]
+            vendors=[_vendor_state(view, self._node, unix_ms) for view in self._vendors(now)]
         )
 
     def _live_call(self, call: Call, now: float) -> pb.LiveCall:

@@ -8,6 +8,7 @@ left to that.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 from zlib import crc32
 
@@ -29,6 +30,27 @@ _NEEDED: Final = (b"From", b"To: ", b"Call", b"CSeq")
 def is_ack_of_shed(data: bytes) -> bool:
     """Whether this acknowledges a shed INVITE, and is of no interest to anybody."""
     return data.startswith(b"ACK ") and _SHED_ACK in data
+
+
+def calls_last(datagrams: Iterable[tuple[bytes, Peer]]) -> list[tuple[bytes, Peer]]:
+    """What belongs to calls in progress first, in its order; then new INVITEs, and CANCELs.
+
+    Those inside calls free resources, and one kind of work after the other finds its code in the
+    processor's caches.
+    """
+    first: list[tuple[bytes, Peer]] = []
+    last: list[tuple[bytes, Peer]] = []
+    for datagram in datagrams:
+        data = datagram[0]
+        if data.startswith(b"CANCEL "):
+            last.append(datagram)  # of an INVITE that may be among them
+        elif data.startswith(b"INVITE "):
+            begin = data.find(b"\nTo:")
+            is_inside = begin < 0 or b"tag=" in data[begin : data.find(b"\n", begin + 1)]
+            (first if is_inside else last).append(datagram)
+        else:
+            first.append(datagram)
+    return first + last
 
 
 class Glance(NamedTuple):

@@ -81,5 +81,21 @@ async def test_what_cannot_be_read_is_counted_and_dropped(tmp_path: Path) -> Non
         assert spool.left_behind == {}
 
 
+async def test_signs_of_life_are_no_calls_and_go_with_the_last_one(tmp_path: Path) -> None:
+    async with spooling(tmp_path, Stream()) as spool:
+        first = journal(spool)
+        for now in (100.0, 101.0, 111.0):
+            first.beat(now)
+    async with spooling(tmp_path, Stream()) as spool:
+        assert spool.left_behind == {"alive": b""}
+        second = journal(spool)
+        assert second.take_over(200.0) == Left([], [])
+        second.beat(200.0)
+        second.rest()
+        second.rest()
+    async with spooling(tmp_path, Stream()) as spool:
+        assert spool.left_behind == {}
+
+
 def test_this_machine_says_when_it_was_started() -> None:
     assert len(boot_id()) == 36

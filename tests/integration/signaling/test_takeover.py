@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import msgspec
+
 from services.common.causes import EndReason
 from services.signaling.core.takeover import Left
 from services.signaling.core.trunks import TrunkTable
@@ -214,3 +216,27 @@ async def test_a_call_that_failed_leaves_nothing_behind() -> None:
         await each.caller.response(486)
         await until(lambda: not each.now.switch.calls)
         assert each.now.journal.left() == Left([], [])
+
+
+@on_uvloop
+async def test_a_call_that_makes_no_sense_costs_the_others_nothing() -> None:
+    async with lives() as each:
+        await each.talk.ring()
+        await each.talk.answer()
+        await until(lambda: not each.now.switch._invites)
+        left = each.now.journal.left()
+        (good,) = left.answered
+        facts = good.snapshot.record | {"call_id": "cal_0", "answered_at": None}
+        bad = good._replace(snapshot=msgspec.structs.replace(good.snapshot, record=facts))
+        each.now.close()
+        each.now = LoopbackSwitch(
+            FixedPlanner(to_vendor(each.vendor.address)),
+            port=each.now.port,
+            left=Left([bad, good], []),
+        )
+        each.now.switch.trunks = TrunkTable(TABLE, vendor_hosts=[VENDOR])
+        each.now.start()
+        assert len(each.now.switch.calls) == 1
+        assert (each.now.takeover.calls, each.now.takeover.failed) == (1, 1)
+        await each.talk.hang_up()
+        await until(lambda: not each.now.switch.calls)

@@ -23,11 +23,14 @@ def left_by(machine: Machine, *, shift_s: float = 0.0) -> LiveCall:
     return LiveCall(snapshot, note, shift_s)
 
 
-def take_over(machine: Machine, now: float, *, shift_s: float = 0.0) -> tuple[Machine, Restored]:
+def take_over(
+    machine: Machine, now: float, *, shift_s: float = 0.0, lost_at: float | None = None
+) -> tuple[Machine, Restored]:
     """The machine of the process that comes after, and what it makes of the call."""
     heir = copy.copy(machine)
     heir.context, heir.history, heir.ended_events = context(), [], []
-    restored = restore(heir.context, left_by(machine, shift_s=shift_s), now)
+    left = left_by(machine, shift_s=shift_s)._replace(lost_at=lost_at)
+    restored = restore(heir.context, left, now)
     heir.call = restored.call
     heir.take(restored.commands)
     return heir, restored

@@ -168,6 +168,14 @@ def test_nothing_but_new_invites_is_ever_shed(data: bytes, age_s: float) -> None
     assert door.sent == []
 
 
+def test_new_calls_are_handled_last_under_overload_only() -> None:
+    door = Door()
+    came = [(_invite(1), CALLER), (_like(b"BYE"), CALLER)]
+    assert door.gate.ordered(came) is came
+    door.overload(0.5)
+    assert door.gate.ordered(came) == came[::-1]
+
+
 def test_repetition_of_an_admitted_invite_is_not_refused() -> None:
     door = Door()
     door.layer.on_message(_invite(1), CALLER, 1.0)

@@ -250,6 +250,27 @@ def test_a_retransmission_of_what_was_answered_before_is_out_of_order() -> None:
     assert reply.status == 500
 
 
+def test_after_a_short_outage_nobody_is_asked_whether_he_is_still_there() -> None:
+    machine = Machine()
+    machine.answer(105.0)
+    heir, _ = take_over(machine, 300.0, lost_at=280.0)
+    assert heir.call.deadline > 3000.0
+
+
+def test_after_a_long_outage_both_are_asked_and_a_dead_call_ended_when_it_was_lost() -> None:
+    machine = Machine()
+    machine.answer(105.0)
+    heir, _ = take_over(machine, 300.0, lost_at=200.0)
+    asked = heir.take(heir.call.on_timer(320.0))
+    assert kinds(asked) == ["A OPTIONS", "B1 OPTIONS"]
+    near, far = (command for command in asked if isinstance(command, Dial))
+    assert kinds(heir.reply(near, 200, 320.1)) == []
+    steps = heir.reply(far, 481, 320.2)
+    assert "CallEnded" in kinds(steps)
+    record = heir.record
+    assert (record.end_reason, record.talk_ms) == ("session_timeout", 95_000)
+
+
 def dial_through_media(machine: Machine) -> Dial:
     """A whole call whose audio passes through media."""
     machine.start()
