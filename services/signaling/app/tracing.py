@@ -56,10 +56,10 @@ class Tracer:
         """The layer sends by itself: at once for the message at hand, or again."""
         if not self.enabled:
             return
-        if owned is not None:
-            self._note(owned[0], Step(now, owned[2], True, send.peer, send.data))
-        elif self._heard is not None:
+        if self._heard is not None:
             self._along.append(send)
+        elif owned is not None:
+            self._note(owned[0], Step(now, owned[2], True, send.peer, send.data))
         else:
             self._attribute(send.data, send.peer, True, now)
 
