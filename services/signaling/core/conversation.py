@@ -353,7 +353,7 @@ class Conversation:
         accepted = response_to(received, 202, headers=(leg.contact(context),))
         return [
             Respond(key, accepted, leg.name),
-            *transfer.start(onward, call_id, record.caller, target.number),
+            *transfer.start(onward, call_id, record.caller_billed or record.caller, target.number),
         ]
 
     @property

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from msgspec.structs import replace
 
+from services.common.sip_options.keepalive import KeepAlive
 from services.common.sip_options.reliable import Reliable
 from services.common.sip_options.session_timer import SessionTimer
 from services.signaling.core.trunks import CustomerTrunk
@@ -41,8 +42,15 @@ def caller_of(context: Context, invite: Request, source: Peer) -> CustomerTrunk 
     trunk = None if onward is None or onward.replaces else context.trunks.customer(onward.trunk_id)
     if trunk is None:
         return None
-    # Between two calls of ours nothing gets lost, and neither outlives the other.
-    sip = replace(trunk.sip, reliable=Reliable(), session_timer=SessionTimer())
+    # Between two calls of ours nothing gets lost, neither outlives the other, and there is no
+    # transport that the customer could have chosen or that had to be kept open.
+    sip = replace(
+        trunk.sip,
+        reliable=Reliable(),
+        session_timer=SessionTimer(),
+        transports=(),
+        keepalive=KeepAlive(),
+    )
     return replace(trunk, sip=sip)
 
 
