@@ -346,9 +346,7 @@ class Conversation:
             event_id=received.cseq.number,
             tag=f"{base}-t{self._transfers}",
         )
-        onward = Onward(
-            record.customer_trunk_id, record.account_id, record.source, target.replaces
-        )
+        onward = Onward.of(record, target.replaces)
         call_id = f"{record.call_id}.{self._transfers}@transfer"
         accepted = response_to(received, 202, headers=(leg.contact(context),))
         return [
