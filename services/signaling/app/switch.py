@@ -313,9 +313,9 @@ class Switch:
         self._invites[key] = call
         self._tracer.claim(call, CALLER, now)
         if self.is_draining:
-            commands = call.refuse(EndReason.NODE_SHUTDOWN, now, headers=(RETRY_AFTER,))
+            commands = call.start(trunk, now, EndReason.NODE_SHUTDOWN, RETRY_AFTER)
         elif is_full:
-            commands = call.refuse(EndReason.CUSTOMER_CAPACITY, now)
+            commands = call.start(trunk, now, EndReason.CUSTOMER_CAPACITY)
         else:
             commands = call.start(trunk, now)
         self._perform(call, commands)

@@ -135,16 +135,20 @@ class Call:
 
     # --- the beginning ------------------------------------------------------------------
 
-    def start(self, trunk: CustomerTrunk | None, now: float) -> list[Command]:
-        """Admit the call, or refuse it. ``None`` stands for a source nobody knows."""
+    def start(
+        self, trunk: CustomerTrunk | None, now: float, veto: EndReason | None = None, *more: str
+    ) -> list[Command]:
+        """Admit the call of ``trunk``, if known; or refuse it, by ``veto`` of the switch."""
         assert self._ingress is not None
         invite, record = self._ingress.invite, self.record
         caller, called = numbers(invite)
         record.caller, record.called = bounded(readable(caller)), bounded(readable(called))
         if trunk is None:
-            return self.refuse(EndReason.UNKNOWN_CUSTOMER, now)
+            return self.refuse(veto or EndReason.UNKNOWN_CUSTOMER, now, headers=more)
         record.customer_trunk_id, record.account_id = trunk.id, trunk.account_id
         self._ingress.belongs_to(trunk.policy)
+        if veto is not None:
+            return self.refuse(veto, now, headers=more)
         unmet = self._ingress.meet(trunk.sip)
         if unmet is not None:
             status, headers = unmet
