@@ -201,19 +201,6 @@ async def test_a_stranger_is_challenged_once_and_without_state() -> None:
 
 
 @on_uvloop
-async def test_who_proves_himself_at_the_address_of_a_trunk_hears_100_once() -> None:
-    async with phone_and_vendor() as (phone, vendor, switch):
-        switch.switch.trunks = table(addresses=(f"{CALLER}:9",))  # a neighbour's, by port
-        data = message(phone.party, "INVITE", phone.switch, call_id="c", body=OFFER)
-        phone.party.send(data, phone.switch)
-        challenge = await phone.party.response(401)
-        phone.party.send(phone.prove(data, challenge), phone.switch)
-        vendor.send(reply(vendor, await vendor.request("INVITE"), 486), phone.switch)
-        heard = [await phone.party.hear() for _ in range(2)]
-        assert [one.status for one in heard if isinstance(one, Response)] == [100, 486]
-
-
-@on_uvloop
 async def test_who_is_gone_from_the_configuration_is_forgotten() -> None:
     async with phone_and_vendor() as (phone, _, switch):
         await phone.register()
