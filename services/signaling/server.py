@@ -398,9 +398,9 @@ class SignalingService:
         telemetry.gauge("spool_backlog", "Unpublished batches", lambda: spool.backlog)
         telemetry.counter("spool_lost_total", "Events lost", lambda: spool.lost)
         hep = self._hep
-        if hep is not None:
-            telemetry.counter("hep_sent_total", "Messages to the capture server", lambda: hep.sent)
-            telemetry.counter("hep_dropped_total", "Not taken", lambda: hep.dropped)
+        for name in ("sent", "dropped"):
+            read = partial(getattr, hep, name, 0)  # of None: nothing, ever
+            telemetry.counter(f"hep_{name}_total", "Messages to the capture server", read)
         for what, link in (("routing", self._routing), ("rating", self._rating)):
             telemetry.counter(
                 f"{what}_timeouts_total", "Unanswered", partial(getattr, link, "timed_out")

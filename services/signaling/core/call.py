@@ -40,6 +40,7 @@ from services.signaling.core.conversation import Step as TalkStep
 from services.signaling.core.headers import numbers
 from services.signaling.core.hunting import Answered, Attempt, Hunt, Lost, Progress
 from services.signaling.core.hunting import Step as HuntStep
+from services.signaling.core.ladder import Trace
 from services.signaling.core.legs import CALLER, Ingress
 from services.signaling.core.offered_routes import Ruling
 from services.signaling.core.pickup import Pickup, pick_up
@@ -69,7 +70,7 @@ class Call:
     __slots__ = (
         "_context", "_conversation", "_credit", "_hunt", "_ingress", "_is_counted", "_is_finished",
         "_is_recorded", "_pickup", "_plan", "_record_by", "_routing", "_tags", "_wants_stats",
-        "has_media", "invite_key", "record", "state", "timer",
+        "has_media", "invite_key", "record", "state", "timer", "trace",
     )  # fmt: skip
 
     def __init__(
@@ -94,7 +95,8 @@ class Call:
         """The caller's INVITE transaction."""
         self.record = record
         self.timer: Hashable | None = None
-        """The owner's to keep: when it has scheduled a wake-up."""
+        """The owner's to keep: when it has scheduled a wake-up, and what was said."""
+        self.trace: Trace | None = None
         self._ingress = None
         self._plan: Plan | None = None
         self._credit: Credit | None = None
