@@ -36,7 +36,7 @@ from services.signaling.adapters.tcp import StreamLimits, TcpTransport
 from services.signaling.adapters.tls import TlsContexts, TlsFiles
 from services.signaling.adapters.udp import UdpSocket
 from services.signaling.app.counters import PDD_BOUNDS_S
-from services.signaling.app.drain import end_all
+from services.signaling.app.drain import end_all, take_out
 from services.signaling.app.keep_alive import keep_alive
 from services.signaling.app.probes import Probes
 from services.signaling.app.services import Services
@@ -305,8 +305,7 @@ class SignalingService:
 
     async def drain(self) -> None:
         """See :meth:`services.common.run.Service.drain`."""
-        await self._switch.registrations.withdraw()  # vendors are to send nothing more
-        await self._switch.drain()
+        await take_out(self._switch)
 
     async def close(self) -> None:
         """See :meth:`services.common.run.Service.close`.

@@ -141,16 +141,14 @@ class Call:
         """Admit the call of ``trunk``, if known; or refuse it, by ``veto`` of the switch."""
         assert self._ingress is not None
         invite, record = self._ingress.invite, self.record
-        caller, called = numbers(invite)
-        record.caller, record.called = bounded(readable(caller)), bounded(readable(called))
+        record.caller, record.called = (bounded(readable(text)) for text in numbers(invite))
         if trunk is None:
             return self.refuse(veto or EndReason.UNKNOWN_CUSTOMER, now, headers=more)
         record.customer_trunk_id, record.account_id = trunk.id, trunk.account_id
         self._ingress.belongs_to(trunk.policy)
         if veto is not None:
             return self.refuse(veto, now, headers=more)
-        unmet = self._ingress.meet(trunk.sip)
-        if unmet is not None:
+        if (unmet := self._ingress.meet(trunk.sip)) is not None:
             status, headers = unmet
             return self.refuse(EndReason.UNSUPPORTED, now, status=status, headers=headers)
         unwanted = admit(self._context, trunk, self._ingress, now)
