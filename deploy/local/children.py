@@ -1,6 +1,7 @@
 """Starting one child process: its own session and log, and not outliving its supervisor."""
 
 import asyncio
+import json
 import os
 import signal
 import sys
@@ -14,8 +15,10 @@ from deploy.local import launch, tools
 MAX_LOG_BYTES = 32 << 20
 """A log longer than this is put aside, as one older file, at the next start."""
 
-TAIL_BYTES = 4000
-
+TAIL_CHARS = 4000
+"""Of a log that ends otherwise than our services' do."""
+LONGEST_LINE_BYTES = 65_536
+"""A traceback is one line of theirs."""
 
 _LIGHTER = {"CLICKHOUSE_DRIVER_LASY_DATE_LUT": "1"}
 """Lets the driver work out a date when it meets it. It would tabulate every day of four centuries
@@ -76,14 +79,25 @@ async def spawn(command: Command, log: Path) -> Process:
         )
 
 
-def tail(log: Path) -> str:
-    """The last lines of ``log``; empty when there is none."""
+def last_words(log: Path) -> str:
+    """What a process died of, as the end of its log has it; empty when there is no log."""
     if not log.exists():
         return ""
     with log.open("rb") as lines:
         size_bytes = lines.seek(0, os.SEEK_END)
-        lines.seek(max(0, size_bytes - TAIL_BYTES))
-        return lines.read().decode(errors="replace").strip()
+        lines.seek(max(0, size_bytes - LONGEST_LINE_BYTES))
+        end = lines.read().decode(errors="replace").strip()
+    return _cause(end.rpartition("\n")[2]) or end[-TAIL_CHARS:]
+
+
+def _cause(line: str) -> str:
+    """The exception of a line of our services' logs, without its way there."""
+    try:
+        exception = json.loads(line)["exception"]
+    except (ValueError, KeyError, TypeError):
+        return ""
+    said = [text.strip(" |+-") for text in str(exception).splitlines()]
+    return next((text for text in reversed(said) if text), "")
 
 
 def _put_aside(log: Path) -> None:

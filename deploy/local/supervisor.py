@@ -100,7 +100,7 @@ class Keeper:
                 break
             deaths += 1
             if not self._was_ready and deaths >= ATTEMPTS_TO_START:
-                raise StartFailed(self.unit.name, ending, children.tail(self._log))
+                raise StartFailed(self.unit.name, ending, children.last_words(self._log))
             if monotonic() - started_at > STEADY_S:
                 pause_s = FIRST_PAUSE_S
             self._tell(Phase.DIED, f"{ending}, again in {pause_s:.1f} s")
@@ -230,12 +230,14 @@ async def run_once(name: str, command: Command, layout: Layout, limit_s: float) 
         async with asyncio.timeout(limit_s):
             status = await process.wait()
     except TimeoutError as error:
-        raise StartFailed(name, f"not done within {limit_s:.0f} s", children.tail(log)) from error
+        raise StartFailed(
+            name, f"not done within {limit_s:.0f} s", children.last_words(log)
+        ) from error
     finally:
         _send(process, signal.SIGKILL)
         await process.wait()
     if status:
-        raise StartFailed(name, f"exit {status}", children.tail(log))
+        raise StartFailed(name, f"exit {status}", children.last_words(log))
 
 
 async def together(work: Iterable[Coroutine[object, object, None]]) -> None:

@@ -120,8 +120,14 @@ def _remove_socket(address: str) -> None:
 
 
 def split_address(address: str) -> tuple[str, int]:
-    """``host:port`` taken apart; brackets of an IPv6 host are removed."""
+    """``host:port`` taken apart; brackets of an IPv6 host are removed.
+
+    Raises:
+        ValueError: it is no such address.
+    """
     host, _, port = address.rpartition(":")
+    if not (port.isascii() and port.isdigit()):
+        raise ValueError(f"{address!r} is no address: host:port")
     return host.strip("[]"), int(port)
 
 

@@ -36,7 +36,7 @@ from services.signaling.adapters.tcp import StreamLimits, TcpTransport
 from services.signaling.adapters.tls import TlsContexts, TlsFiles
 from services.signaling.adapters.udp import UdpSocket
 from services.signaling.app.counters import PDD_BOUNDS_S
-from services.signaling.app.drain import end_all
+from services.signaling.app.drain import end_all, take_out
 from services.signaling.app.keep_alive import keep_alive
 from services.signaling.app.probes import Probes
 from services.signaling.app.services import Services
@@ -305,8 +305,7 @@ class SignalingService:
 
     async def drain(self) -> None:
         """See :meth:`services.common.run.Service.drain`."""
-        await self._switch.registrations.withdraw()  # vendors are to send nothing more
-        await self._switch.drain()
+        await take_out(self._switch)
 
     async def close(self) -> None:
         """See :meth:`services.common.run.Service.close`.
@@ -398,9 +397,9 @@ class SignalingService:
         telemetry.gauge("spool_backlog", "Unpublished batches", lambda: spool.backlog)
         telemetry.counter("spool_lost_total", "Events lost", lambda: spool.lost)
         hep = self._hep
-        if hep is not None:
-            telemetry.counter("hep_sent_total", "Messages to the capture server", lambda: hep.sent)
-            telemetry.counter("hep_dropped_total", "Not taken", lambda: hep.dropped)
+        for name in ("sent", "dropped"):
+            read = partial(getattr, hep, name, 0)  # of None: nothing, ever
+            telemetry.counter(f"hep_{name}_total", "Messages to the capture server", read)
         for what, link in (("routing", self._routing), ("rating", self._rating)):
             telemetry.counter(
                 f"{what}_timeouts_total", "Unanswered", partial(getattr, link, "timed_out")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import re
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from services.common.settings import ServiceSettings
 
@@ -53,3 +54,9 @@ class SignalingSettings(ServiceSettings):
     """``host[:port]`` of name servers, separated by commas; empty for those of the system."""
     silence_timeout_ms: Annotated[int, Field(ge=0)] = 60_000
     """A call without RTP from either side for so long is hung up; 0 = never."""
+
+    @model_validator(mode="after")
+    def _has_certificate(self) -> Self:
+        if not self.tls_certificate and re.search(r"(^|,)\s*(tls|wss):", self.sip):
+            raise ValueError("tls and wss in TANDEM_SIP need TANDEM_TLS_CERTIFICATE")
+        return self

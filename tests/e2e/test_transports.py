@@ -87,7 +87,6 @@ async def call(caller: Endpoint, to: tuple[str, int], number: str) -> None:
     ok = await caller.response(200)
     assert f"IN IP4 {HOST}".encode() in ok.body
     caller.send(say("ACK", to_tag=ok.to_tag), to)
-    await asyncio.sleep(0.3)  # of conversation
     caller.send(say("BYE", cseq=2, to_tag=ok.to_tag), to)
     await caller.response(200)
 

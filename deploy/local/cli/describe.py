@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+from rich.markup import escape
+
 from deploy.local.cli.client import Failed, Json
-from deploy.local.cli.output import console
+from deploy.local.cli.output import console, harmless
 
 
 def read(path: Path) -> Json:
@@ -43,6 +45,23 @@ def _sheet(path: Path, where: str) -> str:
         raise Failed(f"{where}: {error}") from error
 
 
+def differences(field: str, old: object, new: object) -> list[str]:
+    """``field: old -> new`` for each value that differs, those inside an object each by itself."""
+    if not isinstance(old, dict) and not isinstance(new, dict):
+        return [] if old == new else [harmless(f"{field}: {_said(old)} -> {_said(new)}")]
+    before = old if isinstance(old, dict) else {}
+    after = new if isinstance(new, dict) else {}
+    return [
+        line
+        for name in {**before, **after}
+        for line in differences(f"{field}.{name}", before.get(name), after.get(name))
+    ]
+
+
+def _said(value: object) -> str:
+    return "default" if value is None else str(value)
+
+
 _MARKS = {"created": "[green]+[/]", "changed": "[yellow]~[/]"}
 
 
@@ -51,9 +70,10 @@ def show(answer: Json) -> None:
     for one in answer["objects"]:
         if one["action"] == "unchanged":
             continue
-        console.print(f"{_MARKS[one['action']]} {one['kind']} {one['name']}")
+        console.print(f"{_MARKS[one['action']]} {one['kind']} {escape(one['name'])}")
         for field, values in one["changes"].items():
-            console.print(f"    {field}: {values['old']} -> {values['new']}")
+            for line in differences(field, values["old"], values["new"]):
+                console.print(f"    {line}", markup=False)
         counts = one.get("rates", {})
         if any(counts.get(name) for name in ("added", "changed", "ended")):
             console.print("    rates: " + ", ".join(f"{n} {what}" for what, n in counts.items()))

@@ -44,14 +44,19 @@ def show(
             f"[bold]{node['node']}[/] lets in {node['admitted_share']:.0%} of new calls,"
             f" messages wait {node['queue_age_ms']} ms, firewall {node['firewall']}"
         )
-        table(node["bans"], [*_BAN_COLUMNS, ("dropped", "hits")])
+        if node["bans"]:
+            table(node["bans"], [*_BAN_COLUMNS, ("dropped", "hits")])
+        else:
+            console.print("nobody is banned")
         for source in node["sources"]:
             source["source"] = names.get(source["source"], source["source"])
-        table(node["sources"], _SOURCE_COLUMNS)
+        if node["sources"]:
+            table(node["sources"], _SOURCE_COLUMNS)
         counted = [
             {"kind": kind, **one} for kind, rows in node["last_minute"].items() for one in rows
         ]
-        table(counted, [("last minute", "kind"), ("of", "key"), ("count", "count")])
+        if counted:
+            table(counted, [("last minute", "kind"), ("of", "key"), ("count", "count")])
         totals = [{"what": what, "count": count} for what, count in node["counters"].items()]
         table(totals, [("since the start", "what"), ("count", "count")])
 

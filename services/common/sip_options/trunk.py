@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, TypeVar
 
 import msgspec
@@ -105,8 +106,22 @@ def read_options(kind: type[T], value: object) -> T:
     try:
         return msgspec.convert(value, kind, strict=True)
     except msgspec.ValidationError as error:
-        reason, _, path = str(error).partition(" - at `$")
-        raise Invalid("sip" + path.rstrip("`"), reason) from None
+        found = _PLACED.fullmatch(str(error))
+        reason, path = found.groups() if found else (str(error), "")
+        raise Invalid("sip" + path, reason + _choices(kind, path, reason)) from None
+
+
+_PLACED = re.compile(r"(?s)(.*) - at (?:`key` in )?`\$(.*)`")
+
+
+def _choices(kind: type[CustomerSip] | type[VendorSip], path: str, reason: str) -> str:
+    """The values that may stand at ``path``, where another one has been refused."""
+    if not reason.startswith("Invalid enum value"):
+        return ""
+    node = inlined_schema(kind)
+    for name in re.findall(r"[^.\[\]]+", path):
+        node = node.get("properties", {}).get(name) or node.get("items", {})
+    return f": it is one of {', '.join(node['enum'])}" if "enum" in node else ""
 
 
 def inlined_schema(kind: type[CustomerSip] | type[VendorSip]) -> dict[str, Any]:

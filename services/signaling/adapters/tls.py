@@ -118,6 +118,9 @@ class TlsContexts:
     def _read_server(self) -> ssl.SSLContext | None:
         if not self._files.certificate:
             return None
+        for path in self._paths:
+            if path.name:
+                path.open("rb").close()  # whose error, unlike that of the library, names the file
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         # A flood of handshakes may not cost us memory for the sessions of strangers.

@@ -112,9 +112,9 @@ class UdpSocket:
             if on_age is not None:
                 sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
             sock.bind((host, port))
-        except OSError:
+        except OSError as error:
             sock.close()
-            raise
+            raise OSError(error.errno, f"{error.strerror}: udp {host} port {port}") from error
         # libuv stops watching a descriptor that reports an error, and a queued ICMP error is
         # one. Watched through an epoll of its own, the socket is merely readable.
         self._events = select.epoll()

@@ -10,6 +10,7 @@ from services.signaling.sip.actions import Action, Peer
 from services.signaling.sip.build import RequestDraft
 from services.signaling.sip.layer import TransactionLayer
 from services.signaling.sip.message import Response
+from services.signaling.sip.transaction.timers import TimerValues
 
 OnAnswer = Callable[[Response | None, int, float], None]
 """Gets the final response; or ``None`` and 408 after silence, 503 when it could not be sent."""
@@ -31,10 +32,12 @@ class OutsideRequests:
         self._monotonic = monotonic
         self._waiting: dict[str, OnAnswer] = {}
 
-    def ask(self, draft: RequestDraft, peer: Peer, on_answer: OnAnswer) -> None:
+    def ask(
+        self, draft: RequestDraft, peer: Peer, on_answer: OnAnswer, timers: TimerValues
+    ) -> None:
         """Send a request; ``on_answer`` is told once how it ended."""
         now = self._monotonic()
-        key, actions = self._layer.send_request(draft, peer, now)
+        key, actions = self._layer.send_request(draft, peer, now, timers=timers)
         self._waiting[key] = on_answer
         self._carry_out(actions, now)
 

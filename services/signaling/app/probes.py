@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from services.signaling.app.outside import OutsideRequests
-from services.signaling.core.probing import NEVER, Prober, Question
+from services.signaling.core.probing import NEVER, PROBE_TIMERS, Prober, Question
 from services.signaling.core.record import peer_text
 from services.signaling.core.trunks import VendorPlace
 from services.signaling.ports import Observer
@@ -51,7 +51,8 @@ class Probes:
     def _on_time(self) -> None:
         self._timer = None
         for question in self._prober.on_timer(self._monotonic()):
-            self._outside.ask(question.draft, question.peer, partial(self._on_answer, question))
+            on_answer = partial(self._on_answer, question)
+            self._outside.ask(question.draft, question.peer, on_answer, PROBE_TIMERS)
         self._tell()
         self._arm()
 

@@ -95,8 +95,10 @@ class Registrations:
         """Whose call an INVITE is that its address does not settle; ``None``: it got a 401."""
         if trunk is None and not self._context.trunks.digest.users:
             return Admitted(None)
-        admitted = self._prove(action, now, is_known=trunk is not None)
-        if admitted is not None and trunk is None:
+        # One at a trunk's address that is not the trunk's own has had its 100 like the trunk.
+        is_known = trunk is not None or self._context.trunks.knows(action.source.host)
+        admitted = self._prove(action, now, is_known=is_known)
+        if admitted is not None and not is_known:
             trying = response_to(action.request, 100)
             self._follow(self._layer.respond(action.key, trying, now), now)
         return admitted

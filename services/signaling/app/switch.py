@@ -207,13 +207,15 @@ class Switch:
         self, actions: list[Action], now: float, data: bytes = b"", source: Peer | None = None
     ) -> None:
         """Carry out what the layer wants; ``data`` is the message it wants it for."""
-        self._tracer.hear(data, source)
+        tracer, deliverers = self._tracer, self._deliverers
+        tracer.heard = (data, source) if source is not None and tracer.enabled else None
         for action in actions:
             if type(action) is Send:
                 self.counters.retransmissions += 1
-                self._tracer.sent_by_layer(action, self._owners.get(action.key), now)
-            self._deliverers[type(action)](action, now)
-        self._tracer.settle(now)
+                tracer.sent_by_layer(action, self._owners.get(action.key), now)
+            deliverers[type(action)](action, now)
+        if tracer.heard is not None:
+            tracer.settle(now)
 
     def _on_refused(self, action: Refused, now: float) -> None:
         """An INVITE the layer answered: it never becomes a call, but it has its record."""
@@ -311,9 +313,9 @@ class Switch:
         self._invites[key] = call
         self._tracer.claim(call, CALLER, now)
         if self.is_draining:
-            commands = call.refuse(EndReason.NODE_SHUTDOWN, now, headers=(RETRY_AFTER,))
+            commands = call.start(trunk, now, EndReason.NODE_SHUTDOWN, RETRY_AFTER)
         elif is_full:
-            commands = call.refuse(EndReason.CUSTOMER_CAPACITY, now)
+            commands = call.start(trunk, now, EndReason.CUSTOMER_CAPACITY)
         else:
             commands = call.start(trunk, now)
         self._perform(call, commands)

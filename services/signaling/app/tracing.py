@@ -6,7 +6,7 @@ from services.common.events import CallEnded
 from services.signaling.core.call import Call
 from services.signaling.core.commands import Owner
 from services.signaling.core.context import Context
-from services.signaling.core.ladder import Ladders, Step
+from services.signaling.core.ladder import Ladders, Trace
 from services.signaling.ports import TraceSink
 from services.signaling.sip.actions import Peer, Send
 from services.signaling.sip.errors import MalformedMessage
@@ -29,43 +29,41 @@ class Tracer:
         self._sink = sink
         self._followed: set[str] = set()
         """Calls whose messages go to the sink."""
-        self._heard: tuple[bytes, Peer] | None = None
+        self.heard: tuple[bytes, Peer] | None = None
+        """The message at hand, until somebody claims it."""
         self._along: list[Send] = []
-
-    def hear(self, data: bytes, source: Peer | None) -> None:
-        """A message has come; none, when time has."""
-        if self.enabled and source is not None:
-            self._heard = (data, source)
 
     def claim(self, call: Call, leg: str, now: float) -> None:
         """The message at hand is of ``call``; so are the answers it has drawn already."""
-        heard, self._heard = self._heard, None
+        heard = self.heard
         if heard is None:
             return
-        self._note(call, Step(now, leg, False, heard[1], heard[0]))
-        for send in self._along:
-            self._note(call, Step(now, leg, True, send.peer, send.data))
-        self._along.clear()
+        self.heard = None
+        self._note(call, now, leg, False, heard[1], heard[0])
+        if self._along:
+            for send in self._along:
+                self._note(call, now, leg, True, send.peer, send.data)
+            self._along.clear()
 
     def sent(self, call: Call, leg: str, send: Send, now: float) -> None:
         """A message of ``call`` goes out."""
         if self.enabled:
-            self._note(call, Step(now, leg, True, send.peer, send.data))
+            self._note(call, now, leg, True, send.peer, send.data)
 
     def sent_by_layer(self, send: Send, owned: tuple[Call, Owner, str] | None, now: float) -> None:
         """The layer sends by itself: at once for the message at hand, or again."""
         if not self.enabled:
             return
-        if self._heard is not None:
+        if self.heard is not None:
             self._along.append(send)
         elif owned is not None:
-            self._note(owned[0], Step(now, owned[2], True, send.peer, send.data))
+            self._note(owned[0], now, owned[2], True, send.peer, send.data)
         else:
             self._attribute(send.data, send.peer, True, now)
 
     def settle(self, now: float) -> None:
-        """The message at hand is done with; if nobody claimed it, it was a repetition."""
-        heard, self._heard = self._heard, None
+        """The message at hand is done with and nobody claimed it: it was a repetition."""
+        heard, self.heard = self.heard, None
         if heard is not None and self._along:
             for send in self._along:
                 self._attribute(send.data, send.peer, True, now, before=heard)
@@ -91,8 +89,8 @@ class Tracer:
             return
         call, leg = found
         if before is not None:
-            self._note(call, Step(now, leg, False, before[1], before[0]))
-        self._note(call, Step(now, leg, is_sent, peer, data))
+            self._note(call, now, leg, False, before[1], before[0])
+        self._note(call, now, leg, is_sent, peer, data)
 
     def ended(self, event: CallEnded) -> None:
         """The call is over; one that was never answered is kept longer."""
@@ -103,18 +101,20 @@ class Tracer:
         """The call is gone."""
         self._followed.discard(call_id)
 
-    def _note(self, call: Call, step: Step) -> None:
-        if self.ladders.enabled:
-            self.ladders.add(call.record.call_id, step)
+    def _note(self, call: Call, now: float, leg: str, sent: bool, peer: Peer, raw: bytes) -> None:
+        trace = call.trace
+        if trace is None:
+            trace = call.trace = self.ladders.open(call.record.call_id)
+        trace.add(now, leg, sent, peer, raw)
         if self._sink is not None and self._context.trunks.traces.is_any:
-            self._follow(call, step, self._sink)
+            self._follow(call, trace, self._sink)
 
-    def _follow(self, call: Call, step: Step, sink: TraceSink) -> None:
+    def _follow(self, call: Call, trace: Trace, sink: TraceSink) -> None:
         """Whether a call is one of those may show late: then what was said before comes first."""
         call_id = call.record.call_id
         if call_id in self._followed:
-            sink.take(call_id, step)
+            sink.take(call_id, trace.steps[-1])
         elif self._context.trunks.traces.wants(call.record):
             self._followed.add(call_id)
-            for each in self.ladders.steps(call_id) or (step,):
+            for each in trace.steps:
                 sink.take(call_id, each)

@@ -10,6 +10,7 @@ from services.signaling.core.legs import CALLER, Ingress, options_reply, session
 from services.signaling.core.limits import Limit
 from services.signaling.core.numbering import has_number_params
 from services.signaling.core.outgoing import Offer
+from services.signaling.core.privacy import wishes_of_caller
 from services.signaling.core.record import CallRecord, bounded
 from services.signaling.core.route_finding import RouteFinding
 from services.signaling.core.trunks import CustomerTrunk
@@ -42,6 +43,8 @@ def admit(
 
 def dialled(record: CallRecord, trunk: CustomerTrunk, invite: Request) -> tuple[str, str]:
     """Caller and called number to route and bill by; the record keeps those received as well."""
+    if invite.has("privacy") or invite.has("remote-party-id"):
+        record.privacy = ";".join(wishes_of_caller(invite))
     sources = trunk.policy.numbers
     if sources is None:
         return record.caller, trunk.without_prefix(record.called)

@@ -40,6 +40,7 @@ from services.signaling.core.conversation import Step as TalkStep
 from services.signaling.core.headers import numbers
 from services.signaling.core.hunting import Answered, Attempt, Hunt, Lost, Progress
 from services.signaling.core.hunting import Step as HuntStep
+from services.signaling.core.ladder import Trace
 from services.signaling.core.legs import CALLER, Ingress
 from services.signaling.core.offered_routes import Ruling
 from services.signaling.core.pickup import Pickup, pick_up
@@ -69,7 +70,7 @@ class Call:
     __slots__ = (
         "_context", "_conversation", "_credit", "_hunt", "_ingress", "_is_counted", "_is_finished",
         "_is_recorded", "_pickup", "_plan", "_record_by", "_routing", "_tags", "_wants_stats",
-        "has_media", "invite_key", "record", "state", "timer",
+        "has_media", "invite_key", "record", "state", "timer", "trace",
     )  # fmt: skip
 
     def __init__(
@@ -94,7 +95,8 @@ class Call:
         """The caller's INVITE transaction."""
         self.record = record
         self.timer: Hashable | None = None
-        """The owner's to keep: when it has scheduled a wake-up."""
+        """The owner's to keep: when it has scheduled a wake-up, and what was said."""
+        self.trace: Trace | None = None
         self._ingress = None
         self._plan: Plan | None = None
         self._credit: Credit | None = None
@@ -133,18 +135,20 @@ class Call:
 
     # --- the beginning ------------------------------------------------------------------
 
-    def start(self, trunk: CustomerTrunk | None, now: float) -> list[Command]:
-        """Admit the call, or refuse it. ``None`` stands for a source nobody knows."""
+    def start(
+        self, trunk: CustomerTrunk | None, now: float, veto: EndReason | None = None, *more: str
+    ) -> list[Command]:
+        """Admit the call of ``trunk``, if known; or refuse it, by ``veto`` of the switch."""
         assert self._ingress is not None
         invite, record = self._ingress.invite, self.record
-        caller, called = numbers(invite)
-        record.caller, record.called = bounded(readable(caller)), bounded(readable(called))
+        record.caller, record.called = (bounded(readable(text)) for text in numbers(invite))
         if trunk is None:
-            return self.refuse(EndReason.UNKNOWN_CUSTOMER, now)
+            return self.refuse(veto or EndReason.UNKNOWN_CUSTOMER, now, headers=more)
         record.customer_trunk_id, record.account_id = trunk.id, trunk.account_id
         self._ingress.belongs_to(trunk.policy)
-        unmet = self._ingress.meet(trunk.sip)
-        if unmet is not None:
+        if veto is not None:
+            return self.refuse(veto, now, headers=more)
+        if (unmet := self._ingress.meet(trunk.sip)) is not None:
             status, headers = unmet
             return self.refuse(EndReason.UNSUPPORTED, now, status=status, headers=headers)
         unwanted = admit(self._context, trunk, self._ingress, now)

@@ -346,14 +346,12 @@ class Conversation:
             event_id=received.cseq.number,
             tag=f"{base}-t{self._transfers}",
         )
-        onward = Onward(
-            record.customer_trunk_id, record.account_id, record.source, target.replaces
-        )
+        onward = Onward.of(record, target.replaces)
         call_id = f"{record.call_id}.{self._transfers}@transfer"
         accepted = response_to(received, 202, headers=(leg.contact(context),))
         return [
             Respond(key, accepted, leg.name),
-            *transfer.start(onward, call_id, record.caller, target.number),
+            *transfer.start(onward, call_id, record.caller_billed or record.caller, target.number),
         ]
 
     @property

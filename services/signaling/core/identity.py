@@ -51,13 +51,17 @@ class Identity:
         self._options = options
         self.is_trusted = options.trusted
 
+    def called(self, number: str) -> str:
+        """The called number as he wants it."""
+        return formatted(number, self._options.called_format, self._options)
+
     def called_uri(self, called: str, host: str, params: str, tail: str) -> tuple[str, str]:
         """Request-URI and To value of a call to ``called`` at ``host``.
 
         ``params`` follow the number; ``tail`` the Request-URI's host: port and transport.
         """
         options = self._options
-        number = formatted(called, options.called_format, options)
+        number = self.called(called)
         phone = self._phone(number)
         user = user_part(number)
         if user:

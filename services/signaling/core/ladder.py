@@ -29,14 +29,40 @@ class Step(NamedTuple):
         return line.removeprefix("SIP/2.0 ").removesuffix(" SIP/2.0")
 
 
-class _Kept(list[Step]):
-    """The steps of one call, and what they take."""
+class Trace:
+    """The messages of one call. Cheap to add to: some thirteen are added per call."""
 
-    size_bytes = 0
+    __slots__ = ("_most_bytes", "_most_steps", "_rows", "_size_bytes")
+
+    def __init__(self, most_steps: int, most_bytes: int) -> None:
+        self._most_steps = most_steps
+        self._most_bytes = most_bytes
+        self._rows: list[tuple[float, str, bool, Peer, bytes]] = []
+        self._size_bytes = 0
+
+    def add(self, at: float, leg: str, sent: bool, peer: Peer, raw: bytes) -> None:
+        """Note one message; beyond the bound the middle is lost, beginning and end stay."""
+        rows = self._rows
+        rows.append((at, leg, sent, peer, raw))
+        self._size_bytes = size_bytes = self._size_bytes + len(raw)
+        if len(rows) > self._most_steps or size_bytes > self._most_bytes:
+            self._trim()
+
+    def _trim(self) -> None:
+        rows = self._rows
+        while len(rows) > self._most_steps or (
+            self._size_bytes > self._most_bytes and len(rows) > 1
+        ):
+            self._size_bytes -= len(rows.pop((len(rows) - 1) // 2)[-1])
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """What is still known, oldest first."""
+        return tuple(Step(*row) for row in self._rows)
 
 
 class Ladders:
-    """Steps by call. ``calls`` of 0 switches it off."""
+    """Traces by call. ``calls`` of 0 switches it off."""
 
     def __init__(
         self,
@@ -49,40 +75,29 @@ class Ladders:
         self.enabled = calls > 0
         self._calls = calls
         self._failed_calls = failed
-        self._steps = steps
-        self._size_bytes = size_bytes
-        self._recent: OrderedDict[str, _Kept] = OrderedDict()
-        self._failed: OrderedDict[str, _Kept] = OrderedDict()
+        self._bounds = (steps, size_bytes)
+        self._recent: OrderedDict[str, Trace] = OrderedDict()
+        self._failed: OrderedDict[str, Trace] = OrderedDict()
 
-    def add(self, call_id: str, step: Step) -> None:
-        """Note one message; beyond the bound the middle is lost, beginning and end stay."""
-        steps = self._recent.get(call_id)
-        if steps is None:
-            steps = self._open(call_id)
-        steps.size_bytes += len(step.raw)
-        steps.append(step)
-        while len(steps) > self._steps or (steps.size_bytes > self._size_bytes and len(steps) > 1):
-            steps.size_bytes -= len(steps.pop((len(steps) - 1) // 2).raw)
-
-    def _open(self, call_id: str) -> _Kept:
-        kept = self._failed.get(call_id)
-        if kept is not None:
-            return kept
-        while len(self._recent) >= self._calls:
+    def open(self, call_id: str) -> Trace:
+        """Where the messages of a new call go. It may be forgotten while they still come."""
+        while len(self._recent) >= self._calls > 0:
             self._recent.popitem(last=False)
-        steps = _Kept()
-        self._recent[call_id] = steps
-        return steps
+        trace = Trace(*self._bounds)
+        if self._calls:
+            self._recent[call_id] = trace
+        return trace
 
     def keep_failed(self, call_id: str) -> None:
         """The call ended badly: keep its steps longer than those of others."""
-        steps = self._recent.get(call_id)
-        if steps is None:
+        trace = self._recent.get(call_id)
+        if trace is None:
             return
-        self._failed[call_id] = steps
+        self._failed[call_id] = trace
         while len(self._failed) > self._failed_calls:
             self._failed.popitem(last=False)
 
     def steps(self, call_id: str) -> tuple[Step, ...]:
         """What is still known of ``call_id``, oldest first."""
-        return tuple(self._recent.get(call_id) or self._failed.get(call_id) or ())
+        trace = self._recent.get(call_id) or self._failed.get(call_id)
+        return () if trace is None else trace.steps

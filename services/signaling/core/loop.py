@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from msgspec.structs import replace
 
+from services.common.sip_options.keepalive import KeepAlive
 from services.common.sip_options.reliable import Reliable
 from services.common.sip_options.session_timer import SessionTimer
 from services.signaling.core.trunks import CustomerTrunk
@@ -16,6 +17,7 @@ from services.signaling.sip.refer import Replaces
 if TYPE_CHECKING:
     from services.signaling.core.call import Call
     from services.signaling.core.context import Context
+    from services.signaling.core.record import CallRecord
 
 LOOP: Final = Peer("loop", "loop", 0)
 """Where calls of ours send to each other: no socket leads there, and no stranger comes from it."""
@@ -31,6 +33,14 @@ class Onward(NamedTuple):
     """Where the transferor's signaling comes from, as records write it."""
     replaces: Replaces | None = None
     """The call of his that takes the transferee in, instead of a new one."""
+    privacy: str = ""
+    """What was withheld of him in the call that he transfers, as in Privacy (RFC 3323)."""
+
+    @classmethod
+    def of(cls, record: CallRecord, replaces: Replaces | None) -> Onward:
+        """From the call of this record."""
+        trunk_id, account_id = record.customer_trunk_id, record.account_id
+        return cls(trunk_id, account_id, record.source, replaces, record.privacy)
 
 
 def caller_of(context: Context, invite: Request, source: Peer) -> CustomerTrunk | None:
@@ -41,8 +51,15 @@ def caller_of(context: Context, invite: Request, source: Peer) -> CustomerTrunk 
     trunk = None if onward is None or onward.replaces else context.trunks.customer(onward.trunk_id)
     if trunk is None:
         return None
-    # Between two calls of ours nothing gets lost, and neither outlives the other.
-    sip = replace(trunk.sip, reliable=Reliable(), session_timer=SessionTimer())
+    # Between two calls of ours nothing gets lost, neither outlives the other, and there is no
+    # transport that the customer could have chosen or that had to be kept open.
+    sip = replace(
+        trunk.sip,
+        reliable=Reliable(),
+        session_timer=SessionTimer(),
+        transports=(),
+        keepalive=KeepAlive(),
+    )
     return replace(trunk, sip=sip)
 
 

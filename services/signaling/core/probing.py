@@ -19,9 +19,12 @@ from services.signaling.sip.actions import Peer
 from services.signaling.sip.build import RequestDraft, request
 from services.signaling.sip.listeners import default_port
 from services.signaling.sip.message import Response
+from services.signaling.sip.transaction.timers import TimerValues
 
-TIMEOUT_S: Final = 4.0
-"""An OPTIONS over UDP has been sent four times by then."""
+PROBE_TIMERS: Final = TimerValues(patience=8)
+"""The next OPTIONS follows soon: one that is not answered is not repeated for long."""
+TIMEOUT_S: Final = PROBE_TIMERS.timeout
+"""4 seconds: an OPTIONS over UDP has been sent four times by then."""
 _APART_S: Final = 0.02
 """Between the first questions after a start: hundreds of vendors are not asked at once."""
 

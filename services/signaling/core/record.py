@@ -74,7 +74,7 @@ class CallRecord:
         "account_id", "answered_at", "answered_attempt", "attempts", "call_id", "called",
         "called_billed", "caller", "caller_billed", "cause_source", "customer_trunk_id",
         "end_reason", "end_side", "ended_at", "explanation", "invited_at", "invited_wall",
-        "media_callee", "media_caller", "node", "noticed_at", "q850_in", "q850_out",
+        "media_callee", "media_caller", "node", "noticed_at", "privacy", "q850_in", "q850_out",
         "reason_header", "reservation_id", "ringing_at", "sell_terms", "silent", "sip_call_id",
         "sip_code_in", "sip_code_out", "source",
     )  # fmt: skip
@@ -86,6 +86,8 @@ class CallRecord:
         self.invited_wall = wall
         self.customer_trunk_id = self.account_id = self.source = self.sip_call_id = ""
         self.caller = self.called = self.caller_billed = self.called_billed = ""
+        self.privacy = ""
+        """What the caller asked to be withheld, as in Privacy (RFC 3323)."""
         self.sell_terms = self.explanation = _NULL
         self.reservation_id = ""
         self.attempts: list[AttemptRecord] = []

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from msgspec.structs import replace
+
 from services.common.causes import EndReason
+from services.signaling.core.contacts import REGISTERED
 from services.signaling.core.context import Context
 from services.signaling.core.outgoing import request_uri
 from services.signaling.core.values import Candidate
@@ -62,7 +65,8 @@ class Redirection(NamedTuple):
 def redirection(context: Context, candidates: Sequence[Candidate], now: float) -> Redirection:
     """Answer with the candidates as Contacts, best first.
 
-    302 for one route, 300 for several. Vendors that are down or left alone are not named.
+    302 for one route, 300 for several. Vendors that are down or left alone are not named, nor are
+    users registered here, who can be reached from here only.
     """
     lines: list[str] = []
     reason = EndReason.NO_ROUTE
@@ -70,7 +74,8 @@ def redirection(context: Context, candidates: Sequence[Candidate], now: float) -
         trouble = _trouble(context, candidate, now)
         if trouble is None:
             # At most a hundred: q never reaches 0.
-            lines.append(f"Contact: <{request_uri(candidate)}>;q={1 - len(lines) / 100:.2f}")
+            uri = _wanted_uri(context, candidate)
+            lines.append(f"Contact: <{uri}>;q={1 - len(lines) / 100:.2f}")
         else:
             reason = trouble
     if not lines:
@@ -78,7 +83,17 @@ def redirection(context: Context, candidates: Sequence[Candidate], now: float) -
     return Redirection(EndReason.REDIRECTED, 302 if len(lines) == 1 else 300, tuple(lines))
 
 
+def _wanted_uri(context: Context, candidate: Candidate) -> str:
+    """Where the vendor is, with the number as he wants it."""
+    identity = context.trunks.vendor_policy(candidate.vendor_trunk_id).identity
+    if identity is not None:
+        candidate = replace(candidate, called=identity.called(candidate.called))
+    return request_uri(candidate)
+
+
 def _trouble(context: Context, candidate: Candidate, now: float) -> EndReason | None:
+    if candidate.host.startswith(REGISTERED):
+        return EndReason.NO_ROUTE
     reach = context.reach
     sip = context.trunks.vendor(candidate.vendor_trunk_id)
     service = reach.service_of(candidate.host, candidate.transport, sip)

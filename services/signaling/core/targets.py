@@ -57,6 +57,10 @@ class Service(NamedTuple):
     lookup: str
     """``srv`` or ``naptr``, as in the options."""
 
+    def __str__(self) -> str:
+        """As logs name it."""
+        return f"{self.lookup} {self.host} {self.transport}"
+
 
 def services_of(naptrs: Iterable[Naptr], transport: str) -> list[tuple[str, str]]:
     """Transport and SRV name of each usable NAPTR record, best first (RFC 3263 section 4.1).

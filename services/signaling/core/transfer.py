@@ -165,6 +165,7 @@ class Transfer(Owner):
         if onward.replaces is not None and holder(context, onward.replaces) is None:
             return self._end(481)
         context.transfers[call_id] = onward
+        withheld = (f"Privacy: {onward.privacy}",) if onward.privacy else ()
         self.draft = request(
             "INVITE",
             address(called, context.advertised)[1:-1],
@@ -172,7 +173,7 @@ class Transfer(Owner):
             to=address(called, context.advertised),
             call_id=call_id,
             cseq=1,
-            headers=(context.contact(LOOP), ALLOW),
+            headers=(context.contact(LOOP), ALLOW, *withheld),
         )
         return [*self._notify(100), Request(self, self.draft, LOOP, self.name)]
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 
 from services.common.causes import EndReason
-from services.signaling.app.drain import end_all
+from services.common.sip_options.auth import VendorAuth, VendorRegister
+from services.common.sip_options.trunk import VendorSip
+from services.signaling.app.drain import end_all, take_out
+from services.signaling.core.trunks import CustomerTrunk, Place, TrunkTable
 from tests.support.signaling.machine import OFFER
 from tests.support.signaling.party import message, on_uvloop, reply, until
-from tests.support.signaling.switch import two_parties
+from tests.support.signaling.switch import CALLER, VENDOR, two_parties
 
 
 @on_uvloop
@@ -58,3 +61,33 @@ async def test_calls_that_do_not_end_are_hung_up_and_on_record() -> None:
         assert (record.end_reason, record.end_side) == (EndReason.NODE_SHUTDOWN, "server")
         assert record.answered_at is not None
         assert switch.switch.calls == {}
+
+
+@on_uvloop
+async def test_a_registrar_that_does_not_answer_delays_nothing_of_a_drain() -> None:
+    sip = VendorSip(
+        auth=VendorAuth(username="tandem", password="s3cret"),
+        register=VendorRegister(enabled=True),
+    )
+    async with two_parties() as (caller, vendor, switch, talk):
+        switch.switch.trunks = TrunkTable(
+            {CALLER: CustomerTrunk(id="ctr_1", account_id="acc_1")},
+            vendor_hosts=[VENDOR],
+            vendors={"vtr_1": sip},
+            accounts={"vtr_1": Place(*vendor.address, "udp")},
+        )
+        await vendor.request("REGISTER")
+        await talk.ring()
+        await talk.answer()
+        async with asyncio.TaskGroup() as tasks:
+            draining = tasks.create_task(take_out(switch.switch))
+            await asyncio.sleep(0)
+            invite = message(caller, "INVITE", talk.switch, call_id="new", body=OFFER)
+            caller.send(invite, talk.switch)
+            await caller.response(503)
+            assert not draining.done()
+            talk.say("BYE", 3)
+            vendor.send(reply(vendor, await vendor.request("BYE"), 200), talk.switch)
+            await until(lambda: not switch.switch.calls)
+            draining.cancel()
+        assert switch.switch.is_draining

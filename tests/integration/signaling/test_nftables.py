@@ -18,8 +18,10 @@ from services.signaling.adapters.nftables import NftTable, find_nft
 from services.signaling.core.guard import Action, Ban, Unban
 from tests.support.signaling.party import until
 
+IS_CI = os.environ.get("CI") == "true"
 pytestmark = pytest.mark.skipif(
-    os.geteuid() != 0 or find_nft() is None, reason="needs root and the program nft"
+    not IS_CI and (os.geteuid() != 0 or find_nft() is None),
+    reason="needs root and the program nft",
 )
 
 CLONE_NEWNET = 0x40000000
@@ -34,6 +36,7 @@ def in_namespace(story: Story) -> None:
     def run() -> None:
         libc = ctypes.CDLL(None, use_errno=True)
         if libc.unshare(CLONE_NEWNET) != 0:
+            assert not IS_CI, "no network namespace to be had"
             pytest.skip("no network namespace to be had")
         subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
         port = Port()

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from services.signaling.adapters.tls import TlsContexts, TlsFailed, TlsFiles, TlsSession
+from services.signaling.settings import SignalingSettings
 from services.signaling.sip.actions import PLAIN, Manner
 from tests.support.signaling.secure import Authority
 
@@ -127,8 +128,16 @@ def test_new_certificates_are_used_without_a_restart(authority: Authority) -> No
 def test_files_that_make_no_sense_are_refused_at_the_start(tmp_path: Path) -> None:
     (tmp_path / "empty.pem").touch()
     for missing, error in (("none.pem", FileNotFoundError), ("empty.pem", ssl.SSLError)):
-        with pytest.raises(error):
+        with pytest.raises(error) as refused:
             TlsContexts(TlsFiles(certificate=str(tmp_path / missing)))
+        assert missing == "empty.pem" or missing in str(refused.value)
+
+
+def test_tls_is_not_listened_for_without_a_certificate() -> None:
+    for sip in ("tls:127.0.0.1:5061", "127.0.0.1:5060, wss:127.0.0.1:443"):
+        with pytest.raises(ValueError, match="TANDEM_TLS_CERTIFICATE"):
+            SignalingSettings(sip=sip)
+    assert SignalingSettings(sip="ws:127.0.0.1:80").tls_certificate == ""
 
 
 def test_without_a_certificate_nobody_is_served() -> None:

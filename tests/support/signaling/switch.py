@@ -75,7 +75,9 @@ class LoopbackSwitch:
         self.services = Services(
             planner, self.credits, self.media, self.events, self.journal, self.route_servers
         )
-        self.listeners = read_listeners(sip or f"udp:127.0.0.1:{port}", "", outgoing_address)
+        self.listeners = read_listeners(
+            sip or f"udp:127.0.0.1:{port or free_port()}", "", outgoing_address
+        )
         self.sockets = [
             UdpSocket(
                 (listener.host, listener.port),

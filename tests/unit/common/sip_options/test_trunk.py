@@ -49,6 +49,33 @@ def test_what_makes_no_sense_is_named(value: object, field: str) -> None:
     assert refused.value.field == field
 
 
+@pytest.mark.parametrize(
+    ("value", "field", "said"),
+    [
+        ({"codes": {"treat_as": {"abc": 486}}}, "sip.codes.treat_as", "Expected `str` matching"),
+        ({"nat": {"reply_to": "me"}}, "sip.nat.reply_to", ": it is one of auto, source, "),
+        ({"identity": {"host": "a:65536"}}, "sip.identity.host", "matching regex"),
+    ],
+)
+def test_a_wrong_value_is_told_what_it_could_be(value: object, field: str, said: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        read_options(VendorSip, value)
+    assert refused.value.field == field
+    assert said in refused.value.reason
+    assert "at `" not in refused.value.reason
+
+
+def test_a_wrong_value_in_a_list_is_told_what_it_could_be() -> None:
+    with pytest.raises(Invalid, match="one of tcp, tls, udp, ws, wss"):
+        read_options(CustomerSip, {"transports": ["sctp"]})
+
+
+def test_every_port_there_is() -> None:
+    for port in (1, 9999, 65499, 65506, 65509, 65535):
+        host = f"sip.example:{port}"
+        assert read_options(VendorSip, {"identity": {"host": host}}).identity.host == host
+
+
 def test_a_customer_s_transports() -> None:
     options = read_options(CustomerSip, {"transports": ["tls", "wss"]})
     assert options.transports == ("tls", "wss")

@@ -6,6 +6,7 @@ import pytest
 from rich.console import Console
 
 from deploy.local.cli import explain, output
+from deploy.local.cli.describe import differences
 
 HOSTILE = "INVITE \x1b]0;owned\x07\x1b[2J\x9b31m[/red]\r\nVia: x"
 SHOWN = "INVITE \\x1b]0;owned\\x07\\x1b[2J\\x9b31m[/red]\nVia: x"
@@ -34,3 +35,14 @@ def test_a_table_shows_what_it_was_given(terminal: io.StringIO) -> None:
     # Square brackets are markup to the library below, and unbalanced ones an error.
     output.table([{"caller": "[/]\x1b[2J", "talk": None}], [("caller", "caller"), ("t", "talk")])
     assert "[/]\\x1b[2J" in terminal.getvalue()
+
+
+def test_what_changed_inside_an_object_is_shown_by_itself() -> None:
+    old = {"dns": {"lookup": "srv"}, "probe": {"every_s": 30, "down_after": 3}}
+    new = {"dns": {"lookup": "srv"}, "probe": {"every_s": 5}, "trace": True}
+    assert differences("sip", old, new) == [
+        "sip.probe.every_s: 30 -> 5",
+        "sip.probe.down_after: 3 -> default",
+        "sip.trace: default -> True",
+    ]
+    assert differences("host", "a", "b\x1b") == ["host: a -> b\\x1b"]

@@ -148,9 +148,18 @@ def test_a_call_that_is_not_admitted(
     assert (record.caller, record.called, record.attempts) == ("1000", "2000", ())
 
 
-def test_a_draining_switch_refuses() -> None:
+@pytest.mark.parametrize("reason", [EndReason.NODE_SHUTDOWN, EndReason.CUSTOMER_CAPACITY])
+def test_what_the_switch_refuses_is_recorded_as_whose_call_it_was(reason: EndReason) -> None:
     machine = Machine()
-    machine.take(machine.call.refuse(EndReason.NODE_SHUTDOWN, 100.0))
+    steps = machine.take(machine.call.start(machine.trunk, 100.0, reason, "Retry-After: 60"))
+    assert response_in(only(steps, Respond)).first("retry-after") == "60"
+    record = machine.assert_ended(reason, 503)
+    assert (record.customer_trunk_id, record.caller, record.called) == ("ctr_1", "1000", "2000")
+
+
+def test_a_draining_switch_refuses_a_stranger_as_well() -> None:
+    machine = Machine()
+    machine.take(machine.call.start(None, 100.0, EndReason.NODE_SHUTDOWN))
     machine.assert_ended(EndReason.NODE_SHUTDOWN, 503)
 
 

@@ -17,28 +17,33 @@ def test_summary_is_the_start_line() -> None:
 
 def test_beginning_and_end_of_a_long_call_stay() -> None:
     ladders = Ladders(steps=4)
+    trace = ladders.open("c")
     for number in range(10):
-        ladders.add("c", step(number))
+        trace.add(*step(number))
     assert [s.at for s in ladders.steps("c")] == [0.0, 1.0, 8.0, 9.0]
 
 
 def test_the_oldest_call_makes_room_and_failed_ones_stay_longer() -> None:
     ladders = Ladders(calls=2, failed=1)
-    ladders.add("bad", step(1))
+    bad = ladders.open("bad")
+    bad.add(*step(1))
     ladders.keep_failed("bad")
     for name in ("a", "b", "c"):
-        ladders.add(name, step(2))
+        ladders.open(name).add(*step(2))
     assert ladders.steps("a") == ()
     assert len(ladders.steps("b")) == len(ladders.steps("c")) == 1
     assert len(ladders.steps("bad")) == 1
-    ladders.add("bad", step(3))  # the ACK of its refusal
+    bad.add(*step(3))  # the ACK of its refusal
     assert len(ladders.steps("bad")) == 2
     ladders.keep_failed("c")
     assert ladders.steps("bad") == ()
 
 
 def test_unknown_and_switched_off() -> None:
-    assert not Ladders(calls=0).enabled
+    off = Ladders(calls=0)
+    assert not off.enabled
+    off.open("c").add(*step(1))
+    assert off.steps("c") == ()
     ladders = Ladders()
     ladders.keep_failed("unknown")
     assert ladders.steps("unknown") == ()
@@ -46,8 +51,9 @@ def test_unknown_and_switched_off() -> None:
 
 def test_long_messages_cost_their_call_its_middle() -> None:
     ladders = Ladders(size_bytes=1000)
+    long = ladders.open("c")
     for number in range(10):
-        ladders.add("c", Step(float(number), "A", True, CALLER, b"x" * 300))
+        long.add(float(number), "A", True, CALLER, b"x" * 300)
     assert [s.at for s in ladders.steps("c")] == [0.0, 8.0, 9.0]
-    ladders.add("huge", Step(1.0, "A", True, CALLER, b"x" * 5000))
+    ladders.open("huge").add(1.0, "A", True, CALLER, b"x" * 5000)
     assert len(ladders.steps("huge")) == 1

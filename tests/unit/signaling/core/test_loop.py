@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from services.common.sip_options.keepalive import KeepAlive
 from services.common.sip_options.reliable import Reliable
 from services.common.sip_options.transfer import Transfer
 from services.common.sip_options.trunk import CustomerSip
+from services.signaling.core.admission import admit
+from services.signaling.core.legs import Ingress
 from services.signaling.core.loop import (
     LOOP,
     Onward,
@@ -28,6 +31,18 @@ def test_a_call_of_a_transfer_is_the_transferor_s() -> None:
     assert (trunk.id, trunk.sip.reliable.mode) == ("ctr_1", "off")
     assert origin_of(subject.context, INVITE) == "192.0.2.10:5060;udp"
     assert call_to_join(subject.context, INVITE) is None
+
+
+def test_a_call_of_a_transfer_has_no_transport_to_choose_or_to_keep_open() -> None:
+    sip = CustomerSip(
+        transfer=Transfer(mode="honour"), transports=("tls",), keepalive=KeepAlive(crlf_s=30)
+    )
+    subject = machine(customer=sip)
+    subject.context.transfers[INVITE.call_id] = Onward("ctr_1", "acc_1", "192.0.2.10:5061;tls")
+    trunk = caller_of(subject.context, INVITE, LOOP)
+    assert trunk is not None
+    assert admit(subject.context, trunk, Ingress(INVITE, "k", LOOP, subject.context), 1.0) is None
+    assert subject.context.keep_alives.due(100.0) == []
 
 
 def test_an_invite_nobody_asked_for_is_nobody_s() -> None:

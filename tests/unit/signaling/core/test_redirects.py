@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from services.common.causes import EndReason
+from services.common.sip_options.identity import VendorIdentity
 from services.common.sip_options.probe import VendorProbe
+from services.common.sip_options.trunk import VendorSip
 from services.signaling.core.redirects import MOST_CONTACTS, redirected_to, redirection
+from services.signaling.core.trunks import TrunkTable
 from services.signaling.sip.actions import Peer
 from services.signaling.sip.message import Response, parse
 from tests.support.signaling.machine import candidate, context
@@ -81,6 +84,24 @@ def test_vendors_in_trouble_are_not_named() -> None:
     assert told.lines == ("Contact: <sip:2000@198.51.100.2>;q=1.00",)
     assert redirection(shared, [candidate(1)], 2.0) == (EndReason.VENDOR_DOWN, 0, ())
     assert redirection(shared, [], 2.0).reason is EndReason.NO_ROUTE
+
+
+def test_numbers_are_as_each_vendor_wants_them() -> None:
+    plus = VendorSip(identity=VendorIdentity(called_format="plus", to_host="carrier.example"))
+    shared = context()
+    shared.trunks = TrunkTable({}, vendors={"vtr_1": plus, "vtr_2": VendorSip()})
+    routes = [candidate(1, called="442079460000"), candidate(2, called="442079460000")]
+    assert redirection(shared, routes, 0.0).lines == (
+        "Contact: <sip:+442079460000@198.51.100.1>;q=1.00",
+        "Contact: <sip:442079460000@198.51.100.2>;q=0.99",
+    )
+
+
+def test_a_user_registered_here_is_nobody_s_route_elsewhere() -> None:
+    routes = [candidate(1, host="registered:alice"), candidate(2)]
+    told = redirection(context(), routes, 0.0)
+    assert told.lines == ("Contact: <sip:2000@198.51.100.2>;q=1.00",)
+    assert redirection(context(), routes[:1], 0.0) == (EndReason.NO_ROUTE, 0, ())
 
 
 def test_a_name_nobody_has_looked_up_is_named_all_the_same() -> None:

@@ -103,3 +103,7 @@ def test_an_overgrown_zone_is_cut() -> None:
     drawn = in_order(each, lambda: 0.0)
     assert len(drawn) == MOST_TARGETS
     assert all(one != other for one, other in pairwise(drawn))
+
+
+def test_logs_name_what_was_asked() -> None:
+    assert str(Service("example.com", "udp", "srv")) == "srv example.com udp"

@@ -86,6 +86,31 @@ def test_a_refer_is_accepted_and_told_of() -> None:
     )
 
 
+def test_the_new_call_is_by_the_number_the_old_one_was_billed_by() -> None:
+    subject = machine(customer=HONOUR)
+    subject.answer()
+    subject.call.record.caller_billed = "4930123"  # as read from P-Asserted-Identity
+    assert received(to_loop(refer(subject)).draft).from_.uri == "sip:4930123@203.0.113.1:5060"
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ("Privacy: id;user", "id;user"),
+        ("Remote-Party-ID: <sip:1000@x>;privacy=full", "id"),
+        ("Privacy: none", "none"),
+        ("Subject: x", None),
+    ],
+)
+def test_who_was_withheld_from_the_old_vendor_is_from_the_new_one(
+    asked: str, said: str | None
+) -> None:
+    invite = wire_request("INVITE", body=OFFER, headers=[asked])
+    subject = machine(customer=HONOUR, invite=invite)
+    subject.answer()
+    assert received(to_loop(refer(subject)).draft).first("privacy") == said
+
+
 @pytest.mark.parametrize(
     ("target", "status"),
     [

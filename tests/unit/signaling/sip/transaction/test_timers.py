@@ -18,3 +18,8 @@ def test_derived_values_follow_t1_but_timer_d_stays_at_32_seconds() -> None:
 def test_senseless_values_are_refused(t1: float, t2: float, t4: float) -> None:
     with pytest.raises(ValueError, match="timers"):
         TimerValues(t1, t2, t4)
+
+
+def test_a_question_soon_asked_again_is_given_up_sooner() -> None:
+    assert TimerValues(patience=8).timeout == 4.0
+    assert TimerValues(patience=8).absorb == 32.0
