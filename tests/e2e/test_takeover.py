@@ -127,7 +127,7 @@ def test_a_call_that_rings_is_refused_and_its_vendor_cancelled(lab: Lab, tmp_pat
     try:
         vendor.start()
         caller.start()
-        eventually(lambda: ringing(lab) or None, what="the call rings")
+        eventually(lambda: ringing(lab) or None, what="the call rings, and the disk knows")
         restart(lab)
         assert caller.wait() == 0, caller.errors()
         assert vendor.wait() == 0, vendor.errors()
@@ -139,4 +139,11 @@ def test_a_call_that_rings_is_refused_and_its_vendor_cancelled(lab: Lab, tmp_pat
 
 
 def ringing(lab: Lab) -> bool:
-    return any(call["state"] == "ringing" for call in lab.get("/v1/calls")["data"])
+    """Whether a call rings, and the disk knows whom it was sent to: all that will be left."""
+    dialled = [
+        f"{call['call_id']}-".encode()
+        for call in lab.get("/v1/calls")["data"]
+        if call["state"] == "ringing"
+    ]
+    spool = b"".join(path.read_bytes() for path in lab.folder.rglob("spool/*") if path.is_file())
+    return bool(dialled) and all(key in spool for key in dialled)
