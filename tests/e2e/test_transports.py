@@ -13,7 +13,7 @@ from tests.e2e.stage import Stage
 from tests.support import scenarios
 from tests.support.lab import CALLER_HOST, Lab, document, eventually, free_port
 from tests.support.signaling.machine import OFFER
-from tests.support.signaling.party import PATIENCE_S, Endpoint, StreamParty, message
+from tests.support.signaling.party import PATIENCE_S, Endpoint, Party, StreamParty, message
 from tests.support.signaling.secure import Authority, TlsParty, WebSocketParty
 from tests.support.signaling.switch import free_port as free_port_of
 from tests.support.sipp import Sipp
@@ -69,8 +69,8 @@ def answers(door: tuple[str, int]) -> bool | None:
     with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as phone:
         phone.bind(("::1", 0))
         phone.settimeout(0.2)
-        end = Endpoint()
-        end.transport_name, end.address = "UDP", phone.getsockname()[:2]
+        end = Party()
+        end.address = phone.getsockname()[:2]
         phone.sendto(message(end, "OPTIONS", door, call_id=f"o{end.address[1]}"), door)
         try:
             return bool(phone.recv(65_535))

@@ -65,9 +65,9 @@ class Gate:
         """Messages that came together, in the order to handle them."""
         return calls_last(datagrams) if self.overload.is_active else datagrams
 
-    def admits(self, data: bytes, source: Peer, now: float) -> bool:
+    def admits(self, data: bytes, source: Peer, now: float, *, is_stranger: bool) -> bool:
         """Whether to handle a message; one that is shed has been answered, if at all."""
-        if not self._context.trunks.knows(source.host) and not self._hears(data, source, now):
+        if is_stranger and not self._hears(data, source, now):
             return False
         return not self.overload.is_active or not self._sheds(data, source, now)
 

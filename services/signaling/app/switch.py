@@ -174,8 +174,8 @@ class Switch:
         counters = self.counters
         counters.messages_in += 1
         counters.bytes_in += len(data)
-        if source == LOOP or self.gate.admits(data, source, now):
-            is_stranger = source != LOOP and not self._context.trunks.knows(source.host)
+        is_stranger = source != LOOP and not self._context.trunks.knows(source.host)
+        if source == LOOP or self.gate.admits(data, source, now, is_stranger=is_stranger):
             self._keeper.data = data
             actions = self._layer.on_message(data, source, now, is_stranger=is_stranger)
             self.follow(actions, now, data, source)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+from abc import abstractmethod
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from itertools import count
@@ -49,8 +50,9 @@ class Endpoint:
         self.inbox: asyncio.Queue[bytes] = asyncio.Queue()
         self.address = ("", 0)
 
+    @abstractmethod
     def send(self, data: bytes, to: tuple[str, int]) -> None:
-        raise NotImplementedError
+        """Send one message."""
 
     async def hear(self) -> Request | Response:
         async with asyncio.timeout(PATIENCE_S):

@@ -29,7 +29,7 @@ class Door:
         self.sent: list[Send] = []
         self.bans: list[Action] = []
         self.counters = Counters()
-        ctx = context()
+        ctx = self.context = context()
         ctx.trunks = TrunkTable({CALLER.host: TRUNK}, reply_to_unknown=replies)
         self.layer = TransactionLayer(sent_by="203.0.113.1:5060", ids=lambda: "x" * 16)
         self.gate = Gate(
@@ -40,7 +40,8 @@ class Door:
         self.gate.on_guard.append(self.bans.extend)
 
     def admits(self, data: bytes, source: Peer = CALLER, now: float = 1.0) -> bool:
-        return self.gate.admits(data, source, now)
+        is_stranger = not self.context.trunks.knows(source.host)
+        return self.gate.admits(data, source, now, is_stranger=is_stranger)
 
     def overload(self, share: float, age_s: float = 0.2) -> None:
         self.gate.overload.on_queue_age(age_s, 1.0)
