@@ -17,6 +17,9 @@ UNAVAILABLE: tuple[type[Exception], ...] = (
     asyncpg.PostgresConnectionError,
     asyncpg.InsufficientResourcesError,
     asyncpg.OperatorInterventionError,
+    # A connection that broke between two messages of one statement: asyncpg finds itself in a
+    # state it did not expect, and drops the connection.
+    asyncpg.InternalClientError,
 )
 """Failures of the server or the way to it; anything else asyncpg raises is a bug of ours."""
 
