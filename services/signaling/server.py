@@ -16,7 +16,8 @@ from services.common.clock import monotonic, utc_now
 from services.common.config_watch import ConfigWatch
 from services.common.grpc import Server
 from services.common.ids import CALL, new_id
-from services.common.postgres import READER, Pool, close_pool, open_pool
+from services.common.last_known import LAST_KNOWN, LastKnownFile
+from services.common.postgres import READER, Pool, close_pool, lazy_pool
 from services.common.spool import Spool
 from services.common.telemetry import Telemetry
 from services.signaling.adapters.config import TrunkLoader
@@ -147,6 +148,8 @@ class SignalingService:
         )
         self._switch.gate.on_guard.append(self._defence.on_guard)
         self._pool: Pool | None = None
+        self._watch: ConfigWatch | None = None
+        self._telemetry = telemetry
         self._has_trunks = False
         self._register(telemetry)
 
@@ -225,13 +228,16 @@ class SignalingService:
             self._locations, self._names, self._route_servers,
         ):  # fmt: skip
             tasks.create_task(work.run())
-        self._pool = await open_pool(
-            self._settings.postgres_dsn, role=READER, name="signaling", max_size=2
+        settings = self._settings
+        self._pool = await lazy_pool(
+            settings.postgres_dsn, role=READER, name="signaling", max_size=2
         )
         loader = TrunkLoader(self._pool, self._names, self._use, self._go_by)
-        watch = ConfigWatch(self._pool, self._bus, loader.load)
-        await watch.load()
+        kept = LastKnownFile(settings.data_dir / LAST_KNOWN, "signaling", loader)
+        watch = self._watch = ConfigWatch(self._pool, self._bus, loader.load, kept=kept)
+        watch.observe(self._telemetry)
         tasks.create_task(watch.run())
+        await watch.begin(settings.config_wait_s)
         self._names.on_change = loader.publish
         await self._names.settled(FIRST_LOOKUPS_S)
         await self._route_servers.settled(FIRST_LOOKUPS_S)
@@ -338,6 +344,10 @@ class SignalingService:
             "media": self._media.connected,
             "spool": self._spool.healthy,
         }
+
+    def notes(self) -> dict[str, str]:
+        """See :meth:`services.common.run.Service.notes`."""
+        return self._watch.notes if self._watch is not None else {}
 
     def _use(self, table: TrunkTable) -> None:
         self._switch.trunks = table
