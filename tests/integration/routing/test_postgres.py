@@ -15,7 +15,8 @@ from services.routing.adapters import postgres
 from services.routing.adapters.postgres import PostgresConfiguration
 from services.routing.core.snapshot import DEFAULT_MAX_CALL_S, Snapshot
 from services.routing.core.trunks import VendorTrunk
-from tests.integration.routing.seeds import SEED, Cable, execute
+from tests.integration.routing.seeds import SEED, execute
+from tests.support.cable import Cable
 
 NOW = 1_800_000_000_000_000
 

@@ -54,7 +54,9 @@ def test_what_no_deck_needs_goes_once_it_is_swept(tmp_path: Path) -> None:
     (tmp_path / "configuration").write_bytes(b"not ours")
     assert len(names(tmp_path)) == 5  # a crash now leaves what the old configuration needs
     files.sweep()
-    assert names(tmp_path) == sorted([*(f"{name}.deck" for name in after.values()), "configuration"])
+    assert names(tmp_path) == sorted(
+        [*(f"{name}.deck" for name in after.values()), "configuration"]
+    )
     assert before["dck_1"] == after["dck_1"]
 
 
