@@ -33,6 +33,7 @@ from services.signaling.adapters.observer import CallObserver
 from services.signaling.adapters.rating import LinkedCredits, open_rating_link
 from services.signaling.adapters.route_server import HttpRouteServers
 from services.signaling.adapters.routing import LinkedPlanner, open_routing_link
+from services.signaling.adapters.shared_nonces import SharedNonces
 from services.signaling.adapters.tcp import StreamLimits, TcpTransport
 from services.signaling.adapters.tls import TlsContexts, TlsFiles
 from services.signaling.adapters.udp import UdpSocket
@@ -136,6 +137,12 @@ class SignalingService:
         self._takeover = Takeover(self._switch, self._services.media, monotonic, utc_now)
         prober = Prober(self._context)
         self._probes = Probes(prober, self._switch.outside, self._observer, monotonic)
+        self._shared_nonces = SharedNonces(
+            self._bus,
+            f"{settings.node}-{random_token()}",
+            self._switch.registrations.nonces,
+            lambda: utc_now().timestamp(),
+        )
         self._grpc = Server(settings.grpc_address)
         self._defence = Defence(
             self._switch.gate.guard,
@@ -225,7 +232,7 @@ class SignalingService:
         await self._spool.open()
         for work in (
             self._bus, self._spool, self._routing, self._rating, self._media, self._tcp,
-            self._locations, self._names, self._route_servers,
+            self._locations, self._names, self._route_servers, self._shared_nonces,
         ):  # fmt: skip
             tasks.create_task(work.run())
         settings = self._settings
@@ -380,6 +387,9 @@ class SignalingService:
         for name in ("challenged", "failed"):
             counted = partial(getattr, registrations, name)
             telemetry.counter(f"digest_{name}_total", f"Requests {name}", counted)
+        shared = self._shared_nonces
+        telemetry.counter("digest_untold_total", "Unheard elsewhere", lambda: shared.untold)
+        telemetry.counter("digest_doubled_total", "Taken elsewhere too", lambda: shared.doubled)
         location = self._context.location
         telemetry.gauge("registered_contacts", "Contacts", lambda: len(location))
         telemetry.counter_by(

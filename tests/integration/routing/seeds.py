@@ -1,6 +1,5 @@
 """Configuration written straight into Postgres."""
 
-
 import asyncpg
 
 SEED = """
