@@ -38,7 +38,7 @@ class ConfigWatch:
     """Calls ``on_change`` with each new revision: at once when told over the bus, else by polling.
 
     Revisions may be skipped, never repeated, and ``on_change`` is never entered twice at once.
-    While it raises :class:`Unavailable` the revision counts as not taken, and it is tried again.
+    While it raises anything the revision counts as not taken, and it is tried again.
 
     ``kept`` is where what was taken is written down, to begin with when Postgres is away.
     """
@@ -65,6 +65,8 @@ class ConfigWatch:
         self.revision = 0
         """The last one taken from Postgres; 0 before the first."""
         self.stale: Stale | None = None
+        self.failures = 0
+        """Times that a configuration could not be taken although Postgres yielded it."""
 
     @property
     def unchecked_s(self) -> float:
@@ -128,6 +130,10 @@ class ConfigWatch:
             lambda: float(self.stale is not None),
         )
 
+        telemetry.counter(
+            "config_failures_total", "Configurations not taken", lambda: self.failures
+        )
+
     @property
     def notes(self) -> dict[str, str]:
         """For those who look at the readiness: what else they should know."""
@@ -157,6 +163,12 @@ class ConfigWatch:
             log.warning(
                 "config.unavailable", error=str(error), cause=f"{type(cause).__name__}: {cause}"
             )
+            return False
+        except Exception:
+            # A row nobody foresaw, a schema that is being restored: a service that has a
+            # configuration is of more use with it than ended, again and again.
+            log.exception("config.failed")
+            self.failures += 1
             return False
         now = self._checked_at = monotonic()
         if is_new:

@@ -56,7 +56,7 @@ def respond(method: str, path: str, operations: Operations) -> Response:
     """Answer one request.
 
     ``GET /livez``: 200 while the loop runs. ``GET /readyz``: 200 or 503 with every condition,
-    and notes. ``GET /metrics``: Prometheus text. ``POST /drain``: 202.
+    and notes if there are any. ``GET /metrics``: Prometheus text. ``POST /drain``: 202.
     """
     match method, path.partition("?")[0]:
         case (("GET" | "HEAD"), "/livez"):
@@ -64,8 +64,9 @@ def respond(method: str, path: str, operations: Operations) -> Response:
         case (("GET" | "HEAD"), "/readyz"):
             conditions = dict(operations.ready())
             is_ready = all(conditions.values())
-            said = {"ready": is_ready, "conditions": conditions, "notes": dict(operations.notes())}
-            body = msgspec.json.encode(said)
+            notes = dict(operations.notes())
+            said = {"ready": is_ready, "conditions": conditions}
+            body = msgspec.json.encode(said | {"notes": notes} if notes else said)
             return Response(200 if is_ready else 503, body)
         case (("GET" | "HEAD"), "/metrics"):
             return Response(200, operations.metrics(), _PROMETHEUS)

@@ -258,3 +258,21 @@ async def test_refused_login_is_the_server_away(database: str) -> None:
             async with bounded("config database", PATIENCE_S):
                 await pool.fetchval("SELECT 1")
         await close_pool(pool)
+
+
+async def test_a_configuration_that_cannot_be_taken_ends_nothing(database: str) -> None:
+    """A bug of ours, or a schema half restored: the one before stays, and it is tried again."""
+    taken: list[int] = []
+
+    async def take(revision: int) -> None:
+        if watch.failures < 2:
+            raise ZeroDivisionError("a row nobody foresaw")
+        taken.append(revision)
+
+    async with pool_of(database, READER) as pool:
+        watch = ConfigWatch(pool, None, take, poll_s=0.02)
+        async with asyncio.TaskGroup() as tasks:
+            following = tasks.create_task(watch.run())
+            assert await watch.taken_within(PATIENCE_S)
+            following.cancel()
+    assert (taken, watch.failures) == ([watch.revision], 2)

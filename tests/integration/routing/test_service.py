@@ -45,7 +45,7 @@ class Running:
     async def notes(self) -> dict[str, str]:
         """What readiness says beside."""
         async with httpx.AsyncClient() as client:
-            notes = (await client.get(f"http://{self.ops}/readyz")).json()["notes"]
+            notes = (await client.get(f"http://{self.ops}/readyz")).json().get("notes", {})
         return dict(notes)
 
     async def is_ready(self) -> bool:

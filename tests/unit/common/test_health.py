@@ -25,6 +25,11 @@ def test_ready_when_every_condition_holds() -> None:
     )
 
 
+def test_nothing_to_note_is_left_out() -> None:
+    response = respond("GET", "/readyz", operations(ready=False)[0])
+    assert b"notes" not in response.body
+
+
 def test_not_ready_says_what_is_missing() -> None:
     response = respond("GET", "/readyz?verbose", operations(ready=False)[0])
     assert response.status == 503
