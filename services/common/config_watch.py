@@ -145,9 +145,8 @@ class ConfigWatch:
 
     async def _go_by_the_last_known(self) -> bool:
         found = None if self._kept is None else await self._kept.find()
-        if found is None or self.revision:
-            return False  # nothing there, or it came too late
-        found.take()
+        if found is None or self.revision or not found.take():
+            return False  # nothing of use, or too late
         self.stale = Stale(found.revision, found.confirmed_at)
         self._checked_at -= max(0.0, (utc_now() - found.confirmed_at).total_seconds())
         log.warning("config.stale", known=str(self.stale))

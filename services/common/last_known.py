@@ -170,8 +170,17 @@ class Found:
     revision: int
     confirmed_at: dt.datetime
     """When it was last known to be the newest."""
-    take: Callable[[], None]
-    """Put it into force."""
+    put_into_force: Callable[[], None]
+    """May raise anything."""
+
+    def take(self) -> bool:
+        """Put it into force; whether that went well."""
+        try:
+            self.put_into_force()
+        except Exception:
+            log.exception("config.unusable")
+            return False
+        return True
 
 
 class LastKnownFile:
@@ -190,7 +199,7 @@ class LastKnownFile:
     async def keep(self, revision: int) -> None:
         """Write down what was taken last, or note that what is kept is still the newest.
 
-        As well as the disk allows: what could not be kept is, the next time.
+        As well as the disk allows: what could not be kept is, the next time. Nothing ends for it.
         """
         try:
             if revision == self._kept:
@@ -201,6 +210,9 @@ class LastKnownFile:
             if not self._has_failed:
                 log.warning("config.not_kept", path=str(self._path), error=str(error))
             self._has_failed, self._kept = True, 0
+        except Exception:
+            log.exception("config.not_kept", path=str(self._path))
+            self._kept = 0
         else:
             self._has_failed, self._kept = False, revision
 
@@ -212,6 +224,9 @@ class LastKnownFile:
             log.warning("config.none_kept", path=str(error.filename))
         except (OSError, Unusable) as error:
             log.warning("config.unusable", path=str(self._path), reason=str(error))
+        except Exception:
+            # Better to wait for Postgres than to end at every start until the file is removed.
+            log.exception("config.unusable", path=str(self._path))
         return None
 
     def _write(self, revision: int) -> None:

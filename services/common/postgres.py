@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 import asyncpg
 
+from services.common.cancellation import surfaced_cancellation
 from services.common.errors import Unavailable
 from services.common.logs import get_logger
 
@@ -20,6 +21,10 @@ UNAVAILABLE: tuple[type[Exception], ...] = (
     # A connection that broke between two messages of one statement: asyncpg finds itself in a
     # state it did not expect, and drops the connection.
     asyncpg.InternalClientError,
+    asyncpg.ReadOnlySQLTransactionError,  # a standby, for the moment of a failover
+    asyncpg.PostgresSystemError,  # its disk
+    # A migration changed what a statement yields: the next time it is prepared anew.
+    asyncpg.InvalidCachedStatementError,
 )
 """Failures of the server or the way to it; anything else asyncpg raises is a bug of ours."""
 
@@ -105,15 +110,16 @@ def translated(what: str) -> Iterator[None]:
     Raises:
         Unavailable: the server is away, going away, full, or too slow.
     """
-    try:
-        yield
-    except UNAVAILABLE as error:
-        raise Unavailable(what) from error
-    except asyncpg.InterfaceError as error:
-        # asyncpg's word for both wrong arguments (a bug) and a connection lost meanwhile.
-        if "closed" not in str(error) and "closing" not in str(error):
-            raise
-        raise Unavailable(what) from error
+    with surfaced_cancellation():
+        try:
+            yield
+        except UNAVAILABLE as error:
+            raise Unavailable(what) from error
+        except asyncpg.InterfaceError as error:
+            # asyncpg's word for both wrong arguments (a bug) and a connection lost meanwhile.
+            if "closed" not in str(error) and "closing" not in str(error):
+                raise
+            raise Unavailable(what) from error
 
 
 @asynccontextmanager

@@ -155,9 +155,15 @@ class PostgresConfiguration:
                 await asyncio.sleep(0)  # calls go first
 
         async with asyncio.timeout(self._deck_timeout_s):
-            await connection.copy_from_query(
-                COPY_RATES, deck_id, output=take, timeout=self._deck_timeout_s
-            )
+            try:
+                await connection.copy_from_query(
+                    COPY_RATES, deck_id, output=take, timeout=self._deck_timeout_s
+                )
+            except BaseException:
+                # What is left of the copy would have to be read before anything else, and
+                # asyncpg has stopped reading.
+                connection.terminate()
+                raise
         table = reader.table()
         log.info("deck.loaded", deck=deck_id, rows=len(table), size_bytes=table.size_bytes)
         return table

@@ -167,6 +167,32 @@ async def test_a_payload_without_sense_is_as_good_as_none(tmp_path: Path) -> Non
     assert await kept.find() is None
 
 
+class Faulty(Words):
+    """Has a bug in every method."""
+
+    def write(self) -> bytes:
+        raise ZeroDivisionError
+
+    def read(self, payload: bytes) -> Callable[[], None]:
+        if payload == b"bug when read":
+            raise ZeroDivisionError
+
+        def take() -> None:
+            raise ZeroDivisionError
+
+        return take
+
+
+async def test_a_bug_of_ours_costs_nothing_but_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "configuration"
+    await LastKnownFile(path, "signaling", Faulty(b"")).keep(7)
+    assert not path.exists()
+    for text in (b"bug when read", b"bug when taken"):
+        await LastKnownFile(path, "signaling", Words(text)).keep(7)
+        found = await LastKnownFile(path, "signaling", Faulty(b"")).find()
+        assert found is None or not found.take()
+
+
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"old")
