@@ -73,6 +73,11 @@ class ConfigWatch:
         """Seconds since the revision was last known to be the newest."""
         return monotonic() - self._checked_at
 
+    @property
+    def is_fresh(self) -> bool:
+        """Whether Postgres has yielded a configuration since the start."""
+        return self._taken.is_set()
+
     async def taken_within(self, patience_s: float) -> bool:
         """Whether Postgres yields the configuration within this time; :meth:`run` has to run."""
         try:
@@ -129,7 +134,6 @@ class ConfigWatch:
             "Whether it is the last known one, Postgres being away since the start",
             lambda: float(self.stale is not None),
         )
-
         telemetry.counter(
             "config_failures_total", "Configurations not taken", lambda: self.failures
         )
@@ -145,7 +149,7 @@ class ConfigWatch:
 
     async def _go_by_the_last_known(self) -> bool:
         found = None if self._kept is None else await self._kept.find()
-        if found is None or self.revision or not found.take():
+        if found is None or self.is_fresh or not found.take():
             return False  # nothing of use, or too late
         self.stale = Stale(found.revision, found.confirmed_at)
         self._checked_at -= max(0.0, (utc_now() - found.confirmed_at).total_seconds())
@@ -155,7 +159,7 @@ class ConfigWatch:
     async def _check(self) -> bool:
         try:
             revision = await self._read()
-            if is_new := revision != self.revision:
+            if is_new := revision != self.revision or not self.is_fresh:
                 await self._on_change(revision)
         except Unavailable as error:
             cause = error.__cause__

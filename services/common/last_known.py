@@ -194,7 +194,7 @@ class LastKnownFile:
         self._kind = kind
         self._keeper = keeper
         self._has_failed = False
-        self._kept = 0
+        self._kept: int | None = None
 
     async def keep(self, revision: int) -> None:
         """Write down what was taken last, or note that what is kept is still the newest.
@@ -209,10 +209,10 @@ class LastKnownFile:
         except OSError as error:
             if not self._has_failed:
                 log.warning("config.not_kept", path=str(self._path), error=str(error))
-            self._has_failed, self._kept = True, 0
+            self._has_failed, self._kept = True, None
         except Exception:
             log.exception("config.not_kept", path=str(self._path))
-            self._kept = 0
+            self._kept = None
         else:
             self._has_failed, self._kept = False, revision
 

@@ -116,7 +116,7 @@ class RatingService:
 
     def notes(self) -> dict[str, str]:
         """See :meth:`services.common.run.Service.notes`."""
-        is_waiting = self._watch is not None and not self._watch.revision
+        is_waiting = self._watch is not None and not self._watch.is_fresh
         return {"accounts": "Postgres is away since the start"} if is_waiting else {}
 
     async def _open(self, purpose: str, *, max_size: int) -> Pool:

@@ -109,8 +109,10 @@ class PostgresConfiguration:
                     rows = await _read(connection)
                     limit.reschedule(None)  # each deck has a limit of its own
                     tables = await self._tables(connection, rows.decks, previous)
-        self.loaded = Loaded(rows, tables)
-        return self.assemble(self.loaded, previous)
+        loaded = Loaded(rows, tables)
+        snapshot = self.assemble(loaded, previous)
+        self.loaded = loaded
+        return snapshot
 
     def assemble(self, loaded: Loaded, previous: Snapshot | None) -> Snapshot:
         """The snapshot; what it has in common with ``previous`` is taken from there."""

@@ -101,7 +101,6 @@ class TrunkLoader:
         return partial(self._take, decode_rows(payload))
 
     def _take(self, read: Rows) -> None:
-        self._rows = read
         customers, vendors = read.customers, read.vendors
         trunks = {row["id"]: _trunk(row) for row in customers}
         options = {row["id"]: _options(VendorSip, row) for row in vendors}
@@ -140,6 +139,7 @@ class TrunkLoader:
             self._on_settings(settings)
         self._names.want(*_names(self._read))
         self.publish()
+        self._rows = read
 
     def publish(self) -> None:
         """Hand the table over, with the addresses vendors have now."""

@@ -276,3 +276,16 @@ async def test_a_configuration_that_cannot_be_taken_ends_nothing(database: str) 
             assert await watch.taken_within(PATIENCE_S)
             following.cancel()
     assert (taken, watch.failures) == ([watch.revision], 2)
+
+
+async def test_a_database_that_was_never_changed_is_taken_too(database: str) -> None:
+    watcher = Watcher()
+    async with pool_of(database, "tandem_api") as pool:
+        await pool.execute("UPDATE config.revision SET n = 0")
+        watch = ConfigWatch(pool, None, watcher.take, poll_s=0.02)
+        async with asyncio.TaskGroup() as tasks:
+            following = tasks.create_task(watch.run())
+            assert await watch.taken_within(PATIENCE_S)
+            await watcher.until(await bump(pool))
+            following.cancel()
+    assert watcher.taken == [0, 1]
