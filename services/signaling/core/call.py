@@ -17,7 +17,7 @@ from services.common.causes import EndReason
 from services.common.sip_options.trunk import DEFAULT_CUSTOMER
 from services.signaling.core.admission import admit, dialled, early_leg, early_reply, offer_of
 from services.signaling.core.answers import hang_up_answer
-from services.signaling.core.closing import given_back
+from services.signaling.core.closing import Over, given_back
 from services.signaling.core.code_policy import known_reason
 from services.signaling.core.commands import (
     AnswerMedia,
@@ -35,7 +35,7 @@ from services.signaling.core.commands import (
     Respond,
 )
 from services.signaling.core.context import Context
-from services.signaling.core.conversation import Conversation, Over
+from services.signaling.core.conversation import Conversation
 from services.signaling.core.conversation import Step as TalkStep
 from services.signaling.core.headers import numbers
 from services.signaling.core.hunting import Answered, Attempt, Hunt, Lost, Progress

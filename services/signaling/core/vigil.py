@@ -150,7 +150,7 @@ class Vigil:
             watch.probe_at = quiet_until
             return []
         watch.probe_at = float("inf")
-        return [self._ask(leg, "OPTIONS", b"")]
+        return [self._send(Ask(leg, "OPTIONS"), b"")]
 
     def _refresh(self, leg: Leg, watch: Watch, now: float) -> list[Step]:
         clock = watch.clock
@@ -161,12 +161,13 @@ class Vigil:
             return []
         clock.refresh_at = float("inf")
         if watch.uses_update() or not leg.session:
-            return [self._ask(leg, "UPDATE", b"")]
-        self._exchanges.reserve(leg)
-        return [self._ask(leg, "INVITE", leg.session)]
+            return [self._send(Ask(leg, "UPDATE"), b"")]
+        ask = Ask(leg, "INVITE")
+        self._exchanges.reserve(leg, ask, now)
+        return [self._send(ask, leg.session)]
 
-    def _ask(self, leg: Leg, method: str, body: bytes) -> Step:
-        ask = Ask(leg, method)
+    def _send(self, ask: Ask, body: bytes) -> Step:
+        leg, method = ask.leg, ask.method
         draft = leg.request(self._context, method, body=body)
         ask.cseq = draft.cseq
         if leg.login is not None:
