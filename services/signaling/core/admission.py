@@ -69,6 +69,7 @@ def offer_of(ingress: Ingress) -> Offer:
         or invite.has("remote-party-id")
         or customer.headers is not None
         or has_number_params(invite),
+        ingress.reliable is not None and ingress.takes_offers,
     )
 
 

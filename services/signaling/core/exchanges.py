@@ -1,4 +1,4 @@
-"""Requests inside an answered call, passed from one leg to the other and answered end to end.
+"""Requests inside a call, passed from one leg to the other and answered end to end.
 
 At most one offer and answer (re-INVITE or UPDATE) is under way at a time, RFC 3261 section 14 and
 RFC 3311: others meet 491, from either side. A refused one leaves the call as it was. What
@@ -108,10 +108,11 @@ class Exchange(Owner):
 class Exchanges:
     """All exchanges of one answered call."""
 
-    __slots__ = ("_context", "_others", "agreed", "media_proxy", "offer")
+    __slots__ = ("_context", "_is_early", "_others", "agreed", "media_proxy", "offer")
 
-    def __init__(self, context: Context, *, media_proxy: bool) -> None:
+    def __init__(self, context: Context, *, media_proxy: bool, is_early: bool = False) -> None:
         self._context = context
+        self._is_early = is_early
         self.media_proxy = media_proxy
         """Whether SDP passes through media."""
         self.agreed = 0
@@ -288,8 +289,8 @@ class Exchanges:
         exchange.state = State.CLOSING
         return [self._answer_media(exchange, exchange.from_leg, sdp)]
 
-    def close(self) -> list[Command]:
-        """The call ends: answer what waits, acknowledge what was accepted."""
+    def close(self, status: int = 487) -> list[Command]:
+        """Answer what waits with ``status``, acknowledge what was accepted: the call ends."""
         commands: list[Command] = []
         exchange, self.offer = self.offer, None
         if exchange is not None:
@@ -299,14 +300,15 @@ class Exchanges:
                 State.ANSWERING,
             }:
                 commands.append(self._acknowledge(exchange, b""))
-            if exchange.state is State.SENT or exchange.inviter is not None:
+            is_invite = exchange.deadline != NEVER or exchange.has_given_up
+            if is_invite and (exchange.state is State.SENT or exchange.inviter is not None):
                 # A re-INVITE that rings for ever would otherwise outlive its call.
                 key = (exchange.inviter or exchange).key
                 commands.append(Cancel(key, exchange.to_leg.name))
             if exchange.state not in {State.ANSWERED, State.CLOSING}:
                 self._others.append(exchange)
         commands += [
-            _refuse(waiting.received, waiting.server_key, waiting.from_leg, 487)
+            _refuse(waiting.received, waiting.server_key, waiting.from_leg, status)
             for waiting in self._others
             if waiting.received is not None
         ]
@@ -457,7 +459,7 @@ class Exchanges:
     def _answer_media(self, exchange: Exchange, leg: Leg, sdp: bytes) -> AnswerMedia:
         exchange.token = next(self._context.tokens)
         return AnswerMedia(
-            exchange.token, leg.is_caller, sdp, leg.peer.host, leg.attempt, provisional=False
+            exchange.token, leg.is_caller, sdp, leg.peer.host, leg.attempt, self._is_early
         )
 
 

@@ -211,7 +211,7 @@ def keep_vigil(
     if ingress.sip.transfer.mode == "honour" and answered.attempt.draft is not None:
         # Where an attended transfer fails, the callee's new offer has to be answered with it.
         answered.leg.keeps_session = True
-        answered.leg.keep_session(answered.attempt.draft.body)
+        answered.leg.keep_session(answered.leg.session or answered.attempt.draft.body)
     near, far = ingress.sip.session_timer, answered.attempt.sip.session_timer
     if near is far is DEFAULT or not (is_watched(near) or is_watched(far)):
         return None
@@ -262,7 +262,7 @@ def _watch(
 ) -> None:
     leg.watch = Watch(options, terms, now, allows_update=allows_update(said))
     leg.keeps_session |= options.mode != "off" and options.refresh != "update"
-    leg.keep_session(sdp)
+    leg.keep_session(leg.session or sdp)  # what was agreed before the answer is newer
 
 
 def is_refresh(response: Response) -> bool:
