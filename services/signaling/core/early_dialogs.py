@@ -8,7 +8,9 @@ from services.signaling.core.commands import Owner, Request
 from services.signaling.core.context import Context
 from services.signaling.core.legs import Leg, session
 from services.signaling.core.watch import allows_update
+from services.signaling.sip.actions import Peer
 from services.signaling.sip.dialog import Dialog
+from services.signaling.sip.message import Request as Received
 from services.signaling.sip.message import Response
 from services.signaling.sip.reliable import UacProvisionals, is_reliable, rseq_of
 
@@ -125,6 +127,11 @@ class ReliableDialogs:
     def leg(self, tag: str) -> Leg:
         """The dialog of a tag that is known."""
         return self._legs[tag]
+
+    def accepts(self, request: Received, source: Peer) -> bool:
+        """Whether a request comes from where one of these dialogs is said to be."""
+        leg = self._legs.get(request.from_tag)
+        return leg is not None and leg.accepts(request, source)
 
     def confirmed(self, response: Response) -> Leg | None:
         """The leg that a 2xx confirms, if it was known before: its PRACKs have been counted."""

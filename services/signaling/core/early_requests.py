@@ -249,6 +249,9 @@ class EarlyRequests:
             self._agreed = exchanges.agreed
             if self._answer is not None:
                 dialogs.agreed_last[tag] = self._answer
+                assert self._ingress.reliable is not None
+                known = self._ingress.known_tag(attempt.number, tag)
+                self._ingress.reliable.renewed.add(known)
         dialogs.updating = tag if exchanges.offer is not None else ""
         followed: list[Step] = []
         for step in steps:

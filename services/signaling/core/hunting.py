@@ -344,13 +344,23 @@ class Hunt:
             sdp = b""
         leg = answered_leg(attempt, response)
         attempt.state = State.ANSWERED
-        attempt.responses.clear()
         self._itinerary.clear()
         is_offer = bool(sdp) and not self._offer.sdp
         answered = Answered(attempt, response, leg, sdp, is_offer)
-        if is_offer:
-            return [answered]
-        return [acknowledge(attempt, leg, self._context), answered]
+        steps: list[Step] = [] if is_offer else [acknowledge(attempt, leg, self._context)]
+        if attempt.responses:
+            steps += self._hang_up_waiting(attempt)
+        steps.append(answered)
+        return steps
+
+    def _hang_up_waiting(self, attempt: Attempt) -> list[Step]:
+        """ACK and BYE for every 2xx that was not looked at yet: one may have come of each fork."""
+        steps: list[Step] = []
+        for response in attempt.responses:
+            if response.status >= 200:
+                steps += hang_up_answer(self._context, attempt, response)
+        attempt.responses.clear()
+        return steps
 
     def _prack(self, attempt: Attempt, dialogs: ReliableDialogs, sdp: bytes) -> list[Step]:
         return [dialogs.give_answer(self._context, sdp), *self._drain(attempt)]
@@ -407,6 +417,7 @@ class Hunt:
         self.current = None
         return [
             *hang_up_answer(self._context, attempt, response),
+            *self._hang_up_waiting(attempt),
             Lost(reason, SIP_OF_REASON[reason]),
         ]
 
@@ -421,7 +432,7 @@ class Hunt:
             return []
         if has_answered:
             # Its 2xx is here already, only its SDP was still being rewritten.
-            return [*hang_up_answer(self._context, attempt, attempt.responses[-1])]
+            return self._hang_up_waiting(attempt)
         attempt.state = State.ABANDONED
         self._abandoned.add(attempt)
         cause = q850_of_end(reason) if attempt.policy.reason == "inject" else 0

@@ -396,7 +396,8 @@ class Ingress:
     def _reliably(self, due: Provisional, reliable: Provisionals) -> Reply:
         rseq = reliable.number(due.to_tag)
         headers = [*due.headers, "Require: 100rel", f"RSeq: {rseq}"]
-        return self.answer(due.status, due.to_tag, due.sdp, headers)._replace(rseq=rseq)
+        sdp = b"" if due.to_tag in reliable.renewed else due.sdp
+        return self.answer(due.status, due.to_tag, sdp, headers)._replace(rseq=rseq)
 
     def _session_timer_lines(self) -> list[str]:
         terms = grant(self.invite, wishes_of(self.sip.session_timer))

@@ -31,7 +31,7 @@ class Provisionals:
 
     __slots__ = (
         "_awaited", "_first", "_numbers", "_tag", "_waiting", "_with_session", "acknowledged",
-        "agreed", "is_held", "is_late", "only_offers",
+        "agreed", "is_held", "is_late", "only_offers", "renewed",
     )  # fmt: skip
 
     def __init__(self, first: int, *, is_late: bool = False, only_offers: bool = False) -> None:
@@ -42,6 +42,8 @@ class Provisionals:
         """Whether what carries no offer is sent unreliably."""
         self.agreed: set[str] = set()
         """Our tags of the dialogs in which SDP has been sent and acknowledged."""
+        self.renewed: set[str] = set()
+        """Those in which something else has been agreed on since: SDP has no place there now."""
         self.acknowledged = ""
         """Our tag, if what the last PRACK acknowledged carried SDP."""
         self._tag = ""

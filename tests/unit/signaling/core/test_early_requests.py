@@ -18,6 +18,7 @@ from services.signaling.core.commands import (
 )
 from services.signaling.core.commands import Request as Dial
 from services.signaling.core.values import CallState
+from services.signaling.sip.actions import Peer
 from tests.support.signaling.machine import (
     ANSWER,
     OFFER,
@@ -193,6 +194,39 @@ def test_what_was_agreed_last_is_what_a_session_refresh_repeats() -> None:
     (refresh,) = subject.take(subject.call.on_timer(subject.call.deadline))
     assert isinstance(refresh, Dial)
     assert (refresh.leg, received(refresh.draft).body) == ("B1", HOLD)
+
+
+def test_ringing_after_an_update_repeats_no_session() -> None:
+    options = CustomerSip(reliable=NEAR.reliable, early_media=EarlyMedia(ringing="183"))
+    for customer in (NEAR, options):
+        subject, invite = early(customer=customer)
+        subject.say(invite, 180, 101.6, body=ANSWER, headers=reliably(41))
+        assert subject.say(invite, 180, 101.7, body=ANSWER, headers=reliably(42))[1:] == []
+        forwarded = only(subject.caller_sends("UPDATE", 102.0, body=HOLD), Dial)
+        subject.reply(forwarded, 200, 102.1, body=HELD)
+        (_, waiting) = pracks(subject, 102.2)
+        assert isinstance(waiting, Respond)
+        assert response_in(waiting).body == b""
+        pracks(subject, 102.3)
+        (_, ringing) = subject.say(invite, 180, 103.0, body=ANSWER, headers=reliably(43))
+        assert isinstance(ringing, Respond)
+        assert response_in(ringing).body == b""
+
+
+def test_a_vendor_may_ask_from_where_he_said_he_is() -> None:
+    subject, invite = started()
+    contact = ["Contact: <sip:2000@198.51.100.77:5060>", *reliably(40, ALLOW)]
+    subject.say(invite, 183, 101.0, body=ANSWER, headers=contact, contact=False)
+    pracks(subject, 101.5)
+    ours = received(invite.draft)
+    for host, asked in (("198.51.100.77", ["A UPDATE"]), ("203.0.113.66", ["A 481"])):
+        update = wire_request(
+            "UPDATE", to_tag=ours.from_tag, from_tag="callee", call_id=ours.call_id, body=HOLD
+        )
+        steps = subject.take(
+            subject.call.on_request(update, "up", Peer("udp", host, 5060, 1), 102.0)
+        )
+        assert kinds(steps) == asked
 
 
 # --- UPDATE that does not ----------------------------------------------------------------
@@ -415,9 +449,6 @@ def test_the_last_vendor_s_refusal_answers_what_is_under_way_first() -> None:
     subject.assert_ended(EndReason.BUSY, 486)
 
 
-# --- forks -------------------------------------------------------------------------------
-
-
 def test_forks_update_each_in_their_dialog_and_one_at_a_time() -> None:
     subject, invite = early()
     subject.say(invite, 183, 101.6, body=ANSWER, headers=reliably(7, ALLOW), tag="two")
@@ -444,6 +475,17 @@ def test_a_party_that_names_no_dialog_of_the_call() -> None:
     subject, invite = early()
     assert responses(subject.caller_sends("UPDATE", 102.0, body=HOLD, to_tag="tag1-9")) == [500]
     assert responses(subject.callee_sends(invite, "UPDATE", 102.0, body=HOLD, tag="x")) == [491]
+
+
+def test_every_fork_that_answered_while_the_first_had_to_wait_is_hung_up() -> None:
+    subject, invite = early()
+    forwarded = only(subject.callee_sends(invite, "UPDATE", 102.0, body=HOLD), Dial)
+    assert subject.say(invite, 200, 102.1, body=ANSWER) == []
+    assert subject.say(invite, 200, 102.2, body=ANSWER, tag="two") == []
+    steps = subject.reply(forwarded, 200, 102.3, body=HELD)
+    assert kinds(steps) == ["B1 200", "Acknowledge", "Acknowledge", "B1 BYE", "Persist"]
+    acked = [received(c.draft).to_tag for c in steps if isinstance(c, Acknowledge)]
+    assert acked == ["callee", "two"]
 
 
 # --- PRACK -------------------------------------------------------------------------------
