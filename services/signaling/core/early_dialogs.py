@@ -29,8 +29,8 @@ class Agreed(NamedTuple):
     """As its sender wrote it."""
 
 
-class _Offer(NamedTuple):
-    """An offer in a reliable response: its PRACK waits for the answer."""
+class _Reliable(NamedTuple):
+    """A reliable response, as its PRACK needs it."""
 
     leg: Leg
     rseq: int
@@ -55,9 +55,13 @@ class ReliableDialogs:
         self._legs: dict[str, Leg] = {}
         self._order = UacProvisionals()
         self._complete: set[str] = set()
+        """Where a first offer has its answer."""
         self._updatable: set[str] = set()
+        """Whose vendor says that he takes UPDATE."""
         self._unanswered: set[str] = set()
-        self._offer: _Offer | None = None
+        """Where an offer waits for its 2xx."""
+        self._offer: _Reliable | None = None
+        """The response whose offer is with the caller: its PRACK waits for his answer."""
         self.answer = b""
         """The caller's answer to the offer that was passed on, while it is rewritten."""
         self.agreed_last: dict[str, Agreed] = {}
@@ -81,17 +85,17 @@ class ReliableDialogs:
         if allows_update(response):
             self._updatable.add(tag)
         assert attempt.draft is not None
-        offer = _Offer(leg, rseq_of(response), attempt.draft.cseq)
+        reliable = _Reliable(leg, rseq_of(response), attempt.draft.cseq)
         if session(response) and tag not in self._complete:
             if not self._is_late:
                 self._complete.add(tag)
             elif self._offer is None and not self._complete:
-                self._offer = offer
+                self._offer = reliable
                 return []
             else:
                 self._unanswered.add(tag)
                 return []
-        return [_prack(context, offer, b"")]
+        return [_prack(context, reliable, b"")]
 
     def give_answer(self, context: Context, sdp: bytes) -> Request:
         """The PRACK that takes the caller's answer along, rewritten as ``sdp``."""
@@ -106,7 +110,11 @@ class ReliableDialogs:
 
     def is_passed_on(self, response: Response) -> bool:
         """Whether a response brings the offer that the caller is given."""
-        return self.is_offering(response.to_tag) and self._rseq == rseq_of(response)
+        offer = self._offer
+        return offer is not None and (offer.leg.dialog.remote_tag, offer.rseq) == (
+            response.to_tag,
+            rseq_of(response),
+        )
 
     def is_offering(self, tag: str) -> bool:
         """Whether the offer of this dialog is with the caller and has no answer yet."""
@@ -120,9 +128,9 @@ class ReliableDialogs:
         """Whether a first offer has its answer in this dialog: another may be made."""
         return tag in self._complete
 
-    def updatable(self, tag: str) -> Leg | None:
-        """The dialog, if an offer may be made in it by UPDATE and its vendor allows that."""
-        return self._legs[tag] if tag in self._complete and tag in self._updatable else None
+    def is_updatable(self, tag: str) -> bool:
+        """Whether another offer may be made in this dialog, and its vendor takes UPDATE."""
+        return tag in self._complete and tag in self._updatable
 
     def leg(self, tag: str) -> Leg:
         """The dialog of a tag that is known."""
@@ -139,17 +147,6 @@ class ReliableDialogs:
         if leg is not None:
             leg.dialog.on_response(response)
         return leg
-
-    @property
-    def _rseq(self) -> int:
-        return 0 if self._offer is None else self._offer.rseq
-
-
-class Fork(NamedTuple):
-    """A vendor's early dialog, as the caller's To tag stands for it."""
-
-    attempt: int
-    remote_tag: str
 
 
 def new_leg(attempt: Attempt, response: Response) -> Leg:
@@ -183,7 +180,7 @@ def offered_early(attempt: Attempt, response: Response, sdp: bytes) -> bytes:
     return b""
 
 
-def _prack(context: Context, response: _Offer, sdp: bytes) -> Request:
+def _prack(context: Context, response: _Reliable, sdp: bytes) -> Request:
     leg = response.leg
     rack = f"RAck: {response.rseq} {response.cseq} INVITE"
     prack = leg.request(context, "PRACK", headers=(rack,), body=sdp)

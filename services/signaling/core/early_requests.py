@@ -15,7 +15,7 @@ from services.signaling.core.admission import early_reply, prack_reply
 from services.signaling.core.attempt import Attempt, State
 from services.signaling.core.commands import Command, Owner, Respond
 from services.signaling.core.context import Context
-from services.signaling.core.early_dialogs import Agreed, Fork
+from services.signaling.core.early_dialogs import Agreed
 from services.signaling.core.exchanges import RETRY_AFTER, Broken, Exchange, Exchanges
 from services.signaling.core.exchanges import Step as ExchangeStep
 from services.signaling.core.hunting import Hunt
@@ -79,8 +79,10 @@ class EarlyRequests:
         is_caller, method = leg == CALLER, received.method
         if method == "PRACK" and is_caller:
             return self._on_prack(received, key, hunt)
-        if method == "UPDATE" and session(received) and not is_answered and isinstance(hunt, Hunt):
-            return self._on_update(received, key, hunt, now, is_caller=is_caller)
+        if method == "UPDATE" and session(received) and isinstance(hunt, Hunt):
+            is_free = self._exchanges is None or self._exchanges.offer is None
+            if not is_answered and not (is_free and hunt.has_answer):
+                return self._on_update(received, key, hunt, now, is_caller=is_caller)
         return [Respond(key, early_reply(received, leg, self._context, source), leg)]
 
     def on_response(
@@ -131,37 +133,24 @@ class EarlyRequests:
     def _on_prack(
         self, received: Received, key: str, hunt: Hunt | RouteFinding | None
     ) -> list[Step]:
-        ingress = self._ingress
+        ingress, sdp = self._ingress, session(received)
         due = ingress.on_prack(received)
-        steps: list[Step] = []
-        if self._is_answer(hunt):
-            assert isinstance(hunt, Hunt)
-            sdp = session(received)
-            if not sdp:
-                reply = response_to(received, 400, "Missing Answer")
-                return [Respond(key, reply, CALLER), Hopeless(EndReason.CODEC_MISMATCH)]
-            steps.append(Respond(key, response_to(received, 200), CALLER))
-            steps += hunt.on_answer(sdp)
-        elif self._was_offer:
+        reliable = ingress.reliable
+        offered = reliable.acknowledged if reliable is not None and reliable.is_late else ""
+        steps: list[Step]
+        if not offered:
+            steps = [Respond(key, prack_reply(received), CALLER)]
+        elif not isinstance(hunt, Hunt) or not hunt.expects_answer(*ingress.fork(offered)):
             # The vendor who made that offer is out.
-            steps.append(Respond(key, response_to(received, 200), CALLER))
+            steps = [Respond(key, response_to(received, 200), CALLER)]
+        elif sdp:
+            steps = [Respond(key, response_to(received, 200), CALLER), *hunt.on_answer(sdp)]
         else:
-            steps.append(Respond(key, prack_reply(received), CALLER))
+            reply = response_to(received, 400, "Missing Answer")
+            return [Respond(key, reply, CALLER), Hopeless(EndReason.CODEC_MISMATCH)]
         if due is not None:
             steps.append(Respond(ingress.key, due, CALLER))
         return steps
-
-    @property
-    def _was_offer(self) -> bool:
-        """Whether what the last PRACK acknowledged was an offer."""
-        reliable = self._ingress.reliable
-        return reliable is not None and reliable.is_late and bool(reliable.acknowledged)
-
-    def _is_answer(self, hunt: Hunt | RouteFinding | None) -> bool:
-        reliable = self._ingress.reliable
-        if not self._was_offer or reliable is None or not isinstance(hunt, Hunt):
-            return False
-        return hunt.expects_answer(Fork(*self._ingress.fork(reliable.acknowledged)))
 
     # --- UPDATE -------------------------------------------------------------------------
 
@@ -204,7 +193,7 @@ class EarlyRequests:
             return 504
         if dialogs.is_offering(remote_tag):
             return 500  # his answer to the vendor's is on its way
-        return 0 if dialogs.updatable(remote_tag) is not None else 504
+        return 0 if dialogs.is_updatable(remote_tag) else 504
 
     def _why_not_from_vendor(self, attempt: Attempt, remote_tag: str) -> int:
         """The status to refuse an offer of a vendor with; 0 when it may pass."""

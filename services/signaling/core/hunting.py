@@ -23,7 +23,7 @@ from services.signaling.core.commands import (
     Request,
 )
 from services.signaling.core.context import ALLOW, Context
-from services.signaling.core.early_dialogs import Fork, ReliableDialogs, offered_early
+from services.signaling.core.early_dialogs import ReliableDialogs, offered_early
 from services.signaling.core.early_media import binds
 from services.signaling.core.extensions import asked_for, asks_again
 from services.signaling.core.headers import address, reason_header
@@ -159,12 +159,21 @@ class Hunt:
         attempt.responses.append(response)
         return steps if attempt.token else [*steps, *self._drain(attempt)]
 
-    def expects_answer(self, fork: Fork) -> bool:
-        """Whether a vendor waits for the caller's answer to his offer in a reliable response."""
+    @property
+    def has_answer(self) -> bool:
+        """Whether a 2xx has come that the caller is not told of yet."""
         attempt = self.current
-        if attempt is None or attempt.number != fork.attempt or attempt.dialogs is None:
+        return attempt is not None and any(each.status >= 200 for each in attempt.responses)
+
+    def expects_answer(self, number: int, remote_tag: str) -> bool:
+        """Whether a vendor waits for the caller's answer to his offer in a reliable response.
+
+        The vendor is that of attempt ``number``, the dialog that of his ``remote_tag``.
+        """
+        attempt = self.current
+        if attempt is None or attempt.number != number or attempt.dialogs is None:
             return False
-        return attempt.state is State.CALLING and attempt.dialogs.is_offering(fork.remote_tag)
+        return attempt.state is State.CALLING and attempt.dialogs.is_offering(remote_tag)
 
     def on_answer(self, sdp: bytes) -> list[Step]:
         """Pass that answer on: it travels in our PRACK (RFC 3262 section 5)."""
