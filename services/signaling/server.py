@@ -178,6 +178,7 @@ class SignalingService:
                 own=own_places(self._listeners),
             ),
             user_agent=settings.user_agent,
+            reinvite_s=settings.reinvite_timeout_ms / 1000,
         )
         self._hep = self._open_hep() if settings.hep_address else None
         events = self._events = SummedEvents(
