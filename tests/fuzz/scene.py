@@ -193,7 +193,7 @@ class Scene:
 
     def wait(self, course: Course) -> None:
         self.now += course.pick((0.001, 0.02, 0.5, 1.0, 5.1, 12.0, 33.0, 130.0))
-        self.switch._on_time()
+        self.switch._alarm._on_time()
         self.run_soon()
 
     def repeat(self, course: Course) -> None:
@@ -260,7 +260,7 @@ class Scene:
             if at == float("inf"):
                 break
             self.now = max(at, self.now) + 0.01
-            self.switch._on_time()
+            self.switch._alarm._on_time()
         self.run_soon()
 
     def check(self) -> None:

@@ -14,6 +14,7 @@ from random import random
 
 from services.common.causes import EndReason
 from services.common.events import CallEnded
+from services.signaling.app.alarm import Alarm
 from services.signaling.app.counters import Counters
 from services.signaling.app.gate import Gate
 from services.signaling.app.keeping import Keeper
@@ -61,8 +62,6 @@ from services.signaling.sip.layer import TransactionLayer
 from services.signaling.sip.message import Request as Received
 
 Datagram = tuple[bytes, Peer]
-TICK_S = 0.01
-"""Timers are run no more often than this."""
 
 
 class Switch:
@@ -91,9 +90,10 @@ class Switch:
         """Live calls by id, oldest first."""
         self.ladders = ladders
         self._tracer = Tracer(ladders, context, sink)
+        self._overload = overload or Overload(random)
         self.gate = Gate(
             context, layer, self.counters, self._put,
-            overload=overload or Overload(random),
+            overload=self._overload,
             records=events if isinstance(events, SummedEvents) else None,
         )  # fmt: skip
         self._context = context
@@ -113,13 +113,11 @@ class Switch:
         self.outside = OutsideRequests(context, layer, self._carry_out, monotonic)
         self._refusals = Refusals()
         self._wakeups = Wakeups()
-        self._timer: asyncio.TimerHandle | None = None
-        self._timer_at = NEVER
-        self._woken_at = -NEVER
+        self._alarm = Alarm(self._on_time, self._deadline, monotonic)
+        self._arm = self._alarm.arm
         self._waiting: deque[tuple[Call, list[Command]]] = deque()
         self._is_performing = False
         self._deliverers: dict[type, Callable[..., None]] = {
-            Send: self._put,
             DeliverRequest: self._on_request,
             DeliverResponse: self._on_response,
             DeliverAck: self._on_ack,
@@ -174,11 +172,15 @@ class Switch:
         counters = self.counters
         counters.messages_in += 1
         counters.bytes_in += len(data)
-        is_stranger = source != LOOP and not self._context.trunks.knows(source.host)
-        if source == LOOP or self.gate.admits(data, source, now, is_stranger=is_stranger):
-            self._keeper.data = data
-            actions = self._layer.on_message(data, source, now, is_stranger=is_stranger)
-            self.follow(actions, now, data, source)
+        is_stranger = False
+        if source != LOOP:
+            is_stranger = not self._context.trunks.knows(source.host)
+            is_let_in = not is_stranger and not self._overload.is_active
+            if not is_let_in and not self.gate.admits(data, source, now, is_stranger=is_stranger):
+                return
+        self._keeper.data = data
+        actions = self._layer.on_message(data, source, now, is_stranger=is_stranger)
+        self.follow(actions, now, data, source)
 
     def on_transport_error(self, key: str) -> None:
         """A request could not be delivered."""
@@ -213,7 +215,9 @@ class Switch:
             if type(action) is Send:
                 self.counters.retransmissions += 1
                 tracer.sent_by_layer(action, self._owners.get(action.key), now)
-            deliverers[type(action)](action, now)
+                self._put(action, now)
+            else:
+                deliverers[type(action)](action, now)
         if tracer.heard is not None:
             tracer.settle(now)
 
@@ -258,7 +262,7 @@ class Switch:
             self._perform(call, call.on_cancel(action.request, action.key, now))
 
     def _on_request(self, action: DeliverRequest, now: float) -> None:
-        request, key, source = action
+        request, key, source = action.request, action.key, action.source
         tag = request.to_tag
         if not tag:
             self._on_new_request(action, now)
@@ -274,7 +278,7 @@ class Switch:
         self._perform(call, call.on_request(request, key, source, now))
 
     def _on_new_request(self, action: DeliverRequest, now: float) -> None:
-        request, key, _ = action
+        request, key = action.request, action.key
         if request.method == "INVITE":
             self._on_invite(action, now)
         elif request.method == "REGISTER":
@@ -290,7 +294,7 @@ class Switch:
             self._answer(request, key, 481, now)
 
     def _on_invite(self, action: DeliverRequest, now: float) -> None:
-        invite, key, source = action
+        invite, key, source = action.request, action.key, action.source
         joined = call_to_join(self._context, invite) if source == LOOP else None
         if joined is not None:
             self._invites[key] = joined
@@ -321,7 +325,7 @@ class Switch:
         self._perform(call, commands)
 
     def _on_response(self, action: DeliverResponse, now: float) -> None:
-        response, key = action
+        response, key = action.response, action.key
         is_final = response.status >= 200
         owned = self._owners.pop(key, None) if is_final else self._owners.get(key)
         if owned is not None:
@@ -332,7 +336,7 @@ class Switch:
             self.outside.on_response(response, key, now)
 
     def _on_ack(self, action: DeliverAck, now: float) -> None:
-        ack, key = action
+        ack, key = action.request, action.key
         call = self._invites.pop(key, None)
         if call is not None:
             found = self._context.dialogs.get(ack.to_tag.partition("-")[0])
@@ -345,27 +349,11 @@ class Switch:
 
     # --- time ---------------------------------------------------------------------------
 
-    def _arm(self) -> None:
-        """Keep the one timer at the earliest deadline there is."""
-        # One wakeup for all that falls into the same hundredth of a second: no timer of SIP is
-        # finer than 500 ms, and what a call may not exceed is cut off in its record.
-        soonest = self._woken_at + TICK_S
-        if self._timer_at <= soonest:
-            return  # under load something is always due as soon as it may be
+    def _deadline(self) -> float:
         layer_at = self._layer.deadline or NEVER
-        at = max(soonest, min(self._wakeups.next, self.registrations.deadline, layer_at))
-        if at >= self._timer_at:
-            return
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer_at = at
-        # uvloop counts whole milliseconds: one more, or the timer would fire early and spin.
-        delay = max(0.0, at - self._monotonic()) + 0.001
-        self._timer = asyncio.get_running_loop().call_later(delay, self._on_time)
+        return min(self._wakeups.next, self.registrations.deadline, layer_at)
 
-    def _on_time(self) -> None:
-        self._timer, self._timer_at = None, NEVER
-        self._woken_at = now = self._monotonic()
+    def _on_time(self, now: float) -> None:
         try:
             self.follow(self._layer.on_timer(now), now)
             for call in self._wakeups.due(now):
@@ -374,7 +362,6 @@ class Switch:
         except Exception as error:  # noqa: BLE001 - a timer that dies would stop all calls
             self.counters.errors += 1
             self._observer.failed("timer", error)
-        self._arm()
 
     # --- commands -----------------------------------------------------------------------
 
@@ -383,17 +370,21 @@ class Switch:
 
         A port may answer before it returns; what the call wants then has to wait for its turn.
         """
-        self._waiting.append((call, commands))
+        waiting = self._waiting
         if self._is_performing:
+            waiting.append((call, commands))
             return
         self._is_performing = True
+        performers = self._performers
         try:
-            while self._waiting:
-                turn, turn_commands = self._waiting.popleft()
-                for command in turn_commands:
-                    self._performers[type(command)](turn, command)
-                if turn.record.call_id in self.calls:
-                    self._wakeups.update(turn)
+            while True:
+                for command in commands:
+                    performers[type(command)](call, command)
+                if call.record.call_id in self.calls:
+                    self._wakeups.update(call)
+                if not waiting:
+                    return
+                call, commands = waiting.popleft()
         finally:
             self._is_performing = False
 
@@ -427,10 +418,14 @@ class Switch:
         self._send(self._layer.cancel(command.key, now, command.headers), call, command.leg, now)
 
     def _send(self, actions: list[Action], call: Call, leg: str, now: float) -> None:
+        tracer = self._tracer
         for action in actions:
-            if type(action) is Send:
-                self._tracer.sent(call, leg, action, now)
-            self._deliverers[type(action)](action, now)
+            if type(action) is not Send:
+                self._deliverers[type(action)](action, now)
+                continue
+            if tracer.enabled:
+                tracer.note(call, now, leg, True, action.peer, action.data)
+            self._put(action, now)
 
     def _put(self, send: Send, now: float) -> None:
         counters = self.counters
@@ -495,6 +490,4 @@ class Switch:
 
     def close(self) -> None:
         """Stop the timer; live calls are abandoned as after a crash."""
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer, self._timer_at = None, -NEVER
+        self._alarm.close()

@@ -39,16 +39,11 @@ class Tracer:
         if heard is None:
             return
         self.heard = None
-        self._note(call, now, leg, False, heard[1], heard[0])
+        self.note(call, now, leg, False, heard[1], heard[0])
         if self._along:
             for send in self._along:
-                self._note(call, now, leg, True, send.peer, send.data)
+                self.note(call, now, leg, True, send.peer, send.data)
             self._along.clear()
-
-    def sent(self, call: Call, leg: str, send: Send, now: float) -> None:
-        """A message of ``call`` goes out."""
-        if self.enabled:
-            self._note(call, now, leg, True, send.peer, send.data)
 
     def sent_by_layer(self, send: Send, owned: tuple[Call, Owner, str] | None, now: float) -> None:
         """The layer sends by itself: at once for the message at hand, or again."""
@@ -57,7 +52,7 @@ class Tracer:
         if self.heard is not None:
             self._along.append(send)
         elif owned is not None:
-            self._note(owned[0], now, owned[2], True, send.peer, send.data)
+            self.note(owned[0], now, owned[2], True, send.peer, send.data)
         else:
             self._attribute(send.data, send.peer, True, now)
 
@@ -89,8 +84,8 @@ class Tracer:
             return
         call, leg = found
         if before is not None:
-            self._note(call, now, leg, False, before[1], before[0])
-        self._note(call, now, leg, is_sent, peer, data)
+            self.note(call, now, leg, False, before[1], before[0])
+        self.note(call, now, leg, is_sent, peer, data)
 
     def ended(self, event: CallEnded) -> None:
         """The call is over; one that was never answered is kept longer."""
@@ -101,16 +96,19 @@ class Tracer:
         """The call is gone."""
         self._followed.discard(call_id)
 
-    def _note(self, call: Call, now: float, leg: str, sent: bool, peer: Peer, raw: bytes) -> None:
+    def note(self, call: Call, now: float, leg: str, sent: bool, peer: Peer, raw: bytes) -> None:
+        """A message of ``call``; only while :attr:`enabled`."""
         trace = call.trace
         if trace is None:
             trace = call.trace = self.ladders.open(call.record.call_id)
         trace.add(now, leg, sent, peer, raw)
-        if self._sink is not None and self._context.trunks.traces.is_any:
+        if self._sink is not None:
             self._follow(call, trace, self._sink)
 
     def _follow(self, call: Call, trace: Trace, sink: TraceSink) -> None:
         """Whether a call is one of those may show late: then what was said before comes first."""
+        if not self._context.trunks.traces.is_any:
+            return
         call_id = call.record.call_id
         if call_id in self._followed:
             sink.take(call_id, trace.steps[-1])

@@ -1,13 +1,15 @@
 """What a call asks of the outside, in the order it is to be done.
 
 The order is a promise: persist before send, send before timer. Answers come back as inputs of
-the call, with the ``token`` or ``owner`` that the command carried. Named tuples, because some
-twenty are made per call.
+the call, with the ``token`` or ``owner`` that the command carried. Structures of msgspec, as
+some twenty are made per call (:mod:`services.signaling.sip.actions`).
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from services.common.events import CallAnswered, CallEnded, CallRinging, CallStarted
 from services.signaling.core.values import OfferedRoute
@@ -30,7 +32,7 @@ class Owner:
         """What was sent, as long as it may have to be sent again with credentials."""
 
 
-class Respond(NamedTuple):
+class Respond(msgspec.Struct, frozen=True, gc=False):
     """Answer the request of server transaction ``key``."""
 
     key: str
@@ -38,7 +40,7 @@ class Respond(NamedTuple):
     leg: str
 
 
-class Request(NamedTuple):
+class Request(msgspec.Struct, frozen=True, gc=False):
     """Send a request; its responses go to ``owner``."""
 
     owner: Owner
@@ -47,7 +49,7 @@ class Request(NamedTuple):
     leg: str
 
 
-class Acknowledge(NamedTuple):
+class Acknowledge(msgspec.Struct, frozen=True, gc=False):
     """ACK the 2xx of our INVITE ``key``, now and whenever it is repeated."""
 
     key: str
@@ -57,7 +59,7 @@ class Acknowledge(NamedTuple):
     leg: str
 
 
-class Cancel(NamedTuple):
+class Cancel(msgspec.Struct, frozen=True, gc=False):
     """CANCEL our INVITE ``key``; held back until its first provisional response."""
 
     key: str
@@ -65,7 +67,7 @@ class Cancel(NamedTuple):
     headers: tuple[str, ...] = ()
 
 
-class FindRoutes(NamedTuple):
+class FindRoutes(msgspec.Struct, frozen=True, gc=False):
     """Ask routing; answered by ``on_plan``."""
 
     customer_trunk_id: str
@@ -79,7 +81,7 @@ class FindRoutes(NamedTuple):
     """For the explanation: what came before this question."""
 
 
-class AskServer(NamedTuple):
+class AskServer(msgspec.Struct, frozen=True, gc=False):
     """Ask a routing server over HTTP; answered by ``on_ruling``."""
 
     url: str
@@ -87,13 +89,13 @@ class AskServer(NamedTuple):
     question: dict[str, str]
 
 
-class Authorize(NamedTuple):
+class Authorize(msgspec.Struct, frozen=True, gc=False):
     """Ask rating to reserve credit; answered by ``on_credit``."""
 
     sell_terms: bytes
 
 
-class Extend(NamedTuple):
+class Extend(msgspec.Struct, frozen=True, gc=False):
     """Ask rating to cover more talk time; answered by ``on_extended``."""
 
     reservation_id: str
@@ -101,13 +103,13 @@ class Extend(NamedTuple):
     paid_ms: int
 
 
-class ReleaseCredit(NamedTuple):
+class ReleaseCredit(msgspec.Struct, frozen=True, gc=False):
     """Give the reservation of an unanswered call back. Never answered."""
 
     reservation_id: str
 
 
-class OfferMedia(NamedTuple):
+class OfferMedia(msgspec.Struct, frozen=True, gc=False):
     """Rewrite an SDP offer for the other side; answered by ``on_media``."""
 
     token: int
@@ -119,7 +121,7 @@ class OfferMedia(NamedTuple):
     """Where the other side's SIP goes: its ports get the IP version of that."""
 
 
-class AnswerMedia(NamedTuple):
+class AnswerMedia(msgspec.Struct, frozen=True, gc=False):
     """Rewrite the answer to the last offer; answered by ``on_media``."""
 
     token: int
@@ -130,42 +132,42 @@ class AnswerMedia(NamedTuple):
     provisional: bool
 
 
-class ForgetMedia(NamedTuple):
+class ForgetMedia(msgspec.Struct, frozen=True, gc=False):
     """An attempt failed: its side's ports are not needed. Never answered."""
 
     attempt: int
 
 
-class ReleaseMedia(NamedTuple):
+class ReleaseMedia(msgspec.Struct, frozen=True, gc=False):
     """The call is over; answered by ``on_media_stats``."""
 
 
-class Persist(NamedTuple):
+class Persist(msgspec.Struct, frozen=True, gc=False):
     """Make the answer durable, and the call as it is then; answered by ``on_durable``."""
 
     event: CallAnswered
     snapshot: CallSnapshot
 
 
-class Keep(NamedTuple):
+class Keep(msgspec.Struct, frozen=True, gc=False):
     """Replace what is kept of the call for a process that takes over. Never answered."""
 
     snapshot: CallSnapshot
 
 
-class KeepEnd(NamedTuple):
+class KeepEnd(msgspec.Struct, frozen=True, gc=False):
     """Note that the call is over though its record is not complete. Never answered."""
 
     note: EndNote
 
 
-class Emit(NamedTuple):
+class Emit(msgspec.Struct, frozen=True, gc=False):
     """Tell the world. Never answered."""
 
     event: CallStarted | CallRinging | CallEnded
 
 
-class Finished(NamedTuple):
+class Finished(msgspec.Struct, frozen=True, gc=False):
     """The call needs nothing any more: always its last command."""
 
 

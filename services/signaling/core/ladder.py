@@ -32,28 +32,28 @@ class Step(NamedTuple):
 class Trace:
     """The messages of one call. Cheap to add to: some thirteen are added per call."""
 
-    __slots__ = ("_most_bytes", "_most_steps", "_rows", "_size_bytes")
+    __slots__ = ("_bounds", "_looked_at_from", "_rows")
 
     def __init__(self, most_steps: int, most_bytes: int) -> None:
-        self._most_steps = most_steps
-        self._most_bytes = most_bytes
+        self._bounds = (most_steps, most_bytes)
         self._rows: list[tuple[float, str, bool, Peer, bytes]] = []
-        self._size_bytes = 0
+        # As many messages as may be kept fit, while none is larger than this.
+        self._looked_at_from = most_bytes // most_steps
 
     def add(self, at: float, leg: str, sent: bool, peer: Peer, raw: bytes) -> None:
         """Note one message; beyond the bound the middle is lost, beginning and end stay."""
         rows = self._rows
         rows.append((at, leg, sent, peer, raw))
-        self._size_bytes = size_bytes = self._size_bytes + len(raw)
-        if len(rows) > self._most_steps or size_bytes > self._most_bytes:
+        if len(raw) > self._looked_at_from or len(rows) > self._bounds[0]:
             self._trim()
 
     def _trim(self) -> None:
-        rows = self._rows
-        while len(rows) > self._most_steps or (
-            self._size_bytes > self._most_bytes and len(rows) > 1
-        ):
-            self._size_bytes -= len(rows.pop((len(rows) - 1) // 2)[-1])
+        rows, (most_steps, most_bytes) = self._rows, self._bounds
+        size_bytes = sum(len(row[-1]) for row in rows)
+        if len(rows[-1][-1]) > self._looked_at_from:
+            self._looked_at_from = -1  # every further one may be too much
+        while len(rows) > most_steps or (size_bytes > most_bytes and len(rows) > 1):
+            size_bytes -= len(rows.pop((len(rows) - 1) // 2)[-1])
 
     @property
     def steps(self) -> tuple[Step, ...]:

@@ -397,7 +397,8 @@ class Ingress:
         rseq = reliable.number(due.to_tag)
         headers = [*due.headers, "Require: 100rel", f"RSeq: {rseq}"]
         sdp = b"" if due.to_tag in reliable.renewed else due.sdp
-        return self.answer(due.status, due.to_tag, sdp, headers)._replace(rseq=rseq)
+        reply = self.answer(due.status, due.to_tag, sdp, headers)
+        return msgspec.structs.replace(reply, rseq=rseq)
 
     def _session_timer_lines(self) -> list[str]:
         terms = grant(self.invite, wishes_of(self.sip.session_timer))

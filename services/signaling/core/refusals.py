@@ -69,7 +69,7 @@ def refused_record(
     wall: dt.datetime,
 ) -> CallEnded:
     """The record of one INVITE that the transaction layer answered by itself."""
-    request, source, status = refused
+    request, source, status = refused.request, refused.source, refused.status
     record = CallRecord(call_id, node, now, wall)
     record.source = peer_text(source)
     record.sip_call_id = bounded(request.call_id)

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+import msgspec
+
 from services.common.causes import EndReason
 from services.common.sip_options.routing import CustomerRouting
 from services.signaling.core.commands import (
@@ -108,7 +110,7 @@ class RouteFinding(Owner):
         if isinstance(ruling, Refusal):
             self._record.reason_header = bounded(ruling.text)
             return [TurnedDown(EndReason.ROUTING_SERVER_REFUSED, ruling.status)]
-        return [self._question._replace(offered=ruling)]
+        return [msgspec.structs.replace(self._question, offered=ruling)]
 
     def on_answer(self, response: Response) -> list[Step]:
         """Take a response to the INVITE, however late."""
@@ -148,7 +150,7 @@ class RouteFinding(Owner):
         self._end()
         if self._routing.on_failure == "refuse":
             return [TurnedDown(EndReason.ROUTING_SERVER_FAILED)]
-        return [self._question._replace(note=why)]
+        return [msgspec.structs.replace(self._question, note=why)]
 
     def _find(self, uri: SipUri) -> Peer | None:
         """The server's address; never our own, which would ask itself for ever."""

@@ -1,12 +1,14 @@
 """What the stack asks of its driver and tells its user: the alphabet of :mod:`.layer`.
 
-Named tuples, because several are made for every message and they cost half of what frozen
-dataclasses do.
+Structures of msgspec, because several are made for every message: they cost a third of named
+tuples, and a sixth of frozen dataclasses.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
+
+import msgspec
 
 from services.signaling.sip.message import Request, Response
 
@@ -56,7 +58,7 @@ class Peer(NamedTuple):
         return self.transport in _STREAMS
 
 
-class Send(NamedTuple):
+class Send(msgspec.Struct, frozen=True, gc=False):
     """Put these bytes on the wire."""
 
     data: bytes
@@ -65,7 +67,7 @@ class Send(NamedTuple):
     """The client transaction to fail (``on_transport_error``) when that is impossible."""
 
 
-class DeliverRequest(NamedTuple):
+class DeliverRequest(msgspec.Struct, frozen=True, gc=False):
     """A new, valid request, to be answered with ``respond(key, ...)``."""
 
     request: Request
@@ -74,7 +76,7 @@ class DeliverRequest(NamedTuple):
     """Where it came from, which is not always where the answer goes."""
 
 
-class Refused(NamedTuple):
+class Refused(msgspec.Struct, frozen=True, gc=False):
     """An INVITE the layer has answered by itself, for whoever keeps records of calls.
 
     Refused without state: a repetition of it is refused, and told, again.
@@ -86,21 +88,21 @@ class Refused(NamedTuple):
     status: int
 
 
-class DeliverAck(NamedTuple):
+class DeliverAck(msgspec.Struct, frozen=True, gc=False):
     """The first ACK of a 2xx of ours; ``key`` is the INVITE's transaction."""
 
     request: Request
     key: str
 
 
-class DeliverResponse(NamedTuple):
+class DeliverResponse(msgspec.Struct, frozen=True, gc=False):
     """A response to the client transaction ``key``; retransmissions are not delivered."""
 
     response: Response
     key: str
 
 
-class Cancelled(NamedTuple):
+class Cancelled(msgspec.Struct, frozen=True, gc=False):
     """The peer cancelled the INVITE ``key``, and has its 200; answer the INVITE 487.
 
     Arrives only while the INVITE has no final response.
@@ -111,7 +113,7 @@ class Cancelled(NamedTuple):
     key: str
 
 
-class Fail(NamedTuple):
+class Fail(msgspec.Struct, frozen=True, gc=False):
     """No response will come for ``key``: act as if this status had (section 8.1.3.1)."""
 
     key: str
@@ -119,13 +121,13 @@ class Fail(NamedTuple):
     """408 after silence, 503 after a transport error."""
 
 
-class NoAck(NamedTuple):
+class NoAck(msgspec.Struct, frozen=True, gc=False):
     """64*T1 passed and nobody acknowledged the 2xx of ``key``: BYE (section 13.3.1.4)."""
 
     key: str
 
 
-class NoPrack(NamedTuple):
+class NoPrack(msgspec.Struct, frozen=True, gc=False):
     """64*T1 passed and no PRACK came for a provisional response to the INVITE ``key``.
 
     It is to be refused with a 5xx (RFC 3262 section 3).
@@ -134,7 +136,7 @@ class NoPrack(NamedTuple):
     key: str
 
 
-class Terminated(NamedTuple):
+class Terminated(msgspec.Struct, frozen=True, gc=False):
     """The transaction is gone and its key means nothing any more."""
 
     key: str

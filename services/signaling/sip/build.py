@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
 
 from services.signaling.sip.errors import MalformedMessage, UnsafeText
 from services.signaling.sip.headers import is_token
@@ -46,10 +48,11 @@ REASONS: Final[dict[int, str]] = {
 
 
 _START_LINES: Final = {code: f"SIP/2.0 {code} {reason}" for code, reason in REASONS.items()}
-_EMPTY_OR_FOLDED: Final = re.compile(r"\r\n(?:[ \t\r]|\Z)")
+_BEGINS_WELL: Final = re.compile(r"[^ \t]").match
+"""What a header line has to begin with: neither the next line's folding nor nothing at all."""
 
 
-class Reply(NamedTuple):
+class Reply(msgspec.Struct, frozen=True, gc=False):
     """A response ready for the wire."""
 
     status: int
@@ -85,9 +88,9 @@ class RequestDraft:
         if not uri or " " in uri or not (method in METHODS or is_token(method)):
             raise UnsafeText("malformed method or request URI")
         lines = [f"{method} {uri} SIP/2.0", via_line, *self.lines]
-        text = "\r\n".join(lines)
-        _check(text, len(lines) - 1)
-        return _encode(f"{text}\r\nContent-Length: {len(self.body)}\r\n\r\n") + self.body
+        _check(lines)
+        lines.append(f"Content-Length: {len(self.body)}\r\n\r\n")
+        return _encode("\r\n".join(lines)) + self.body
 
 
 def request(
@@ -147,7 +150,7 @@ def response_to(
     start = _START_LINES.get(status) or f"SIP/2.0 {status} Unknown"
     if reason is not None:
         start = f"SIP/2.0 {status} {reason}"
-        _check(start, 0)
+        _check([start])
     # What is echoed was received in whole lines, so only what is added needs a look.
     try:
         own_tag = request.to_tag
@@ -158,15 +161,15 @@ def response_to(
     if own_tag:
         to_tag = own_tag
     elif to_tag:
-        _check(to_tag, 0)
+        _check([to_tag])
         to_text = to_text and f"{to_text};tag={to_tag}"
     added = [*headers]
     if body:
         added.append("Content-Type: " + content_type)
     text = ""
     if added:
+        _check(added)
         text = "\r\n".join(["", *added])
-        _check(text, len(added))
     head = (
         f"{start}{request._echo or _echo(request, status)}{to_text}{text}"
         f"\r\nContent-Length: {len(body)}\r\n\r\n"
@@ -196,7 +199,7 @@ def header(name: str, value: str) -> str:
         UnsafeText: the value holds a control character or non-latin-1 text.
     """
     line = f"{name}: {value}"
-    _check(line, 0)
+    _check([line])
     _encode(line)
     return line
 
@@ -233,16 +236,16 @@ def cancel_for(invite: Request, headers: Iterable[str] = ()) -> bytes:
 
 def _assemble(lines: list[str], added: Sequence[str] = ()) -> bytes:
     """A message without body of received lines and ``added`` ones, which are checked."""
-    if added:
-        _check("\r\n".join(["", *added]), len(added))
+    _check(added)
     return _encode("\r\n".join([*lines, *added, "Content-Length: 0\r\n\r\n"]))
 
 
-def _check(text: str, breaks: int) -> None:
-    """Refuse lines joined by ``breaks`` line breaks if there is another break, or no line."""
-    if text.count("\r") != breaks or text.count("\n") != breaks or "\0" in text:
+def _check(lines: Sequence[str]) -> None:
+    """Refuse lines that would not be the same lines once they are joined."""
+    text = "".join(lines)
+    if "\r" in text or "\n" in text or "\0" in text:
         raise UnsafeText("line break or NUL in a header")
-    if _EMPTY_OR_FOLDED.search(text) is not None:
+    if not all(map(_BEGINS_WELL, lines)):
         raise UnsafeText("empty or folded header line")
 
 

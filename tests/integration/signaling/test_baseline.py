@@ -94,10 +94,10 @@ def test_bug_class_32_everything_is_back_to_baseline() -> None:
             now[0] += 0.01
         for _ in range(140):
             now[0] += 0.5
-            bench.switch._on_time()
+            bench.switch._alarm._on_time()
         for _ in range(140):
             now[0] += 2.0
-            bench.switch._on_time()
+            bench.switch._alarm._on_time()
         bench.switch.close()
         return bench
 

@@ -38,7 +38,7 @@ class Clock:
 def drain(switch: Switch, clock: Clock) -> None:
     for _ in range(70):
         clock.now += 1.0
-        switch._on_time()
+        switch._alarm._on_time()
 
 
 def request(method: bytes, number: int) -> bytes:

@@ -28,7 +28,7 @@ def let_timers_run(bench: Bench, clock: Clock) -> None:
     # Twice as far as the longest timer of a transaction, in steps none of them is lost in.
     for _ in range(70):
         clock.now += 1.0
-        bench.switch._on_time()
+        bench.switch._alarm._on_time()
 
 
 def answered_and_ended(bench: Bench, number: int, _: Clock) -> None:

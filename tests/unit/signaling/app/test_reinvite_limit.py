@@ -24,7 +24,7 @@ def starts(sent: list[bytes]) -> list[bytes]:
 def at(bench: Bench, clock: Clock, now: float) -> list[bytes]:
     """What is sent when the timers run at this instant."""
     clock.now, bench.wire.sent = now, []
-    bench.switch._on_time()
+    bench.switch._alarm._on_time()
     return bench.wire.sent
 
 

@@ -49,7 +49,7 @@ def test_a_basic_call_from_invite_to_bye() -> None:
     machine = Machine()
     asked = machine.start()
     assert kinds(asked) == ["CallStarted", "FindRoutes"]
-    assert only(asked, FindRoutes)[:3] == ("ctr_1", "1000", "2000")
+    assert only(asked, FindRoutes) == FindRoutes("ctr_1", "1000", "2000", frozenset())
     assert only(machine.take(machine.call.on_plan(machine.plan, 100.1)), Authorize) == Authorize(
         b'{"sell":1}'
     )

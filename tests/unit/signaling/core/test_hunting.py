@@ -8,7 +8,7 @@ from services.common.causes import EndReason
 from services.common.sip_options.timeouts import CustomerTimeouts, VendorTimeouts
 from services.common.sip_options.trunk import CustomerSip, VendorSip
 from services.signaling.core.code_policy import known_reason
-from services.signaling.core.commands import AnswerMedia, OfferMedia
+from services.signaling.core.commands import AnswerMedia, FindRoutes, OfferMedia
 from services.signaling.core.commands import Request as Dial
 from services.signaling.core.trunks import CustomerTrunk, TrunkTable
 from services.signaling.core.values import CallState, Candidate
@@ -187,7 +187,7 @@ def test_full_vendors_are_named_to_routing() -> None:
     shared = context()
     shared.vendor_limits.take("vtr_9", max_calls=1, max_cps=None, now=1.0)
     machine = Machine(shared=shared)
-    assert machine.start()[-1][3] == {"vtr_9"}  # type: ignore[misc]  # FindRoutes.busy
+    assert only(machine.start(), FindRoutes).busy == {"vtr_9"}
 
 
 def test_what_a_vendor_said_outweighs_one_that_was_skipped() -> None:

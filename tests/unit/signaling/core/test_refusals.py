@@ -14,9 +14,9 @@ def test_a_repetition_is_not_recorded_again() -> None:
     refusals = Refusals()
     first = Refused(wire_request("INVITE"), CALLER, 400)
     assert refusals.is_new(first)
-    assert not refusals.is_new(first._replace(status=503))
+    assert not refusals.is_new(Refused(first.request, CALLER, 503))
     assert refusals.is_new(Refused(wire_request("INVITE", cseq=2), CALLER, 400))
-    assert refusals.is_new(first._replace(source=CALLER._replace(port=9)))
+    assert refusals.is_new(Refused(first.request, CALLER._replace(port=9), 400))
 
 
 def test_a_refused_reinvite_is_no_call() -> None:

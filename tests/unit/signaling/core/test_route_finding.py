@@ -77,10 +77,8 @@ def test_the_contacts_are_what_routing_may_choose_from() -> None:
     one = machine()
     contact = "Contact: <sip:4930@north>"
     find = only(say(one, asked(one), 302, contact), FindRoutes)
-    assert find == (
-        "ctr_1", "1000", "2000", frozenset(),
-        (OfferedRoute(vendor="north", called="4930"),), "",
-    )  # fmt: skip
+    offered = (OfferedRoute(vendor="north", called="4930"),)
+    assert find == FindRoutes("ctr_1", "1000", "2000", frozenset(), offered)
     one.take(one.call.on_plan(one.plan, 101.0))
     assert kinds(one.take(one.call.on_credit(one.credit, 101.0))) == ["B1 INVITE"]
 

@@ -120,7 +120,8 @@ def test_paid_time_is_extended_from_where_it_was() -> None:
     machine.answer(105.0)
     asked = only(machine.take(machine.call.on_timer(155.0)), Extend)
     granted = Credit(reservation_id="rsv_1", paid_ms=120_000)
-    assert only(machine.take(machine.call.on_extended(granted, 155.1)), Keep)
+    kept = only(machine.take(machine.call.on_extended(granted, 155.1)), Keep)
+    assert kept.snapshot.paid_ms == 120_000
     assert asked.paid_ms == 60_000
     heir, _ = take_over(machine, 160.0)
     assert heir.call.deadline == 215.0

@@ -1,5 +1,7 @@
 """Reliable provisional responses in the transaction layer."""
 
+import msgspec
+
 from services.signaling.sip.actions import Action, DeliverRequest, NoPrack, Peer, Send
 from services.signaling.sip.build import response_to
 from services.signaling.sip.layer import TransactionLayer
@@ -24,7 +26,9 @@ def ringing(rseq: int = 7) -> tuple[TransactionLayer, str]:
     reply = response_to(
         arrival.request, 180, to_tag="ours", headers=["Require: 100rel", f"RSeq: {rseq}"]
     )
-    assert sent(layer.respond(arrival.key, reply._replace(rseq=rseq), 1.0)) == [180]
+    assert sent(layer.respond(arrival.key, msgspec.structs.replace(reply, rseq=rseq), 1.0)) == [
+        180
+    ]
     return layer, arrival.key
 
 
