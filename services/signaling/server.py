@@ -11,6 +11,7 @@ from functools import partial
 
 from proto.signaling.v1 import guard_pb2_grpc as guard_grpc
 from proto.signaling.v1 import signaling_pb2_grpc as pb_grpc
+from services.common.boot import boot_id
 from services.common.bus import Bus
 from services.common.clock import monotonic, utc_now
 from services.common.config_watch import ConfigWatch
@@ -23,7 +24,7 @@ from services.signaling.adapters.config import TrunkLoader
 from services.signaling.adapters.defence import Defence
 from services.signaling.adapters.events import SpooledEvents
 from services.signaling.adapters.hep import HepSink
-from services.signaling.adapters.journal import SpooledCalls, boot_id
+from services.signaling.adapters.journal import SpooledCalls
 from services.signaling.adapters.location import BusLocations
 from services.signaling.adapters.media import LinkedMedia, open_media_link
 from services.signaling.adapters.names import Lookups, VendorNames

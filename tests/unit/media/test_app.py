@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Callable, Iterable
 
+import msgspec
 import pytest
 
 from services.common.causes import EndReason
@@ -11,6 +12,7 @@ from services.media.core.exchange import Aim, Describe, Endpoint, Side
 from services.media.core.port_pool import NoRtpPorts
 from services.media.core.reception import Report
 from services.media.core.sdp import Family
+from services.media.core.snapshot import SessionState
 from services.media.ports import Reports
 from tests.unit.media.core.test_sdp import BOMBS, WEBRTC, audio
 
@@ -23,6 +25,8 @@ class FakeRelay:
         self._ids = itertools.count(1)
         self.open_ids: set[int] = set()
         self.aims: list[Aim] = []
+        self.taken: set[int] = set()
+        self.has_begun = False
 
     def open(self, family: Family, call_id: str) -> Endpoint:
         assert call_id
@@ -41,8 +45,37 @@ class FakeRelay:
         self.open_ids.difference_update(ids)
         on_closed({each: Report(packets=each) for each in ids})
 
+    def restore(self, endpoint: Endpoint, call_id: str) -> bool:
+        assert call_id
+        if endpoint.port in self.taken:
+            return False
+        self.open_ids.add(endpoint.id)
+        return True
+
+    def begin(self) -> None:
+        self.has_begun = True
+
     def flush(self) -> None:
         """Orders are obeyed at once."""
+
+
+class FakeJournal:
+    """What the next process would find."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, SessionState] = {}
+        self.written: dict[str, SessionState] = {}
+
+    def keep(self, call_id: str, state: SessionState) -> None:
+        self.kept[call_id] = msgspec.msgpack.decode(
+            msgspec.msgpack.encode(state), type=SessionState
+        )
+
+    def forget(self, call_id: str) -> None:
+        del self.kept[call_id]
+
+    def flush(self) -> None:
+        self.written = dict(self.kept)
 
 
 class FakeOwner:
@@ -51,6 +84,10 @@ class FakeOwner:
     def __init__(self) -> None:
         self.is_closed = False
         self.silent: list[str] = []
+        self.started: list[tuple[str, int]] = []
+
+    def tell_rtp(self, call_id: str, attempt: int) -> None:
+        self.started.append((call_id, attempt))
 
     def tell_silence(self, call_id: str) -> None:
         self.silent.append(call_id)
@@ -60,7 +97,10 @@ class Driven:
     def __init__(self, pairs: int = 1_000) -> None:
         self.relay = FakeRelay(pairs)
         self.owner = FakeOwner()
-        self.calls = MediaCalls(self.relay, itertools.count(1).__next__, Limits(60.0, 600.0))
+        self.journal = FakeJournal()
+        self.calls = MediaCalls(
+            self.relay, self.journal, itertools.count(1).__next__, Limits(60.0, 600.0)
+        )
 
     def offer(
         self, call_id: str = "c", sdp: bytes = audio(), now: float = 0.0
