@@ -38,7 +38,8 @@ class Party:
         self.host = host
         self.rtp, self.rtcp = _pair(host)
         self.relay: Address = ("", 0)
-        self._sequence = itertools.count(1)
+        self.sent = 0
+        """Packets of audio, those given to :meth:`talk` aside."""
 
     def close(self) -> None:
         self.rtp.close()
@@ -56,7 +57,9 @@ class Party:
         return "\r\n".join(filter(None, lines)).encode() + b"\r\n"
 
     def talk(self, packet: bytes | None = None, *, to: Address | None = None) -> bytes:
-        packet = rtp(next(self._sequence)) if packet is None else packet
+        if packet is None:
+            self.sent += 1
+            packet = rtp(self.sent)
         self.rtp.sendto(packet, to or self.relay)
         return packet
 
@@ -103,6 +106,7 @@ class Switch:
     """Of the other address family, with the same ports."""
     limits: Limits = field(default_factory=Limits)
     rest_s: float = 0.5
+    workers: int = 1
 
     def __post_init__(self) -> None:
         self.relay = UserSpaceRelay(
@@ -116,6 +120,7 @@ class Switch:
             self.folder,
             self._on_active,
             lambda endpoint_ids: self.calls.on_started(endpoint_ids),
+            workers=self.workers,
             rest_s=self.rest_s,
         )
         journal = CallLog(self.folder / "calls.log", boot=boot_id(), monotonic=monotonic)

@@ -29,12 +29,15 @@ class Media:
     events: "asyncio.Queue[MediaEvent]"
 
     async def ask(self, item: MediaItem) -> MediaReply:
+        reply = await self.try_to_ask(item)
+        assert reply is not None
+        return reply
+
+    async def try_to_ask(self, item: MediaItem) -> MediaReply | None:
         replied: asyncio.Future[MediaReply | None] = asyncio.get_running_loop().create_future()
         self.link.request(item, replied.set_result)
         async with asyncio.timeout(10):
-            reply = await replied
-        assert reply is not None
-        return reply
+            return await replied
 
     async def offer(self, call_id: str, sdp: bytes) -> MediaReply:
         return await self.ask(MediaItem(call_id=call_id, offer=describe(CALLER, sdp)))
@@ -68,15 +71,20 @@ async def connected(address: str) -> AsyncIterator[tuple[MediaLink, "asyncio.Que
 
 async def start(folder: Path) -> asyncio.subprocess.Process:
     """The service on a folder; its workers outlive it if it is killed, see :func:`end`."""
-    settings = {
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "services.media", cwd=ROOT, env=settings(folder)
+    )
+
+
+def settings(folder: Path) -> dict[str, str]:
+    """Its environment."""
+    own = {
         "TANDEM_DATA_DIR": str(folder / "data"),
         "TANDEM_GRPC_ADDRESS": address_of(folder),
         "TANDEM_OPS_ADDRESS": f"127.0.0.1:{free_port()}",
         "TANDEM_RTP": "127.0.0.1:23800-23839",
     }
-    return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "services.media", cwd=ROOT, env={**os.environ, **settings}
-    )
+    return {**os.environ, **own}
 
 
 def address_of(folder: Path) -> str:
@@ -105,4 +113,8 @@ def children(pid: int) -> list[int]:
 
 
 def is_alive(pid: int) -> bool:
-    return Path(f"/proc/{pid}").exists()
+    """Whether a process runs: one that has ended may wait for its parent to notice."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] != "Z"
+    except OSError:
+        return False

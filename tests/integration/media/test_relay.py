@@ -3,7 +3,6 @@
 import asyncio
 import os
 import random
-import signal
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -210,32 +209,6 @@ async def test_peer_that_closed_its_port_does_not_end_the_call(
     await switch.settle()
     packet = caller.talk()
     assert await callee.heard() == packet
-
-
-async def test_killed_worker_comes_back_with_the_same_ports(switch: Switch, party: Make) -> None:
-    caller, callee = party(), party()
-    switch.connect(caller, callee)
-    await exchange(caller, callee)
-    (first,) = switch.relay.worker_pids
-    os.kill(first, signal.SIGKILL)
-    await exchange(caller, callee, 5)
-    assert switch.relay.worker_pids != [first]
-    assert switch.relay.restarts == 1
-    heard, _ = await switch.release()
-    assert heard.packets == 5, "the figures of the dead worker are gone"
-
-
-async def test_release_while_the_worker_is_dead_gives_everything_back(
-    switch: Switch, party: Make
-) -> None:
-    caller, callee = party(), party()
-    free = switch.relay.free_ports
-    switch.connect(caller, callee)
-    await exchange(caller, callee)
-    os.kill(switch.relay.worker_pids[0], signal.SIGKILL)
-    assert await switch.release() == (Report(), Report())
-    assert switch.relay.free_ports == free
-    assert switch.relay.open_endpoints == 0
 
 
 async def test_ports_of_other_programs_are_passed_over(party: Make, tmp_path: Path) -> None:

@@ -160,6 +160,8 @@ class RelayProcess:
         self.flush()
         self._leave()
         self._drop_sockets()
+        if self._process is not None:
+            self._process.returncode = 0  # not ours to wait for
 
     def _leave(self) -> None:
         self._hang_up()
@@ -174,10 +176,6 @@ class RelayProcess:
             held.rtp.close()
             held.rtcp.close()
         self._held.clear()
-
-    def holds(self, endpoint_id: int) -> bool:
-        """Whether an endpoint is open."""
-        return endpoint_id in self._held
 
     def open(self, endpoint_id: int, rtp: socket.socket, rtcp: socket.socket) -> None:
         """Hand over a bound pair of sockets."""

@@ -7,7 +7,6 @@ where the kernel keeps it, so ``kill -9`` of every process of ours loses none of
 
 import mmap
 import os
-import socket
 import struct
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -55,10 +54,15 @@ class Record:
         """Own the place; what the same endpoint had come to in a worker before this one."""
         memory, at = self._memory, self._at
         (owner,) = _ID.unpack_from(memory, at)
-        if owner != endpoint_id:
-            memory[at : at + _SIZE] = bytes(_SIZE)
-            _ID.pack_into(memory, at, endpoint_id)
-            return None
+        if owner == endpoint_id:
+            return self.read()
+        memory[at : at + _SIZE] = bytes(_SIZE)
+        _ID.pack_into(memory, at, endpoint_id)
+        return None
+
+    def read(self) -> Kept:
+        """What is written there."""
+        memory, at = self._memory, self._at
         rtp_host, rtp_port, rtcp_host, rtcp_port = _SOURCES.unpack_from(memory, at + _SOURCES_AT)
         *figures, refused = _FIGURES.unpack_from(memory, at + _FIGURES_AT)
         return Kept(
@@ -96,11 +100,9 @@ class Records:
         size = 2 * _PAIRS * _SIZE
         self._memory = mmap.mmap(descriptor, size)
 
-    def of(self, sock: socket.socket) -> Record:
-        """The place of the pair of ports that begins with ``sock``."""
-        pair: int = sock.getsockname()[1] >> 1
-        if sock.family == socket.AF_INET6:
-            pair += _PAIRS
+    def of(self, port: int, *, is_v6: bool) -> Record:
+        """The place of a pair of ports; ``port`` is the even one."""
+        pair = (port >> 1) + (_PAIRS if is_v6 else 0)
         return Record(self._memory, pair * _SIZE)
 
 

@@ -77,6 +77,8 @@ class UserSpaceRelay:
         # Unlike any of an earlier process: they name sockets and records of it that may be left.
         self._next_id = time.time_ns() // 1_000
         self._restored_ports: dict[Family, list[int]] = {each: [] for each in self._pools}
+        self._left: dict[int, tuple[socket.socket, RelayProcess]] = {}
+        """RTP sockets that workers were found with, and that nobody has restored."""
         self._opened: dict[int, tuple[Endpoint, RelayProcess]] = {}
         self._records = self._lock = -1
         self.passed_over = 0
@@ -120,6 +122,8 @@ class UserSpaceRelay:
         self._records = open_file(self._folder)
         for worker in self._workers:
             worker.start(self._records)
+            for endpoint_id, sock in worker.held_sockets.items():
+                self._left[endpoint_id] = sock, worker
 
     def stop(self) -> None:
         """End the workers and close everything."""
@@ -157,7 +161,7 @@ class UserSpaceRelay:
         if interface is None or interface.advertised != endpoint.host:
             return False
         worker = self._home(call_id)
-        if not worker.holds(endpoint.id):
+        if self._left.pop(endpoint.id, None) is None:
             pair = _bind_pair(interface, endpoint.port)
             if pair is None:
                 return False
@@ -167,13 +171,11 @@ class UserSpaceRelay:
 
     def begin(self) -> None:
         """See :meth:`services.media.ports.Relay.begin`."""
-        for worker in self._workers:
-            left = worker.held_sockets
-            for endpoint_id in left.keys() - self._opened.keys():
-                family = _family_of(left[endpoint_id])
-                port = left[endpoint_id].getsockname()[1]
-                self._own(Endpoint(endpoint_id, family, "", port), worker)
-                self.close([endpoint_id], lambda _reports: None)
+        for endpoint_id, (sock, worker) in self._left.items():
+            endpoint = Endpoint(endpoint_id, _family_of(sock), "", sock.getsockname()[1])
+            self._own(endpoint, worker)
+            self.close([endpoint_id], lambda _reports: None)
+        self._left.clear()
         for family, ports in self._restored_ports.items():
             self._pools[family].claim(ports)
             ports.clear()

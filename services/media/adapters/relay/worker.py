@@ -187,13 +187,14 @@ class Worker:
 
     def _open(self, endpoint_id: int, rtp: int, rtcp: int) -> None:
         sockets = (socket.socket(fileno=rtp), socket.socket(fileno=rtcp))
+        port = sockets[0].getsockname()[1]
         endpoint = RelayEndpoint(
             endpoint_id,
             sockets,
             self._switch,
             self._catch_up,
             self._started.append,
-            self._records.of(sockets[0]),
+            self._records.of(port, is_v6=sockets[0].family == socket.AF_INET6),
         )
         self._endpoints[endpoint_id] = endpoint
         self._watch(endpoint.rtp, endpoint.on_checked)
