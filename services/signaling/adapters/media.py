@@ -19,14 +19,23 @@ MediaLink = Link[pb.MediaItem, pb.MediaReply, pb.MediaEvent]
 
 
 def open_media_link(
-    address: str, on_silence: Callable[[str], None], on_connected: Callable[[], None]
+    address: str,
+    on_silence: Callable[[str], None],
+    on_rtp: Callable[[str, int], None],
+    on_connected: Callable[[], None],
 ) -> MediaLink:
-    """The link to media; ``on_silence`` gets the id of a call without audio."""
+    """The link to media.
+
+    ``on_silence`` gets the id of a call without audio, ``on_rtp`` that of one whose callee's
+    audio was awaited and has begun, with the number of the attempt.
+    """
 
     def on_event(event: pb.MediaEvent) -> None:
         # One silent side is a muted telephone; two are a dead call.
         if event.kind == "silence" and event.side == pb.SIDE_UNSPECIFIED:
             on_silence(event.call_id)
+        elif event.kind == "rtp":
+            on_rtp(event.call_id, event.attempt)
 
     return Link(
         MEDIA_LINK, address, timeout_s=TIMEOUT_S, on_event=on_event, on_connected=on_connected
@@ -39,6 +48,8 @@ class LinkedMedia:
     def __init__(self, link: MediaLink, *, silence_timeout_ms: int) -> None:
         self._link = link
         self._silence_timeout_ms = silence_timeout_ms
+        self._owed: dict[str, Callable[[MediaStats | None], None]] = {}
+        """Calls that ended while media was away, and who waits for their figures."""
 
     def offer(
         self, call_id: str, ask: OfferMedia, on_answer: Callable[[MediaAnswer | None], None]
@@ -68,8 +79,20 @@ class LinkedMedia:
 
     def release(self, call_id: str, on_stats: Callable[[MediaStats | None], None]) -> None:
         """See :meth:`services.signaling.ports.Media.release`."""
-        item = pb.MediaItem(call_id=call_id, release=pb.Release())
-        self._link.request(item, lambda reply: on_stats(_media_stats(reply)))
+
+        def on_reply(reply: pb.MediaReply | None) -> None:
+            if reply is None and not self._link.connected:
+                self._owed[call_id] = on_stats
+            else:
+                on_stats(_media_stats(reply))
+
+        self._link.request(pb.MediaItem(call_id=call_id, release=pb.Release()), on_reply)
+
+    def catch_up(self) -> None:
+        """Release what ended while media was away; to be called once it is back."""
+        owed, self._owed = self._owed, {}
+        for call_id, on_stats in owed.items():
+            self.release(call_id, on_stats)
 
     def _describe(self, ask: OfferMedia | AnswerMedia, *, provisional: bool) -> pb.Describe:
         described = pb.Describe(
@@ -81,6 +104,7 @@ class LinkedMedia:
         )
         if isinstance(ask, OfferMedia):
             described.target_host = ask.target_host
+            described.awaits_rtp = ask.awaits_rtp
         # "from" is a word of Python's.
         setattr(described, "from", pb.SIDE_CALLER if ask.from_caller else pb.SIDE_CALLEE)
         return described

@@ -176,9 +176,15 @@ async def test_media(address: str) -> None:
                     pass
 
     silent: list[str] = []
+    heard: list[tuple[str, int]] = []
     connects: list[bool] = []
     server = Server(address)
-    link = open_media_link(address, silent.append, lambda: connects.append(link.connected))
+    link = open_media_link(
+        address,
+        silent.append,
+        lambda call_id, attempt: heard.append((call_id, attempt)),
+        lambda: connects.append(link.connected),
+    )
     server.add_link(MEDIA_LINK, relay)
     media = LinkedMedia(link, silence_timeout_ms=60_000)
     offer = OfferMedia(1, True, b"sdp", "192.0.2.1", 2)
@@ -199,11 +205,38 @@ async def test_media(address: str) -> None:
         assert stats.callee is None
         tell[0](media_pb2.MediaEvent(call_id="muted", kind="silence", side="SIDE_CALLER"))
         tell[0](media_pb2.MediaEvent(call_id="dead", kind="silence"))
-        await until(lambda: silent == ["dead"])
+        tell[0](media_pb2.MediaEvent(call_id="c", kind="rtp", side="SIDE_CALLEE", attempt=2))
+        await until(lambda: (silent, heard) == (["dead"], [("c", 2)]))
     described = asked[0].offer
     assert getattr(described, "from") == media_pb2.SIDE_CALLER
     assert (described.attempt, described.silence_timeout_ms) == (2, 60_000)
+    assert not described.awaits_rtp
     assert asked[1].answer.provisional
     assert asked[4].forget.attempt == 2
-    gone: MediaStats | None = await ask(lambda done: media.release("c", done))
-    assert gone is None
+
+
+async def test_ends_of_calls_wait_for_media_while_it_is_away(address: str) -> None:
+    released: list[str] = []
+
+    def relay(
+        items: Sequence[media_pb2.MediaItem],
+        replies: Replies[media_pb2.MediaReply, media_pb2.MediaEvent],
+    ) -> None:
+        for item in items:
+            released.append(item.call_id)
+            stats = media_pb2.StreamStats(packets=5)
+            replies.send(media_pb2.MediaReply(id=item.id, caller=stats))
+
+    link = open_media_link(address, print, print, lambda: media.catch_up())
+    media = LinkedMedia(link, silence_timeout_ms=60_000)
+    told: list[MediaStats | None] = []
+    for call_id in ("one", "two"):
+        media.release(call_id, told.append)
+    assert told == []
+    for _ in range(2):
+        server = Server(address)
+        server.add_link(MEDIA_LINK, relay)
+        async with connected(server, link):
+            await until(lambda: len(told) == 2)
+    assert released == ["one", "two"]
+    assert [stats and stats.caller for stats in told] == [StreamStats(packets=5)] * 2
