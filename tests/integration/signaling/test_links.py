@@ -187,7 +187,7 @@ async def test_media(address: str) -> None:
     )
     server.add_link(MEDIA_LINK, relay)
     media = LinkedMedia(link, silence_timeout_ms=60_000)
-    offer = OfferMedia(1, True, b"sdp", "192.0.2.1", 2)
+    offer = OfferMedia(1, True, b"sdp", "192.0.2.1", 2, awaits_rtp=True)
     answer = AnswerMedia(2, False, b"sdp", "192.0.2.2", 2, True)
     async with connected(server, link):
         offered: MediaAnswer | None = await ask(lambda done: media.offer("c", offer, done))
@@ -210,8 +210,7 @@ async def test_media(address: str) -> None:
     described = asked[0].offer
     assert getattr(described, "from") == media_pb2.SIDE_CALLER
     assert (described.attempt, described.silence_timeout_ms) == (2, 60_000)
-    assert not described.awaits_rtp
-    assert asked[1].answer.provisional
+    assert (described.awaits_rtp, asked[1].answer.provisional) == (True, True)
     assert asked[4].forget.attempt == 2
 
 
