@@ -180,10 +180,10 @@ def test_audio_outlives_the_relay_and_its_control_process(lab: Lab) -> None:
     assert {record["end_reason"] for record in records} == {"normal"}
     assert_exact(lab, records, before)
     for record in records:
-        for side in ("caller", "callee"):
-            heard = record[f"media_{side}"]
+        whole = lab.get(f"/v1/cdrs/{record['call_id']}")
+        for heard in (whole["media_caller"], whole["media_callee"]):
             assert heard["packets"] > 100
-            assert (heard["lost"], heard["refused"]) == (0, 0)
+            assert (heard.get("lost", 0), heard.get("refused", 0)) == (0, 0)
     assert_durations(records, {}, phones)
 
 
