@@ -102,7 +102,7 @@ async def _measured(folder: Path) -> dict[str, float]:
             started = time.process_time()
             for number, (caller, callee) in enumerate(parties):
                 _connect(calls, f"call {number}", caller, callee)
-                calls.flush()
+            calls.flush()
             control_us = (time.process_time() - started) * 1e6 / CALLS
             await _until_relaying(relay)
             us_per_packet = _load(parties, relay.worker_pids)
