@@ -162,6 +162,8 @@ class RelayProcess:
         self._drop_sockets()
         if self._process is not None:
             self._process.returncode = 0  # not ours to wait for
+        if self._pidfd >= 0:
+            os.close(self._pidfd)
 
     def _leave(self) -> None:
         self._hang_up()

@@ -135,18 +135,21 @@ def _reach(folder: Path, name: str) -> tuple[socket.socket, int, int] | None:
 def _recall(control: socket.socket) -> dict[int, Pair]:
     """Ask for all sockets, a message full at a time: so many are allowed on their way at once."""
     found: dict[int, Pair] = {}
-    while True:
-        control.send(encoder.encode(Orders(recall=len(found))))
-        held, descriptors = _held(control)
-        if not held:
-            return found
-        if len(descriptors) != 2 * len(held):
-            raise OSError("descriptors were cut off")
-        pairs = zip(descriptors[::2], descriptors[1::2], strict=True)
-        found |= {
-            endpoint_id: (socket.socket(fileno=rtp), socket.socket(fileno=rtcp))
-            for endpoint_id, (rtp, rtcp) in zip(held, pairs, strict=True)
-        }
+    try:
+        while True:
+            control.send(encoder.encode(Orders(recall=len(found))))
+            held, descriptors = _held(control)
+            if not held:
+                return found
+            sockets = [socket.socket(fileno=each) for each in descriptors]
+            if len(sockets) != 2 * len(held):
+                raise OSError("descriptors were cut off")
+            found.update(zip(held, zip(sockets[::2], sockets[1::2], strict=True), strict=True))
+    except BaseException:
+        for pair in found.values():
+            for each in pair:
+                each.close()
+        raise
 
 
 def _held(control: socket.socket) -> tuple[list[int], list[int]]:
