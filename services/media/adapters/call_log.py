@@ -8,6 +8,7 @@ was no audio meanwhile, and it is not read.
 import os
 import struct
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 from zlib import crc32
@@ -111,7 +112,8 @@ class CallLog:
             os.close(self._file)
             self._file = None
         if is_over and self._is_open:
-            self._path.unlink(missing_ok=True)
+            with suppress(OSError):
+                self._path.unlink()
 
     def _read(self) -> list[_Entry]:
         """What can be read, up to the first entry that is damaged."""

@@ -301,7 +301,18 @@ async def test_disk_without_room_costs_the_figures_only(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "posix_fallocate", full)
-    switch = Switch(tmp_path, LOW, HIGH)
+    await goes_on_after_a_kill(tmp_path, party)
+
+
+async def test_folder_that_cannot_be_made_costs_the_figures_only(
+    party: Make, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    await goes_on_after_a_kill(tmp_path / "file" / "folder", party)
+
+
+async def goes_on_after_a_kill(folder: Path, party: Make) -> None:
+    switch = Switch(folder, LOW, HIGH)
     try:
         caller, callee = party(), party()
         switch.connect(caller, callee)

@@ -12,8 +12,8 @@ from services.media.adapters.relay.worker import Worker
 def main() -> None:
     """Relay until told to end, or nobody is left to relay for.
 
-    The arguments are descriptors: the control process, where the next one will connect, the
-    supervisor (a pidfd, -1 for none), and the file of records (-1 for none).
+    The arguments are descriptors, all but the first -1 for none: the control process, where the
+    next one will connect, the supervisor (a pidfd), and the file of records.
     """
     # Ctrl-C reaches the whole process group: calls must go on while the service drains.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -21,7 +21,7 @@ def main() -> None:
     control, listener, supervisor, records = map(int, sys.argv[1:])
     worker = Worker(
         socket.socket(fileno=control),
-        socket.socket(fileno=listener),
+        None if listener < 0 else socket.socket(fileno=listener),
         supervisor,
         Records(records),
     )

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
@@ -120,20 +121,25 @@ class RelayProcess:
         """Start the worker, with all that is held."""
         self._restart_at = None
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        supervisor = _supervisor()
-        with theirs, listen(self._folder, self._name) as listener:
-            for each in (ours, theirs):
-                each.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BUFFER)
-            ours.setblocking(False)
-            passed = (theirs.fileno(), listener.fileno(), supervisor, self._records)
+        for each in (ours, theirs):
+            each.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BUFFER)
+        ours.setblocking(False)
+        lent = [theirs.detach(), listen(self._folder, self._name), _supervisor()]
+        passed = [*lent, self._records]
+        try:
             self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
                 [sys.executable, "-m", "services.media.adapters.relay", *map(str, passed)],
                 pass_fds=[each for each in passed if each >= 0],
                 cwd=_ROOT,
                 stdin=subprocess.DEVNULL,
             )
-        if supervisor >= 0:
-            os.close(supervisor)
+        except OSError:
+            ours.close()
+            raise
+        finally:
+            for descriptor in lent:
+                if descriptor >= 0:
+                    os.close(descriptor)
         self._opens = list(self._held)
         self._aims = [held.aim for held in self._held.values() if held.aim is not None]
         self._closes = [(ticket, ids) for ticket, (ids, _) in self._tickets.items()]
@@ -150,7 +156,8 @@ class RelayProcess:
         """End the worker and close all sockets; what is being closed has no figures any more."""
         self._leave()
         self._end_worker()
-        (self._folder / self._name).unlink(missing_ok=True)
+        with suppress(OSError):
+            (self._folder / self._name).unlink()
         for ticket in list(self._tickets):
             self._finish(ticket, {})
         self._drop_sockets()

@@ -22,6 +22,7 @@ from services.media.adapters.relay.messages import (
     LARGEST_MESSAGE,
     OPENS_PER_MESSAGE,
     PROTOCOL,
+    SOCKET_BUFFER,
     Orders,
     encoder,
     notes_decoder,
@@ -58,21 +59,21 @@ def name_of(index: int, workers: int) -> str:
     return f"{_PREFIX}{PROTOCOL}-{index}-{workers}"
 
 
-def listen(folder: Path, name: str) -> socket.socket:
-    """The socket for a new worker, bound; listening is the worker's, whose process it then names.
+def listen(folder: Path, name: str) -> int:
+    """A socket for a new worker, bound; listening is the worker's, whose process it then names.
 
-    Raises:
-        OSError: it cannot be bound.
+    Its descriptor, or -1 where the disk has no room for it: the worker then ends with its
+    control process.
     """
-    (folder / name).unlink(missing_ok=True)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    try:
-        with _short(folder, name) as path:
-            listener.bind(path)
-    except OSError:
-        listener.close()
-        raise
-    return listener
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+        try:
+            (folder / name).unlink(missing_ok=True)
+            with _short(folder, name) as path:
+                listener.bind(path)
+        except OSError as error:
+            log.error("media.relay_hidden", error=str(error))  # noqa: TRY400 - not our code
+            return -1
+        return listener.detach()
 
 
 def find(folder: Path, name: str) -> Found | None:
@@ -120,6 +121,7 @@ def end(pidfd: int) -> None:
 
 def _reach(folder: Path, name: str) -> tuple[socket.socket, int, int] | None:
     control = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    control.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BUFFER)
     try:
         with _short(folder, name) as path:
             control.connect(path)

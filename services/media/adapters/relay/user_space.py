@@ -113,10 +113,9 @@ class UserSpaceRelay:
         """Find the workers that an earlier process has left, or start them.
 
         Raises:
-            OSError: the folder is another process's, cannot be written, or no worker started.
+            OSError: the folder is another process's, or no worker started.
         """
         _allow_descriptors(_PER_PAIR * sum(pool.size for pool in self._pools.values()))
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._lock = _lock(self._folder)
         end_others(self._folder, self._names)
         self._records = open_file(self._folder)
@@ -236,10 +235,17 @@ class UserSpaceRelay:
 def _lock(folder: Path) -> int:
     """Keep other processes off a folder as long as the descriptor is open.
 
+    Without room on the disk for the folder it is -1: nothing can be left there anyway.
+
     Raises:
-        OSError: one is on it.
+        BlockingIOError: another process is on it.
     """
-    lock = os.open(folder / "media.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = os.open(folder / "media.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        log.error("media.folder_unusable", error=str(error))  # noqa: TRY400 - not our code
+        return -1
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

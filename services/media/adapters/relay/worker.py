@@ -38,7 +38,7 @@ class Worker:
 
     Args:
         control: the first one.
-        listener: a bound socket, where the next ones connect.
+        listener: a bound socket, where the next ones connect; ``None``: there is no next one.
         supervisor: a pidfd of who would start the next one; -1 when that is not known.
         records: see there.
     """
@@ -46,12 +46,13 @@ class Worker:
     def __init__(
         self,
         control: socket.socket,
-        listener: socket.socket,
+        listener: socket.socket | None,
         supervisor: int,
         records: Records,
     ) -> None:
-        listener.listen()
-        listener.setblocking(False)
+        if listener is not None:
+            listener.listen()
+            listener.setblocking(False)
         self._control: socket.socket | None = None
         self._listener = listener
         self._supervisor = supervisor
@@ -88,6 +89,7 @@ class Worker:
         self._watch(control, self._on_control)
 
     def _on_next_control(self, _now_ns: int) -> None:
+        assert self._listener is not None
         try:
             control, _ = self._listener.accept()
         except OSError:
@@ -106,7 +108,7 @@ class Worker:
         self._control = None
         self._closed = []
         self._started.clear()
-        if not self._endpoints:
+        if not self._endpoints or self._listener is None:
             self._is_open = False
             return
         self._abandoned_at_ns = time.monotonic_ns() + ABANDONED_NS
