@@ -39,6 +39,8 @@ class ServiceSettings(BaseModel):
     clickhouse_dsn: str = Field(default="clickhouse://tandem@127.0.0.1:9000/tandem", repr=False)
     stream_replicas: Annotated[int, Field(ge=1, le=5)] = 1
     """Copies of every JetStream stream: 1 embedded, 3 in a cluster."""
+    config_wait_s: Annotated[float, Field(ge=0)] = 1.0
+    """How long a start waits for Postgres before it goes by what is known without it."""
     log_level: str = "INFO"
     otlp_endpoint: str = ""
     """Base URL of an OTLP/HTTP collector; empty sends no traces."""

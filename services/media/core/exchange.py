@@ -34,7 +34,7 @@ class Describe:
     target_host: str = ""
     """Of an offer: where the other party's SIP goes, when it is an address."""
     awaits_rtp: bool = False
-    """Of an offer: the first RTP packet of the other party is to be told."""
+    """Of an offer: the first RTP packet of the callee is to be told."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,7 +118,7 @@ class OfferMedia(NamedTuple):
     target_host: str = ""
     """Where the other side's SIP goes: its ports get the IP version of that."""
     awaits_rtp: bool = False
-    """Whether the first packet of the other side is to be told: by ``on_rtp``."""
+    """Whether the callee's first packet is to be told: by ``on_rtp``."""
 
 
 class AnswerMedia(NamedTuple):

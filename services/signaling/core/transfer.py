@@ -242,7 +242,7 @@ class Transfer(Owner):
                 return self._on_not_rejoined(491)
             self.state, self.deadline = State.WAITING, now + BUSY_S
             return []
-        self._exchanges.reserve(self.transferee)
+        self._exchanges.reserve(self.transferee, self.rejoin, now)
         self.deadline = NEVER
         if not self._exchanges.media_proxy:
             return self._reinvite(self._offer)
@@ -272,7 +272,8 @@ class Transfer(Owner):
             if again is not None:
                 return [self._send(again)]
         if response.status >= 300:
-            return self._on_not_rejoined(response.status)
+            status = 408 if self._exchanges.has_given_up else response.status
+            return self._on_not_rejoined(status)
         self.transferee.dialog.on_response(response)
         steps: list[Step] = [self._acknowledge_transferee()]
         answer = session(response)
