@@ -168,19 +168,8 @@ def test_calls_outlive_all_processes_while_postgres_is_away(lab: Lab) -> None:
     assert_exact(lab, records, before)
 
 
-def ringing(lab: Lab) -> bool:
-    """Whether a call rings, and the disk knows whom it was sent to: all that will be left."""
-    dialled = [
-        f"{call['call_id']}-".encode()
-        for call in lab.get("/v1/calls")["data"]
-        if call["state"] == "ringing"
-    ]
-    spool = b"".join(path.read_bytes() for path in lab.folder.rglob("spool/*") if path.is_file())
-    return bool(dialled) and all(key in spool for key in dialled)
-
-
 def test_audio_outlives_the_relay_and_its_control_process(lab: Lab) -> None:
-    called = PREFIX["talking"] + "2222"
+    called = PREFIX["talking"] + "3333"
     before = {name: lab.balance(name) for name in ("customer", "vendors")}
     phones = Phones(lab.sip, CALLER_HOST, lab.vendors["talking"])
     try:
@@ -223,3 +212,14 @@ def hear_more(ears: Sequence[Ear]) -> None:
         ),
         what="audio both ways",
     )
+
+
+def ringing(lab: Lab) -> bool:
+    """Whether a call rings, and the disk knows whom it was sent to: all that will be left."""
+    dialled = [
+        f"{call['call_id']}-".encode()
+        for call in lab.get("/v1/calls")["data"]
+        if call["state"] == "ringing"
+    ]
+    spool = b"".join(path.read_bytes() for path in lab.folder.rglob("spool/*") if path.is_file())
+    return bool(dialled) and all(key in spool for key in dialled)
