@@ -1,6 +1,10 @@
-"""Use cases of the media service: offer, answer, forget, release, and what nobody asked for."""
+"""Use cases of the media service: offer, answer, forget, release, and what nobody asked for.
 
-from collections.abc import Callable, Iterable, Iterator
+A call is kept for the process that would go on with it: an answered one before its parties hear
+of what was agreed, one that is not answered yet once it has lasted until the next sweep.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -18,7 +22,8 @@ from services.media.core.port_pool import NoRtpPorts
 from services.media.core.reception import Report
 from services.media.core.sdp import Description, MalformedSdp, parse
 from services.media.core.session import Session
-from services.media.ports import Relay, Reports
+from services.media.core.snapshot import SessionState
+from services.media.ports import Journal, Relay, Reports
 
 _NOTHING: Final = Report()
 
@@ -32,6 +37,21 @@ class Owner(Protocol):
 
     def tell_silence(self, call_id: str) -> None:
         """Neither party of a call sends audio any more."""
+
+    def tell_rtp(self, call_id: str, attempt: int) -> None:
+        """The callee of an attempt has begun to send audio, as was to be told."""
+
+
+class _Nobody:
+    """Whoever owned a call when this process began: an :class:`Owner` that says so will come."""
+
+    is_closed = True
+
+    def tell_silence(self, _call_id: str) -> None:
+        """Nobody hears."""
+
+    def tell_rtp(self, _call_id: str, _attempt: int) -> None:
+        """Nobody hears."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,25 +67,35 @@ class Limits:
 class _Call:
     session: Session
     owner: Owner
+    is_kept: bool = False
+    """Whether the journal knows it."""
 
 
 class MediaCalls:
     """All calls of this process. Everything happens on one loop, at once."""
 
     def __init__(
-        self, relay: Relay, new_session_id: Callable[[], int], limits: Limits | None = None
+        self,
+        relay: Relay,
+        journal: Journal,
+        new_session_id: Callable[[], int],
+        limits: Limits | None = None,
     ) -> None:
         self._relay = relay
+        self._journal = journal
         self._new_session_id = new_session_id
         self._limits = limits or Limits()
         self._calls: dict[str, _Call] = {}
         self._call_of_endpoint: dict[int, str] = {}
+        self._unkept: set[str] = set()
+        self._unkept_answered: set[str] = set()
         self.is_draining = False
         """Set to refuse new calls; those in progress go on."""
         self.offers = 0
         self.answers = 0
         self.released = 0
         self.reaped = 0
+        self.restored = 0
         self.silences = 0
         self.one_sided = 0
         """Calls at whose end one party had sent audio and the other had not."""
@@ -81,6 +111,32 @@ class MediaCalls:
     def live(self) -> int:
         """Calls in progress."""
         return len(self._calls)
+
+    def restore(self, kept: Mapping[str, SessionState], now: float) -> None:
+        """Go on with the calls of an earlier process; to be called once, before anything else.
+
+        Until their owners say that they are there, they count as orphans. A call whose ports
+        cannot be had is given up: its owner will ask for it, and hear that it is unknown.
+        """
+        for call_id, state in kept.items():
+            try:
+                session = Session.restored(
+                    state, self._new_session_id, now, learn_any=self._limits.learn_any
+                )
+            except MalformedSdp:
+                self._journal.forget(call_id)
+                continue
+            had = [each for each in session.endpoints if self._relay.restore(each, call_id)]
+            if len(had) < len(session.endpoints):
+                self._close([each.id for each in had], lambda _reports: None)
+                self._journal.forget(call_id)
+                continue
+            self._calls[call_id] = _Call(session, _Nobody(), is_kept=True)
+            self._call_of_endpoint.update(dict.fromkeys(session.endpoint_ids, call_id))
+            self._carry_out(Outcome(b"", tuple(session.aims())))
+            self.restored += 1
+        self._relay.begin()
+        self.flush()
 
     def offer(
         self, call_id: str, describe: Describe, owner: Owner, now: float
@@ -107,6 +163,7 @@ class MediaCalls:
             self._take_back(call, opened, is_new=is_new)
             return self._refuse(EndReason.NO_RTP_PORTS)
         self._calls[call_id] = call
+        self._note(call_id, call)
         return self._carry_out(outcome)
 
     def answer(
@@ -119,7 +176,9 @@ class MediaCalls:
             return self._refuse(EndReason.MEDIA_UNAVAILABLE)
         call.owner = owner
         try:
-            return self._carry_out(call.session.answer(describe, parse(describe.sdp), now))
+            outcome = call.session.answer(describe, parse(describe.sdp), now)
+            self._note(call_id, call)
+            return self._carry_out(outcome)
         except (MalformedSdp, Unusable):
             return self._refuse(EndReason.CODEC_MISMATCH)
         except NoOffer:
@@ -138,6 +197,7 @@ class MediaCalls:
         call = self._calls.get(call_id)
         if call is not None:
             call.owner = owner
+            self._note(call_id, call)
             self._carry_out(Outcome(b"", call.session.forget(attempt)))
 
     def release(self, call_id: str, on_reports: Callable[[Report, Report], None]) -> None:
@@ -156,12 +216,17 @@ class MediaCalls:
             caller = _sum(reports, released.caller_ids)
             callee = _sum(reports, released.callee_ids)
             self._count(caller, callee)
+            # Not before: until then the next process can still find out the figures.
+            if call.is_kept:
+                self._journal.forget(call_id)
             on_reports(caller, callee)
 
         self._close(endpoint_ids, on_closed)
 
     def flush(self) -> None:
         """Have orders obeyed before the replies that follow from them are sent."""
+        self._keep(self._unkept_answered)
+        self._journal.flush()
         self._relay.flush()
 
     def on_active(self, endpoint_ids: Iterable[int], now: float) -> None:
@@ -171,8 +236,19 @@ class MediaCalls:
             if call is not None:
                 call.session.on_packets(now)
 
+    def on_started(self, endpoint_ids: Iterable[int]) -> None:
+        """Endpoints whose first packet was awaited have had it."""
+        for endpoint_id in endpoint_ids:
+            call_id = self._call_of_endpoint.get(endpoint_id, "")
+            call = self._calls.get(call_id)
+            attempt = None if call is None else call.session.attempt_of(endpoint_id)
+            if call is not None and attempt is not None:
+                call.owner.tell_rtp(call_id, attempt)
+
     def sweep(self, now: float) -> None:
-        """Report silent calls and end orphaned ones; call about once a second."""
+        """Report silent calls, end orphaned ones, keep young ones; about once a second."""
+        self._keep(self._unkept)
+        self._journal.flush()
         for call_id, call in self._calls.items():
             silent_at = call.session.silent_at
             if silent_at is not None and silent_at <= now and not call.owner.is_closed:
@@ -182,6 +258,18 @@ class MediaCalls:
         for call_id in list(self._orphans(now)):
             self.reaped += 1
             self.release(call_id, lambda _caller, _callee: None)
+
+    def _note(self, call_id: str, call: _Call) -> None:
+        """The call has changed."""
+        (self._unkept_answered if call.session.is_answered else self._unkept).add(call_id)
+
+    def _keep(self, changed: set[str]) -> None:
+        for call_id in changed:
+            call = self._calls.get(call_id)
+            if call is not None:
+                call.is_kept = True
+                self._journal.keep(call_id, call.session.snapshot())
+        changed.clear()
 
     def _orphans(self, now: float) -> Iterator[str]:
         limits = self._limits

@@ -5,15 +5,20 @@ import secrets
 from collections.abc import Callable, Sequence
 from ipaddress import ip_address
 
+from services.common.boot import boot_id
 from services.common.clock import monotonic
 from services.common.grpc import Server
 from services.common.link_methods import MEDIA_LINK
+from services.common.logs import get_logger
 from services.common.telemetry import Telemetry
+from services.media.adapters.call_log import CallLog
 from services.media.adapters.relay.user_space import Interface, UserSpaceRelay
 from services.media.app import Limits, MediaCalls
 from services.media.core.sdp import Family
 from services.media.entrypoints.link import MediaLink
 from services.media.settings import MediaSettings, parse_ranges
+
+log = get_logger(__name__)
 
 _SWEEP_INTERVAL_S = 1.0
 
@@ -24,13 +29,18 @@ class MediaService:
     def __init__(self, settings: MediaSettings, telemetry: Telemetry) -> None:
         self._relay = UserSpaceRelay(
             interfaces_of(settings),
+            settings.data_dir,
             self._on_active,
+            lambda endpoint_ids: self.calls.on_started(endpoint_ids),
             workers=settings.rtp_workers,
             rest_s=settings.rtp_rest_s,
         )
         limits = Limits(settings.orphan_s, settings.orphan_held_s, settings.rtp_learn_any)
+        self._journal = CallLog(
+            settings.data_dir / "calls.log", boot=boot_id(), monotonic=monotonic
+        )
         # RFC 8866 section 5.2: numeric, and unlike any other session's.
-        self.calls = MediaCalls(self._relay, lambda: secrets.randbits(62), limits)
+        self.calls = MediaCalls(self._relay, self._journal, lambda: secrets.randbits(62), limits)
         self._server = Server(settings.grpc_address)
         self._server.add_link(MEDIA_LINK, MediaLink(self.calls).on_items)
         self._swept = asyncio.Event()
@@ -39,6 +49,9 @@ class MediaService:
     async def start(self, tasks: asyncio.TaskGroup) -> None:
         """See :class:`services.common.run.Service`."""
         self._relay.start()
+        self.calls.restore(self._journal.open(), monotonic())
+        if self.calls.restored:
+            log.warning("media.restored", calls=self.calls.restored)
         await self._server.start(tasks)
         tasks.create_task(self._sweep())
 
@@ -50,9 +63,17 @@ class MediaService:
             await self._swept.wait()
 
     async def close(self) -> None:
-        """See :class:`services.common.run.Service`."""
+        """See :class:`services.common.run.Service`.
+
+        What is drained does not come back. In any other case calls go on, and the next process
+        on this folder goes on with them.
+        """
         await self._server.stop()
-        self._relay.stop()
+        if self.calls.is_draining:
+            self._relay.stop()
+        else:
+            self._relay.detach()
+        self._journal.close(is_over=self.calls.is_draining)
 
     def ready(self) -> dict[str, bool]:
         """See :class:`services.common.run.Service`."""
@@ -81,6 +102,7 @@ class MediaService:
             ("answers", "Answers taken"),
             ("released", "Calls that ended"),
             ("reaped", "Calls ended because nobody owned them any more"),
+            ("restored", "Calls that went on from a process that died"),
             ("silences", "Calls reported silent"),
             ("one_sided", "Calls that ended with audio from one side only"),
             ("packets", "RTP packets of ended calls"),
@@ -90,6 +112,10 @@ class MediaService:
             telemetry.counter(name, description, _reader(calls, name))
         telemetry.counter_by("reason", "refusals", "Requests refused", lambda: calls.refusals)
         telemetry.counter("worker_restarts", "Relay workers that died", lambda: relay.restarts)
+        journal = self._journal
+        telemetry.counter(
+            "journal_failures", "Writes of live calls that failed", lambda: journal.failures
+        )
 
 
 def _reader(calls: MediaCalls, name: str) -> Callable[[], int]:

@@ -11,6 +11,7 @@ from functools import partial
 
 from proto.signaling.v1 import guard_pb2_grpc as guard_grpc
 from proto.signaling.v1 import signaling_pb2_grpc as pb_grpc
+from services.common.boot import boot_id
 from services.common.bus import Bus
 from services.common.clock import monotonic, utc_now
 from services.common.config_watch import ConfigWatch
@@ -24,7 +25,7 @@ from services.signaling.adapters.config import TrunkLoader
 from services.signaling.adapters.defence import Defence
 from services.signaling.adapters.events import SpooledEvents
 from services.signaling.adapters.hep import HepSink
-from services.signaling.adapters.journal import SpooledCalls, boot_id
+from services.signaling.adapters.journal import SpooledCalls
 from services.signaling.adapters.location import BusLocations
 from services.signaling.adapters.media import LinkedMedia, open_media_link
 from services.signaling.adapters.names import Lookups, VendorNames
@@ -101,8 +102,9 @@ class SignalingService:
         self._routing = open_routing_link(settings.routing_address)
         self._rating = open_rating_link(settings.rating_address)
         self._media = open_media_link(
-            settings.media_address, self._on_silence, self._on_media_connected
+            settings.media_address, self._on_silence, self._on_rtp, self._on_media_connected
         )
+        self._relayed = LinkedMedia(self._media, silence_timeout_ms=settings.silence_timeout_ms)
         self._udp: list[UdpSocket] = []
         self._tcp = TcpTransport(
             on_messages=lambda messages: self._switch.receive(messages),
@@ -195,7 +197,7 @@ class SignalingService:
                 LinkedPlanner(self._routing), self._overload.on_setup_time, monotonic
             ),
             credits=LinkedCredits(self._rating),
-            media=LinkedMedia(self._media, silence_timeout_ms=settings.silence_timeout_ms),
+            media=self._relayed,
             events=events,
             journal=self._journal,
             route_servers=self._route_servers,
@@ -373,8 +375,14 @@ class SignalingService:
     def _on_silence(self, call_id: str) -> None:
         self._switch.on_silence(call_id)
 
+    def _on_rtp(self, call_id: str, attempt: int) -> None:
+        call = self._switch.calls.get(call_id)
+        if call is not None:
+            call.on_rtp(attempt)
+
     def _on_media_connected(self) -> None:
         self._takeover.attach()
+        self._relayed.catch_up()
 
     def _register(self, telemetry: Telemetry) -> None:
         counters, switch, spool = self._switch.counters, self._switch, self._spool

@@ -17,6 +17,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from services.common.boot import boot_id
+from services.media.adapters.call_log import CallLog
 from services.media.adapters.relay.user_space import Interface, UserSpaceRelay
 from services.media.app import MediaCalls
 from services.media.core.exchange import Describe, Side
@@ -39,6 +41,9 @@ class _Owner:
 
     def tell_silence(self, call_id: str) -> None:
         raise AssertionError(f"{call_id} is silent")
+
+    def tell_rtp(self, call_id: str, attempt: int) -> None:
+        raise AssertionError(f"{call_id} awaits nothing of {attempt}")
 
 
 @dataclass(slots=True)
@@ -74,12 +79,22 @@ def run() -> dict[str, float]:
 
 
 async def _tandem() -> dict[str, float]:
+    with tempfile.TemporaryDirectory() as folder:
+        return await _measured(Path(folder))
+
+
+async def _measured(folder: Path) -> dict[str, float]:
     ports = (_LOWEST_PORT, _LOWEST_PORT + 8 * CALLS)
     relay = UserSpaceRelay(
-        [Interface(Family.IP4, "127.0.0.1", *ports, "127.0.0.1")], lambda _ids: None
+        [Interface(Family.IP4, "127.0.0.1", *ports, "127.0.0.1")],
+        folder,
+        lambda _ids: None,
+        lambda _ids: None,
     )
-    calls = MediaCalls(relay, itertools.count(1).__next__)
+    journal = CallLog(folder / "calls.log", boot=boot_id(), monotonic=time.monotonic)
+    calls = MediaCalls(relay, journal, itertools.count(1).__next__)
     relay.start()
+    journal.open()
     try:
         await _until_relaying(relay)
         empty_bytes = rss_bytes(relay.worker_pids[0])
@@ -87,6 +102,7 @@ async def _tandem() -> dict[str, float]:
             started = time.process_time()
             for number, (caller, callee) in enumerate(parties):
                 _connect(calls, f"call {number}", caller, callee)
+            calls.flush()
             control_us = (time.process_time() - started) * 1e6 / CALLS
             await _until_relaying(relay)
             us_per_packet = _load(parties, relay.worker_pids)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,8 +13,10 @@ import pytest
 
 from tests.e2e import ladders
 from tests.e2e.stage import Stage
+from tests.integration.media.parties import Party as Audio
 from tests.support import scenarios
 from tests.support.lab import Lab, document
+from tests.support.phones import audio_of
 from tests.support.scenarios import (
     PROVISIONAL,
     ack,
@@ -28,6 +31,9 @@ from tests.support.scenarios import (
     scenario,
     sdp,
 )  # fmt: skip
+from tests.support.signaling.party import Party as Phone
+from tests.support.signaling.party import message
+from tests.support.signaling.party import reply as reply_of
 
 VENDOR = {
     "identity": {
@@ -39,6 +45,7 @@ VENDOR = {
         "treat_as": {"500": 486}, "status_causes": {"480": 20}, "stop_causes": [1],
         "hunt_on": [404], "reason": "inject",
     },
+    "early_media": {"stop_hunting_after_rtp": True},
 }  # fmt: skip
 CUSTOMERS: dict[str, dict[str, Any]] = {
     "plain": {},
@@ -278,6 +285,31 @@ def test_early_media_keeps_the_caller_with_its_vendor(stage: Stage) -> None:
     )
     record = stage.play(refused(503), {"cheap": vendor})
     assert record["attempt_count"] == 1
+
+
+def test_audio_keeps_the_caller_with_its_vendor(stage: Stage, lab: Lab) -> None:
+    async def call() -> None:
+        near, far = Audio(HOSTS["plain"]), Audio(lab.vendors["cheap"][0])
+        async with Phone.at(HOSTS["plain"]) as caller, Phone.at(*lab.vendors["cheap"]) as vendor:
+            number: dict[str, Any] = {"call_id": stage.called, "number": stage.called}
+            invite = message(caller, "INVITE", lab.sip, body=near.sdp(), **number)
+            caller.send(invite, lab.sip)
+            received = await vendor.request("INVITE")
+            vendor.send(reply_of(vendor, received, 183, far.sdp()), lab.sip)
+            await caller.response(183)
+            far.relay = audio_of(received)
+            far.talk()
+            await near.heard()
+            await asyncio.sleep(0.5)  # what is refused before signaling was told keeps nobody
+            vendor.send(reply_of(vendor, received, 503), lab.sip)
+            await vendor.request("ACK")
+            await caller.response(503)
+            caller.send(message(caller, "ACK", lab.sip, to_tag="any", **number), lab.sip)
+        near.close()
+        far.close()
+
+    asyncio.run(call())
+    assert stage.record()["attempt_count"] == 1
 
 
 def test_setup_takes_no_longer_than_the_customer_allows(stage: Stage) -> None:

@@ -1,6 +1,8 @@
-"""kill -9 of signaling with two hundred calls up: none notices, and each has its record."""
+"""kill -9 of signaling and of media with calls up: none notices, and each has its record."""
 
-from collections.abc import Iterator
+import os
+import signal
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +10,10 @@ import pytest
 
 from tests.e2e import ladders
 from tests.e2e.books import assert_exact
+from tests.integration.media.service import children
 from tests.support import scenarios
 from tests.support.lab import CALLER_HOST, Lab, document, eventually, free_port
-from tests.support.phones import Phones
+from tests.support.phones import Ear, Phones
 from tests.support.sipp import Sipp
 
 TALKING = 10
@@ -163,6 +166,52 @@ def test_calls_outlive_all_processes_while_postgres_is_away(lab: Lab) -> None:
     assert_durations(records, {}, phones)
     assert {record["end_reason"] for record in records} == {"normal"}
     assert_exact(lab, records, before)
+
+
+def test_audio_outlives_the_relay_and_its_control_process(lab: Lab) -> None:
+    called = PREFIX["talking"] + "3333"
+    before = {name: lab.balance(name) for name in ("customer", "vendors")}
+    phones = Phones(lab.sip, CALLER_HOST, lab.vendors["talking"])
+    try:
+        phones.start(2, called)
+        ears = [ear for call in phones.calls for ear in call.ears]
+        hear_more(ears)
+        control = lab.switch.pid("media")
+        assert control is not None
+        (relay,) = children(control)
+        os.kill(relay, signal.SIGKILL)
+        hear_more(ears)
+        lab.switch.hold("media")
+        lab.switch.kill("media")
+        hear_more(ears)
+        lab.switch.release("media")
+        lab.switch.wait_ready("media", timeout_s=60)
+        lab.switch.wait_ready("signaling", timeout_s=60)
+        hear_more(ears)
+        phones.hang_up()
+    finally:
+        phones.close()
+    assert [ear.missing for ear in ears] == [0] * 4
+    records = lab.wait_cdrs(2, called=called)
+    assert {record["end_reason"] for record in records} == {"normal"}
+    assert_exact(lab, records, before)
+    for record in records:
+        whole = lab.get(f"/v1/cdrs/{record['call_id']}")
+        for heard in (whole["media_caller"], whole["media_callee"]):
+            assert heard["packets"] > 50
+            assert (heard.get("lost", 0), heard.get("refused", 0)) == (0, 0)
+    assert_durations(records, {}, phones)
+
+
+def hear_more(ears: Sequence[Ear]) -> None:
+    """Wait until every telephone has heard another half a second of audio."""
+    wanted = [len(ear.sequences) + 25 for ear in ears]
+    eventually(
+        lambda: (
+            all(len(ear.sequences) >= more for ear, more in zip(ears, wanted, strict=True)) or None
+        ),
+        what="audio both ways",
+    )
 
 
 def ringing(lab: Lab) -> bool:

@@ -240,6 +240,11 @@ class Scene:
             self.switch.on_silence(call_id)
         self.run_soon()
 
+    def early_audio(self, course: Course) -> None:
+        """Media sees RTP of some vendor, perhaps of one given up on, or of none."""
+        for call in list(self.switch.calls.values())[:1]:
+            call.on_rtp(course.below(4))
+
     def _perhaps_damaged(self, course: Course, data: bytes, source: Peer) -> None:
         self.deliver(course.damaged(data) if course.chance(5) else data, source)
 
@@ -291,7 +296,7 @@ STEPS: tuple[Callable[[Scene, Course], None], ...] = (
     Scene.invite, Scene.answer_question, Scene.respond, Scene.ask_in_dialog, Scene.wait,
     Scene.answer_question, Scene.respond, Scene.repeat, Scene.answer_question, Scene.respond,
     Scene.cancel, Scene.noise, Scene.hang_up, Scene.lose, Scene.reflect, Scene.silence,
-    Scene.ask_in_dialog,
+    Scene.ask_in_dialog, Scene.early_audio,
 )  # fmt: skip
 Scene.steps = STEPS
 

@@ -39,6 +39,7 @@ VENDORS: list[dict[str, Any]] = [
         },
         "headers": {"pass": "all", "add": {"X-C": "1"}},
         "codes": {"treat_as": {"503": 486, "other": 480}, "stop_causes": [17], "hunt_on": [486]},
+        "early_media": {"stop_hunting_after_rtp": True},
     },
     {
         "identity": {"privacy": "id", "p_preferred_identity": "caller", "to_host": "h.example"},

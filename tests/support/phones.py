@@ -119,10 +119,10 @@ class Phones:
         near, far = call.audio
         call.caller.send(self._request(call, "INVITE", 1, near.sdp(), called), self._switch)
         call.invite = await self._vendor.request("INVITE")
-        far.relay = _where(call.invite)
+        far.relay = audio_of(call.invite)
         self._vendor.send(reply(self._vendor, call.invite, 200, far.sdp()), self._switch)
         ok = await call.caller.response(200)
-        near.relay, call.to_tag, call.answered_at = _where(ok), ok.to_tag, monotonic()
+        near.relay, call.to_tag, call.answered_at = audio_of(ok), ok.to_tag, monotonic()
         call.caller.acknowledges = self._request(call, "ACK", 1, called=called)
         call.caller.send(call.caller.acknowledges, self._switch)
         await self._vendor.request("ACK")
@@ -207,7 +207,8 @@ async def final(party: Party, method: str) -> None:
             return
 
 
-def _where(described: Request | Response) -> Address:
+def audio_of(described: Request | Response) -> Address:
+    """Where the SDP of a message wants its audio."""
     media = parse(described.body).media[0]
     assert media.connection is not None
     return media.connection.host, media.port

@@ -24,35 +24,35 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aproto/media/v1/media.proto\x12\x0ftandem.media.v1\"7\n\nMediaBatch\x12)\n\x05items\x18\x01 \x03(\x0b\x32\x1a.tandem.media.v1.MediaItem\"\x8f\x02\n\tMediaItem\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x0f\n\x07\x63\x61ll_id\x18\x02 \x01(\t\x12*\n\x05offer\x18\x03 \x01(\x0b\x32\x19.tandem.media.v1.DescribeH\x00\x12+\n\x06\x61nswer\x18\x04 \x01(\x0b\x32\x19.tandem.media.v1.DescribeH\x00\x12+\n\x07release\x18\x05 \x01(\x0b\x32\x18.tandem.media.v1.ReleaseH\x00\x12)\n\x06\x66orget\x18\x06 \x01(\x0b\x32\x17.tandem.media.v1.ForgetH\x00\x12)\n\x06\x61ttach\x18\x07 \x01(\x0b\x32\x17.tandem.media.v1.AttachH\x00\x42\t\n\x07request\"\xa8\x01\n\x08\x44\x65scribe\x12#\n\x04\x66rom\x18\x01 \x01(\x0e\x32\x15.tandem.media.v1.Side\x12\x0b\n\x03sdp\x18\x02 \x01(\x0c\x12\x13\n\x0bsource_host\x18\x03 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x04 \x01(\r\x12\x13\n\x0bprovisional\x18\x05 \x01(\x08\x12\x1a\n\x12silence_timeout_ms\x18\x06 \x01(\r\x12\x13\n\x0btarget_host\x18\x07 \x01(\t\"\t\n\x07Release\"\x19\n\x06\x46orget\x12\x0f\n\x07\x61ttempt\x18\x01 \x01(\r\"\x08\n\x06\x41ttach\"j\n\x0fMediaReplyBatch\x12*\n\x05items\x18\x01 \x03(\x0b\x32\x1b.tandem.media.v1.MediaReply\x12+\n\x06\x65vents\x18\x02 \x03(\x0b\x32\x1b.tandem.media.v1.MediaEvent\"\x90\x01\n\nMediaReply\x12\n\n\x02id\x18\x01 \x01(\x04\x12\r\n\x05\x65rror\x18\x02 \x01(\t\x12\x0b\n\x03sdp\x18\x03 \x01(\x0c\x12,\n\x06\x63\x61ller\x18\x04 \x01(\x0b\x32\x1c.tandem.media.v1.StreamStats\x12,\n\x06\x63\x61llee\x18\x05 \x01(\x0b\x32\x1c.tandem.media.v1.StreamStats\"P\n\nMediaEvent\x12\x0f\n\x07\x63\x61ll_id\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12#\n\x04side\x18\x03 \x01(\x0e\x32\x15.tandem.media.v1.Side\"\xa2\x01\n\x0bStreamStats\x12\x0f\n\x07packets\x18\x01 \x01(\x04\x12\r\n\x05\x62ytes\x18\x02 \x01(\x04\x12\x0c\n\x04lost\x18\x03 \x01(\x04\x12\x11\n\tjitter_ms\x18\x04 \x01(\x01\x12\x18\n\x10\x66irst_at_unix_ms\x18\x05 \x01(\x03\x12\x17\n\x0flast_at_unix_ms\x18\x06 \x01(\x03\x12\x0f\n\x07refused\x18\x07 \x01(\x04\x12\x0e\n\x06source\x18\x08 \x01(\t*>\n\x04Side\x12\x14\n\x10SIDE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bSIDE_CALLER\x10\x01\x12\x0f\n\x0bSIDE_CALLEE\x10\x02\x32R\n\x05Media\x12I\n\x04Link\x12\x1b.tandem.media.v1.MediaBatch\x1a .tandem.media.v1.MediaReplyBatch(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aproto/media/v1/media.proto\x12\x0ftandem.media.v1\"7\n\nMediaBatch\x12)\n\x05items\x18\x01 \x03(\x0b\x32\x1a.tandem.media.v1.MediaItem\"\x8f\x02\n\tMediaItem\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x0f\n\x07\x63\x61ll_id\x18\x02 \x01(\t\x12*\n\x05offer\x18\x03 \x01(\x0b\x32\x19.tandem.media.v1.DescribeH\x00\x12+\n\x06\x61nswer\x18\x04 \x01(\x0b\x32\x19.tandem.media.v1.DescribeH\x00\x12+\n\x07release\x18\x05 \x01(\x0b\x32\x18.tandem.media.v1.ReleaseH\x00\x12)\n\x06\x66orget\x18\x06 \x01(\x0b\x32\x17.tandem.media.v1.ForgetH\x00\x12)\n\x06\x61ttach\x18\x07 \x01(\x0b\x32\x17.tandem.media.v1.AttachH\x00\x42\t\n\x07request\"\xbc\x01\n\x08\x44\x65scribe\x12#\n\x04\x66rom\x18\x01 \x01(\x0e\x32\x15.tandem.media.v1.Side\x12\x0b\n\x03sdp\x18\x02 \x01(\x0c\x12\x13\n\x0bsource_host\x18\x03 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x04 \x01(\r\x12\x13\n\x0bprovisional\x18\x05 \x01(\x08\x12\x1a\n\x12silence_timeout_ms\x18\x06 \x01(\r\x12\x13\n\x0btarget_host\x18\x07 \x01(\t\x12\x12\n\nawaits_rtp\x18\x08 \x01(\x08\"\t\n\x07Release\"\x19\n\x06\x46orget\x12\x0f\n\x07\x61ttempt\x18\x01 \x01(\r\"\x08\n\x06\x41ttach\"j\n\x0fMediaReplyBatch\x12*\n\x05items\x18\x01 \x03(\x0b\x32\x1b.tandem.media.v1.MediaReply\x12+\n\x06\x65vents\x18\x02 \x03(\x0b\x32\x1b.tandem.media.v1.MediaEvent\"\x90\x01\n\nMediaReply\x12\n\n\x02id\x18\x01 \x01(\x04\x12\r\n\x05\x65rror\x18\x02 \x01(\t\x12\x0b\n\x03sdp\x18\x03 \x01(\x0c\x12,\n\x06\x63\x61ller\x18\x04 \x01(\x0b\x32\x1c.tandem.media.v1.StreamStats\x12,\n\x06\x63\x61llee\x18\x05 \x01(\x0b\x32\x1c.tandem.media.v1.StreamStats\"a\n\nMediaEvent\x12\x0f\n\x07\x63\x61ll_id\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12#\n\x04side\x18\x03 \x01(\x0e\x32\x15.tandem.media.v1.Side\x12\x0f\n\x07\x61ttempt\x18\x04 \x01(\r\"\xa2\x01\n\x0bStreamStats\x12\x0f\n\x07packets\x18\x01 \x01(\x04\x12\r\n\x05\x62ytes\x18\x02 \x01(\x04\x12\x0c\n\x04lost\x18\x03 \x01(\x04\x12\x11\n\tjitter_ms\x18\x04 \x01(\x01\x12\x18\n\x10\x66irst_at_unix_ms\x18\x05 \x01(\x03\x12\x17\n\x0flast_at_unix_ms\x18\x06 \x01(\x03\x12\x0f\n\x07refused\x18\x07 \x01(\x04\x12\x0e\n\x06source\x18\x08 \x01(\t*>\n\x04Side\x12\x14\n\x10SIDE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bSIDE_CALLER\x10\x01\x12\x0f\n\x0bSIDE_CALLEE\x10\x02\x32R\n\x05Media\x12I\n\x04Link\x12\x1b.tandem.media.v1.MediaBatch\x1a .tandem.media.v1.MediaReplyBatch(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'proto.media.v1.media_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SIDE']._serialized_start=1099
-  _globals['_SIDE']._serialized_end=1161
+  _globals['_SIDE']._serialized_start=1136
+  _globals['_SIDE']._serialized_end=1198
   _globals['_MEDIABATCH']._serialized_start=47
   _globals['_MEDIABATCH']._serialized_end=102
   _globals['_MEDIAITEM']._serialized_start=105
   _globals['_MEDIAITEM']._serialized_end=376
   _globals['_DESCRIBE']._serialized_start=379
-  _globals['_DESCRIBE']._serialized_end=547
-  _globals['_RELEASE']._serialized_start=549
-  _globals['_RELEASE']._serialized_end=558
-  _globals['_FORGET']._serialized_start=560
-  _globals['_FORGET']._serialized_end=585
-  _globals['_ATTACH']._serialized_start=587
-  _globals['_ATTACH']._serialized_end=595
-  _globals['_MEDIAREPLYBATCH']._serialized_start=597
-  _globals['_MEDIAREPLYBATCH']._serialized_end=703
-  _globals['_MEDIAREPLY']._serialized_start=706
-  _globals['_MEDIAREPLY']._serialized_end=850
-  _globals['_MEDIAEVENT']._serialized_start=852
-  _globals['_MEDIAEVENT']._serialized_end=932
-  _globals['_STREAMSTATS']._serialized_start=935
-  _globals['_STREAMSTATS']._serialized_end=1097
-  _globals['_MEDIA']._serialized_start=1163
-  _globals['_MEDIA']._serialized_end=1245
+  _globals['_DESCRIBE']._serialized_end=567
+  _globals['_RELEASE']._serialized_start=569
+  _globals['_RELEASE']._serialized_end=578
+  _globals['_FORGET']._serialized_start=580
+  _globals['_FORGET']._serialized_end=605
+  _globals['_ATTACH']._serialized_start=607
+  _globals['_ATTACH']._serialized_end=615
+  _globals['_MEDIAREPLYBATCH']._serialized_start=617
+  _globals['_MEDIAREPLYBATCH']._serialized_end=723
+  _globals['_MEDIAREPLY']._serialized_start=726
+  _globals['_MEDIAREPLY']._serialized_end=870
+  _globals['_MEDIAEVENT']._serialized_start=872
+  _globals['_MEDIAEVENT']._serialized_end=969
+  _globals['_STREAMSTATS']._serialized_start=972
+  _globals['_STREAMSTATS']._serialized_end=1134
+  _globals['_MEDIA']._serialized_start=1200
+  _globals['_MEDIA']._serialized_end=1282
 # @@protoc_insertion_point(module_scope)

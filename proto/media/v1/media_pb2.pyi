@@ -41,7 +41,7 @@ class MediaItem(_message.Message):
     def __init__(self, id: _Optional[int] = ..., call_id: _Optional[str] = ..., offer: _Optional[_Union[Describe, _Mapping]] = ..., answer: _Optional[_Union[Describe, _Mapping]] = ..., release: _Optional[_Union[Release, _Mapping]] = ..., forget: _Optional[_Union[Forget, _Mapping]] = ..., attach: _Optional[_Union[Attach, _Mapping]] = ...) -> None: ...
 
 class Describe(_message.Message):
-    __slots__ = ("sdp", "source_host", "attempt", "provisional", "silence_timeout_ms", "target_host")
+    __slots__ = ("sdp", "source_host", "attempt", "provisional", "silence_timeout_ms", "target_host", "awaits_rtp")
     FROM_FIELD_NUMBER: _ClassVar[int]
     SDP_FIELD_NUMBER: _ClassVar[int]
     SOURCE_HOST_FIELD_NUMBER: _ClassVar[int]
@@ -49,13 +49,15 @@ class Describe(_message.Message):
     PROVISIONAL_FIELD_NUMBER: _ClassVar[int]
     SILENCE_TIMEOUT_MS_FIELD_NUMBER: _ClassVar[int]
     TARGET_HOST_FIELD_NUMBER: _ClassVar[int]
+    AWAITS_RTP_FIELD_NUMBER: _ClassVar[int]
     sdp: bytes
     source_host: str
     attempt: int
     provisional: bool
     silence_timeout_ms: int
     target_host: str
-    def __init__(self, sdp: _Optional[bytes] = ..., source_host: _Optional[str] = ..., attempt: _Optional[int] = ..., provisional: _Optional[bool] = ..., silence_timeout_ms: _Optional[int] = ..., target_host: _Optional[str] = ..., **kwargs) -> None: ...
+    awaits_rtp: bool
+    def __init__(self, sdp: _Optional[bytes] = ..., source_host: _Optional[str] = ..., attempt: _Optional[int] = ..., provisional: _Optional[bool] = ..., silence_timeout_ms: _Optional[int] = ..., target_host: _Optional[str] = ..., awaits_rtp: _Optional[bool] = ..., **kwargs) -> None: ...
 
 class Release(_message.Message):
     __slots__ = ()
@@ -94,14 +96,16 @@ class MediaReply(_message.Message):
     def __init__(self, id: _Optional[int] = ..., error: _Optional[str] = ..., sdp: _Optional[bytes] = ..., caller: _Optional[_Union[StreamStats, _Mapping]] = ..., callee: _Optional[_Union[StreamStats, _Mapping]] = ...) -> None: ...
 
 class MediaEvent(_message.Message):
-    __slots__ = ("call_id", "kind", "side")
+    __slots__ = ("call_id", "kind", "side", "attempt")
     CALL_ID_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     SIDE_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     call_id: str
     kind: str
     side: Side
-    def __init__(self, call_id: _Optional[str] = ..., kind: _Optional[str] = ..., side: _Optional[_Union[Side, str]] = ...) -> None: ...
+    attempt: int
+    def __init__(self, call_id: _Optional[str] = ..., kind: _Optional[str] = ..., side: _Optional[_Union[Side, str]] = ..., attempt: _Optional[int] = ...) -> None: ...
 
 class StreamStats(_message.Message):
     __slots__ = ("packets", "bytes", "lost", "jitter_ms", "first_at_unix_ms", "last_at_unix_ms", "refused", "source")

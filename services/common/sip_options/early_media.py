@@ -1,4 +1,4 @@
-"""What a customer hears of the time before the answer."""
+"""The time before the answer: what a customer hears of it, and how far it binds."""
 
 from __future__ import annotations
 
@@ -18,3 +18,10 @@ class EarlyMedia(Group, frozen=True):
     early media is that of the first."""
     stop_hunting_after: Literal["never", "sdp", "ringing"] = "never"
     """From when on no other vendor is tried: early media offered, or that and 180."""
+
+
+class VendorEarlyMedia(Group, frozen=True):
+    """How far a vendor's early media binds the search."""
+
+    stop_hunting_after_rtp: bool = False
+    """Whether no other vendor is tried once this one has sent audio; where the relay sees it."""

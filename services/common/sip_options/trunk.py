@@ -17,7 +17,7 @@ from services.common.sip_options.auth import (
 )
 from services.common.sip_options.codes import CustomerCodes, VendorCodes
 from services.common.sip_options.dns import VendorDns
-from services.common.sip_options.early_media import EarlyMedia
+from services.common.sip_options.early_media import EarlyMedia, VendorEarlyMedia
 from services.common.sip_options.group import Group
 from services.common.sip_options.headers import Headers
 from services.common.sip_options.identity import CustomerIdentity, VendorIdentity
@@ -69,6 +69,7 @@ class VendorSip(Group, frozen=True):
     identity: VendorIdentity = VendorIdentity()
     headers: Headers = Headers()
     codes: VendorCodes = VendorCodes()
+    early_media: VendorEarlyMedia = VendorEarlyMedia()
     timeouts: VendorTimeouts = VendorTimeouts()
     dns: VendorDns = VendorDns()
     probe: VendorProbe = VendorProbe()

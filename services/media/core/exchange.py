@@ -33,6 +33,8 @@ class Describe:
     silence_timeout_ms: int = 0
     target_host: str = ""
     """Of an offer: where the other party's SIP goes, when it is an address."""
+    awaits_rtp: bool = False
+    """Of an offer: the first RTP packet of the callee is to be told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,8 @@ class Aim:
     remote: Remote | None
     revision: int
     """Grows when the party described itself anew: only then may another source latch."""
+    is_awaited: bool = False
+    """Its first packet is to be told."""
 
 
 @dataclass(frozen=True, slots=True)

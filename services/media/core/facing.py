@@ -2,12 +2,13 @@
 
 from dataclasses import replace
 from ipaddress import ip_address
-from typing import Final
+from typing import Final, Self
 
 from services.media.core.exchange import Action, Aim, Describe, Endpoint, Remote, Unusable
 from services.media.core.latch import Expectation
 from services.media.core.rewrite import Origin, Placement, rewrite
 from services.media.core.sdp import Description, Direction, Family, Media
+from services.media.core.snapshot import FacingState
 
 _HELD: Final = frozenset({Direction.SENDONLY, Direction.RECVONLY, Direction.INACTIVE})
 
@@ -15,7 +16,9 @@ _HELD: Final = frozenset({Direction.SENDONLY, Direction.RECVONLY, Direction.INAC
 class Facing:
     """One party, seen from here; a callee of which there may be several by attempt."""
 
-    __slots__ = ("_host", "_origin", "endpoints", "family", "is_held", "remotes", "revision")
+    __slots__ = (
+        "_host", "_origin", "endpoints", "family", "is_awaited", "is_held", "remotes", "revision",
+    )  # fmt: skip
 
     def __init__(self, session_id: int) -> None:
         self.endpoints: dict[int, Endpoint] = {}
@@ -24,9 +27,36 @@ class Facing:
         """Agreed ones only: an offer counts once it is answered."""
         self.revision = 0
         self.is_held = False
+        self.is_awaited = False
+        """Its first packet is to be told."""
         self.family: Family | None = None
         self._host = ""
         self._origin = Origin(session_id)
+
+    @classmethod
+    def restored(cls, state: FacingState) -> Self:
+        """One that an earlier process had."""
+        facing = cls(state.session_id)
+        facing._origin = Origin(state.session_id, state.version)
+        for index, endpoint in state.endpoints.items():
+            facing.grant(index, endpoint)
+        facing.remotes = state.remotes
+        facing.revision = state.revision
+        facing.is_held = state.is_held
+        facing.is_awaited = state.is_awaited
+        return facing
+
+    def snapshot(self) -> FacingState:
+        """What :meth:`restored` takes."""
+        return FacingState(
+            self._origin.session_id,
+            self._origin.version,
+            self.endpoints,
+            self.remotes,
+            self.revision,
+            self.is_held,
+            self.is_awaited,
+        )
 
     def grant(self, index: int, endpoint: Endpoint) -> None:
         """Own an open endpoint."""
@@ -88,7 +118,13 @@ class Facing:
     def aims(self, towards: "Facing | None") -> list[Action]:
         """State anew where this party's packets come from and go to."""
         return [
-            Aim(endpoint.id, _peer_id(towards, index), self.remotes.get(index), self.revision)
+            Aim(
+                endpoint.id,
+                _peer_id(towards, index),
+                self.remotes.get(index),
+                self.revision,
+                self.is_awaited,
+            )
             for index, endpoint in self.endpoints.items()
         ]
 

@@ -99,6 +99,15 @@ class Latch:
         self.rank = Rank.NONE
         self._candidate_packets = 0
 
+    def resume(self, source: Address) -> None:
+        """Take up the source that a process before this one had latched to, if it still fits."""
+        if self._expectation is None:
+            return
+        rank = self._expectation.rank(source)
+        if rank > self.rank:
+            self.source = source
+            self.rank = rank
+
     def _is_credible(self, source: Address) -> bool:
         if source != self._candidate:
             self._candidate = source

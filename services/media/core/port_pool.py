@@ -1,7 +1,7 @@
 """Which port pairs are free: the longest rested first, none before its rest is over."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from services.common.errors import SwitchError
 
@@ -20,12 +20,13 @@ class PortPool:
     reach the next call.
     """
 
-    __slots__ = ("_free", "_rest_s", "size")
+    __slots__ = ("_free", "_range", "_rest_s", "size")
 
     def __init__(
         self, low: int, high: int, *, rest_s: float, shuffle: Callable[[list[int]], None]
     ) -> None:
-        pairs = list(range(low + low % 2, high, 2))
+        self._range = range(low + low % 2, high, 2)
+        pairs = list(self._range)
         # In no order that a stranger could predict.
         shuffle(pairs)
         self._rest_s = rest_s
@@ -47,6 +48,15 @@ class PortPool:
             raise NoRtpPorts
         return self._free.popleft()[1]
 
+    def claim(self, ports: Collection[int]) -> None:
+        """Take pairs that calls of an earlier process are using; any number at once."""
+        claimed = frozenset(ports)
+        self._free = deque(each for each in self._free if each[1] not in claimed)
+
     def give_back(self, port: int, now: float) -> None:
-        """Let a pair rest; also for one that turned out to be taken by another program."""
-        self._free.append((now + self._rest_s, port))
+        """Let a pair rest; also for one that turned out to be taken by another program.
+
+        One that was claimed, and is of another range than is configured now, is not used again.
+        """
+        if port in self._range:
+            self._free.append((now + self._rest_s, port))

@@ -4,7 +4,7 @@ Runs once per packet, so: integers only, one call, no objects.
 """
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 MAX_DROPOUT: Final = 3_000
 """RFC 3550 A.1: a greater step forward is a restart of the sender, not a loss."""
@@ -42,6 +42,18 @@ class Report:
             self.refused + other.refused,
             busier.source,
         )
+
+
+class Counted(NamedTuple):
+    """What a stream has come to, for the process that counts on."""
+
+    packets: int = 0
+    size_bytes: int = 0
+    lost: int = 0
+    jitter_16: int = 0
+    clock_rate: int = 8_000
+    first_ns: int = 0
+    last_ns: int = 0
 
 
 class Reception:
@@ -136,6 +148,25 @@ class Reception:
             refused,
             source,
         )
+
+    def counted(self) -> Counted:
+        """What :meth:`resume` takes."""
+        return Counted(
+            self.packets,
+            self.size_bytes,
+            self.lost,
+            self._jitter_16,
+            self._clock_rate,
+            self.first_ns,
+            self.last_ns,
+        )
+
+    def resume(self, before: Counted) -> None:
+        """Count on from there; what came in between is neither received nor lost."""
+        self.packets, self.size_bytes = before.packets, before.size_bytes
+        self.first_ns, self.last_ns = before.first_ns, before.last_ns
+        self._lost_before = before.lost
+        self._jitter_16, self._clock_rate = before.jitter_16, before.clock_rate
 
     def _begin(self, sequence: int, ssrc: int, now_ns: int) -> None:
         if not self.first_ns:

@@ -37,22 +37,23 @@ class Origin:
     repeated description is recognised as one.
     """
 
-    __slots__ = ("_last", "_session_id", "_version")
+    __slots__ = ("_last", "session_id", "version")
 
-    def __init__(self, session_id: int) -> None:
-        self._session_id = session_id
-        self._version = 0
+    def __init__(self, session_id: int, version: int = 0) -> None:
+        self.session_id = session_id
+        self.version = version
+        """Of the last description. One that another process wrote counts as unlike the next."""
         self._last = 0
 
     def sign(self, placement: Placement, body: bytes) -> bytes:
         """The complete description: version line, origin, then ``body``."""
         # A digest is kept instead of the text: 8 bytes per party and call instead of 1 kB.
         digest = hash(body)
-        if digest != self._last or not self._version:
-            self._version += 1
+        if digest != self._last or not self.version:
+            self.version += 1
             self._last = digest
         address = f"IN IP{placement.family} {placement.host}"
-        return f"v=0\r\no=- {self._session_id} {self._version} {address}\r\n".encode() + body
+        return f"v=0\r\no=- {self.session_id} {self.version} {address}\r\n".encode() + body
 
 
 def rewrite(description: Description, placement: Placement) -> bytes:

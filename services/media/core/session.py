@@ -7,7 +7,7 @@ attempt has ports of its own on the callee's side; the caller's are the same for
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, Self
 
 from services.media.core.exchange import (
     Action,
@@ -21,7 +21,8 @@ from services.media.core.exchange import (
     Unusable,
 )
 from services.media.core.facing import Facing
-from services.media.core.sdp import Description, Family, Media, family_of_host
+from services.media.core.sdp import Description, Family, Media, family_of_host, parse
+from services.media.core.snapshot import SessionState
 
 MAX_ATTEMPTS: Final = 64
 """Attempts alive at once; more is a signaling gone wrong."""
@@ -74,6 +75,50 @@ class Session:
         self._silence_s = 0.0
         self._heard_at = now
 
+    @classmethod
+    def restored(
+        cls,
+        state: SessionState,
+        new_session_id: Callable[[], int],
+        now: float,
+        *,
+        learn_any: bool = False,
+    ) -> Self:
+        """A call of an earlier process; both parties count as heard just now.
+
+        Raises:
+            MalformedSdp: an offer in it was not one that this version reads.
+        """
+        session = cls(new_session_id, now, learn_any=learn_any)
+        session._caller = Facing.restored(state.caller)
+        session._attempts = {
+            number: Facing.restored(facing) for number, facing in state.attempts.items()
+        }
+        session._offers = {
+            number: _Offer(describe, parse(describe.sdp))
+            for number, describe in state.offers.items()
+        }
+        session._active = state.active
+        session._answered = state.is_answered
+        session._silence_s = state.silence_s
+        return session
+
+    def snapshot(self) -> SessionState:
+        """What :meth:`restored` takes."""
+        return SessionState(
+            self._caller.snapshot(),
+            {number: facing.snapshot() for number, facing in self._attempts.items()},
+            {number: offer.describe for number, offer in self._offers.items()},
+            self._active,
+            self._answered,
+            self._silence_s,
+        )
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether an offer has had its final answer."""
+        return self._answered
+
     @property
     def is_held(self) -> bool:
         """Whether either party has put the other on hold: silence is then no fault."""
@@ -93,10 +138,30 @@ class Session:
         return self._heard_at + self._silence_s
 
     @property
-    def endpoint_ids(self) -> list[int]:
+    def endpoints(self) -> list[Endpoint]:
         """Everything this call holds."""
         facings = (self._caller, *self._attempts.values())
-        return [endpoint.id for facing in facings for endpoint in facing.endpoints.values()]
+        return [endpoint for facing in facings for endpoint in facing.endpoints.values()]
+
+    @property
+    def endpoint_ids(self) -> list[int]:
+        """The same by name."""
+        return [endpoint.id for endpoint in self.endpoints]
+
+    def attempt_of(self, endpoint_id: int) -> int | None:
+        """The attempt whose callee an endpoint faces; ``None`` when it faces the caller."""
+        for number, facing in self._attempts.items():
+            if any(endpoint.id == endpoint_id for endpoint in facing.endpoints.values()):
+                return number
+        return None
+
+    def aims(self) -> list[Action]:
+        """What every endpoint must know, as of now."""
+        callee = self._attempts.get(self._active) if self._active is not None else None
+        actions = self._caller.aims(callee)
+        for number, facing in self._attempts.items():
+            actions += facing.aims(self._caller if number == self._active else None)
+        return actions
 
     def wanted(self, describe: Describe, description: Description) -> list[Slot]:
         """The port pairs that must be open before this offer can be answered.
@@ -151,6 +216,7 @@ class Session:
             raise Unusable("no stream that can be relayed")
         self._facing(describe.side, attempt).check(description, live, self._own_ports())
         self._offers[describe.attempt] = _Offer(describe, description)
+        attempt.is_awaited |= describe.awaits_rtp
         self._note(describe, now)
         return Outcome(self._facing(describe.side.other, attempt).describe(description, live))
 

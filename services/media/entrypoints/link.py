@@ -3,8 +3,8 @@
 import datetime as dt
 from collections.abc import Sequence
 
+from proto.media.v1.media_pb2 import SIDE_CALLEE, MediaEvent, MediaItem, MediaReply, StreamStats
 from proto.media.v1.media_pb2 import Describe as DescribeMessage
-from proto.media.v1.media_pb2 import MediaEvent, MediaItem, MediaReply, StreamStats
 from services.common.causes import EndReason
 from services.common.clock import WallClock, monotonic, utc_now
 from services.common.link_server import Replies
@@ -84,6 +84,10 @@ class _Peer:
     def tell_silence(self, call_id: str) -> None:
         self._replies.tell(MediaEvent(call_id=call_id, kind="silence"))
 
+    def tell_rtp(self, call_id: str, attempt: int) -> None:
+        event = MediaEvent(call_id=call_id, kind="rtp", side=SIDE_CALLEE, attempt=attempt)
+        self._replies.tell(event)
+
 
 def _describe(message: DescribeMessage) -> Describe | None:
     """The request in our words; ``None`` when it does not say whose description it is."""
@@ -98,6 +102,7 @@ def _describe(message: DescribeMessage) -> Describe | None:
         message.provisional,
         message.silence_timeout_ms,
         message.target_host,
+        message.awaits_rtp,
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 import msgspec
 
@@ -24,7 +23,6 @@ _ALIVE = "alive"
 """The key of nothing: written now and then, so that the folder tells when we last ran."""
 BEAT_S = 10.0
 """Between two such writings, while there are calls."""
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 class Kept(msgspec.Struct, array_like=True, frozen=True, tag="answered"):
@@ -39,14 +37,6 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode_call = msgspec.msgpack.Decoder(Kept | Begun).decode
 _decode_dialled = msgspec.msgpack.Decoder(Dialled).decode
 _decode_end = msgspec.msgpack.Decoder(EndNote).decode
-
-
-def boot_id() -> str:
-    """What tells one start of this machine, hence of its monotonic clock, from another."""
-    try:
-        return _BOOT_ID.read_text().strip()
-    except OSError:
-        return ""
 
 
 class SpooledCalls:

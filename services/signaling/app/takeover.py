@@ -66,21 +66,23 @@ class Takeover:
         self.attach()
 
     def attach(self) -> None:
-        """Claim the sessions of all answered calls; where there is none any more, the call ends.
+        """Claim the sessions of all calls; where an answered one has none any more, it ends.
 
         To be called whenever media can be reached again: until then it does not know whom to
-        tell that a call is silent, or it has lost all calls itself.
+        tell what it hears of a call, or it has lost all calls itself.
         """
         for call in list(self._switch.calls.values()):
-            if call.state is CallState.ANSWERED and call.has_media:
-                self._attach(call.record.call_id)
+            if call.has_media:
+                is_answered = call.state is CallState.ANSWERED
+                self._attach(call.record.call_id, is_answered=is_answered)
 
-    def _attach(self, call_id: str) -> None:
+    def _attach(self, call_id: str, *, is_answered: bool) -> None:
         def on_known(is_known: bool | None) -> None:
             if is_known is None:
                 return
             lost_at = self._lost_at.pop(call_id, None)
-            if not is_known:
+            # One that is not answered may have its offer on the way, or finds out itself.
+            if is_answered and not is_known:
                 self._switch.hang_up(call_id, EndReason.MEDIA_UNAVAILABLE, lost_at)
 
         self._media.attach(call_id, on_known)

@@ -153,8 +153,7 @@ class Call:
         if (unmet := self._ingress.meet(trunk.sip)) is not None:
             status, headers = unmet
             return self.refuse(EndReason.UNSUPPORTED, now, status=status, headers=headers)
-        unwanted = admit(self._context, trunk, self._ingress, now)
-        if unwanted is not None:
+        if (unwanted := admit(self._context, trunk, self._ingress, now)) is not None:
             return self.refuse(unwanted, now)
         self._is_counted = True
         self._own(self._ingress.base_tag, CALLER)
@@ -168,9 +167,8 @@ class Call:
 
     def on_ruling(self, ruling: Ruling | None, now: float) -> list[Command]:
         """Take a routing server's answer over HTTP; ``None`` when there was none."""
-        if not isinstance(self._hunt, RouteFinding):
-            return []
-        return self._seek(self._hunt.on_ruling(ruling), now)
+        hunt = self._hunt
+        return self._seek(hunt.on_ruling(ruling), now) if isinstance(hunt, RouteFinding) else []
 
     def _own(self, tag: str, leg: str) -> None:
         self._tags.append(tag)
@@ -196,8 +194,8 @@ class Call:
         """Take rating's answer; ``None`` when there was none."""
         if self.state is not CallState.AUTHORIZING:
             # Cancelled meanwhile: what was reserved goes back.
-            is_reserved = credit is not None and bool(credit.reservation_id)
-            return [ReleaseCredit(credit.reservation_id)] if credit and is_reserved else []
+            reserved = credit.reservation_id if credit is not None else ""
+            return [ReleaseCredit(reserved)] if reserved else []
         if credit is None:
             return self.refuse(EndReason.RATING_UNAVAILABLE, now)
         if credit.refused:
@@ -318,15 +316,13 @@ class Call:
             return self._seek([] if early is None else early.on_failure(owner, self._hunt), now)
         if not isinstance(self._hunt, Hunt):
             return []
-        commands = self._seek(self._hunt.on_failure(owner, status, now), now)
-        return commands + self._try_record(now)
+        return self._seek(self._hunt.on_failure(owner, status, now), now) + self._try_record(now)
 
     def on_cancel(self, cancel: Received, key: str, now: float) -> list[Command]:
         """The caller cancelled; the CANCEL itself has been answered."""
         if key != self.invite_key:
-            if self._conversation is None:
-                return []
-            return self._talk(self._conversation.on_cancel(key, now), now)
+            talk = self._conversation
+            return [] if talk is None else self._talk(talk.on_cancel(key, now), now)
         return self._give_up(cancel, now)
 
     def _give_up(self, received: Received, now: float) -> list[Command]:
@@ -372,15 +368,13 @@ class Call:
 
     def on_ack(self, received: Received, key: str, now: float) -> list[Command]:
         """Take the ACK of a 2xx of ours."""
-        if self._conversation is None:
-            return []
-        return self._talk(self._conversation.on_ack(received, key, now), now)
+        talk = self._conversation
+        return [] if talk is None else self._talk(talk.on_ack(received, key, now), now)
 
     def on_no_ack(self, key: str, now: float) -> list[Command]:
         """A 2xx of ours was never acknowledged."""
-        if self._conversation is None:
-            return []
-        return self._talk(self._conversation.on_no_ack(key, now), now)
+        talk = self._conversation
+        return [] if talk is None else self._talk(talk.on_no_ack(key, now), now)
 
     # --- from our own services ----------------------------------------------------------
 
@@ -388,11 +382,17 @@ class Call:
         """Take rewritten SDP; ``None`` when media did not answer."""
         if self._conversation is not None:
             return self._talk(self._conversation.on_media(token, answer, now), now)
-        if not isinstance(self._hunt, Hunt):
+        hunt, early = self._hunt, self._early
+        if not isinstance(hunt, Hunt):
             return []
-        if self._early is not None and self._early.owns(token):
-            return self._seek(self._early.on_media(token, answer, self._hunt, now), now)
-        return self._seek(self._hunt.on_media(token, answer, now), now)
+        if early is not None and early.owns(token):
+            return self._seek(early.on_media(token, answer, hunt, now), now)
+        return self._seek(hunt.on_media(token, answer, now), now)
+
+    def on_rtp(self, attempt: int) -> None:
+        """The vendor of ``attempt`` sends audio; told where an offer awaited it."""
+        if isinstance(self._hunt, Hunt):
+            self._hunt.on_rtp(attempt)
 
     def on_media_stats(self, stats: MediaStats | None, now: float) -> list[Command]:
         """Take what was relayed; ``None`` when media did not answer."""
@@ -405,10 +405,10 @@ class Call:
 
     def on_extended(self, credit: Credit | None, now: float) -> list[Command]:
         """Take rating's answer to ``Extend``; ``None`` when there was none."""
-        if self._conversation is None:
+        if (talk := self._conversation) is None:
             return []
-        self._conversation.on_extended(credit, now)
-        self.record.reservation_id = self._conversation.reservation_id
+        talk.on_extended(credit, now)
+        self.record.reservation_id = talk.reservation_id
         return self._talk((), now)
 
     # --- the end ------------------------------------------------------------------------

@@ -119,6 +119,8 @@ class OfferMedia(msgspec.Struct, frozen=True, gc=False):
     attempt: int
     target_host: str = ""
     """Where the other side's SIP goes: its ports get the IP version of that."""
+    awaits_rtp: bool = False
+    """Whether the callee's first packet is to be told: by ``on_rtp``."""
 
 
 class AnswerMedia(msgspec.Struct, frozen=True, gc=False):

@@ -129,6 +129,11 @@ class Hunt:
         response = attempt.responses.popleft()
         return [*self._pass(attempt, response, answer.sdp), *self._drain(attempt)]
 
+    def on_rtp(self, number: int) -> None:
+        """The vendor of this attempt sends audio, which was to be told: it is the last one."""
+        if self.current is not None and self.current.number == number:
+            self._itinerary.clear()
+
     def on_response(self, attempt: Attempt, response: Response, now: float) -> list[Step]:
         """Take a response to the INVITE of ``attempt``."""
         status = response.status
@@ -464,7 +469,10 @@ class Hunt:
         attempt.token = next(self._context.tokens)
         hosts = (self._offer.source_host, attempt.peer.host)
         host, target = hosts if from_caller else hosts[::-1]
-        return OfferMedia(attempt.token, from_caller, sdp, host, attempt.number, target)
+        awaits_rtp = attempt.sip.early_media.stop_hunting_after_rtp
+        return OfferMedia(
+            attempt.token, from_caller, sdp, host, attempt.number, target, awaits_rtp
+        )
 
     def _ask_answer(
         self, attempt: Attempt, sdp: bytes, *, from_caller: bool, provisional: bool = False

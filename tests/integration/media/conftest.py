@@ -1,6 +1,7 @@
 """A running relay, and parties that are closed after the test."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -8,8 +9,8 @@ from tests.integration.media.parties import Party, Switch
 
 
 @pytest.fixture
-async def switch() -> AsyncIterator[Switch]:
-    running = Switch(23_000, 23_199)
+async def switch(tmp_path: Path) -> AsyncIterator[Switch]:
+    running = Switch(tmp_path, 23_000, 23_199)
     yield running
     running.relay.stop()
 

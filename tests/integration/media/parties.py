@@ -6,9 +6,12 @@ import socket
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from services.common.boot import boot_id
 from services.common.causes import EndReason
 from services.common.clock import monotonic
+from services.media.adapters.call_log import CallLog
 from services.media.adapters.relay.user_space import Interface, UserSpaceRelay
 from services.media.app import Limits, MediaCalls
 from services.media.core.exchange import Describe, Side
@@ -35,7 +38,8 @@ class Party:
         self.host = host
         self.rtp, self.rtcp = _pair(host)
         self.relay: Address = ("", 0)
-        self._sequence = itertools.count(1)
+        self.sent = 0
+        """Packets of audio, those given to :meth:`talk` aside."""
 
     def close(self) -> None:
         self.rtp.close()
@@ -53,7 +57,9 @@ class Party:
         return "\r\n".join(filter(None, lines)).encode() + b"\r\n"
 
     def talk(self, packet: bytes | None = None, *, to: Address | None = None) -> bytes:
-        packet = rtp(next(self._sequence)) if packet is None else packet
+        if packet is None:
+            self.sent += 1
+            packet = rtp(self.sent)
         self.rtp.sendto(packet, to or self.relay)
         return packet
 
@@ -79,6 +85,10 @@ class Owner:
 
     def __init__(self) -> None:
         self.silent: list[str] = []
+        self.started: list[tuple[str, int]] = []
+
+    def tell_rtp(self, call_id: str, attempt: int) -> None:
+        self.started.append((call_id, attempt))
 
     def tell_silence(self, call_id: str) -> None:
         self.silent.append(call_id)
@@ -86,8 +96,9 @@ class Owner:
 
 @dataclass
 class Switch:
-    """A relay with one worker, and the calls over it."""
+    """A relay with one worker, and the calls over it; goes on with those left in ``folder``."""
 
+    folder: Path
     low: int
     high: int
     host: str = "127.0.0.1"
@@ -95,6 +106,7 @@ class Switch:
     """Of the other address family, with the same ports."""
     limits: Limits = field(default_factory=Limits)
     rest_s: float = 0.5
+    workers: int = 1
 
     def __post_init__(self) -> None:
         self.relay = UserSpaceRelay(
@@ -105,12 +117,17 @@ class Switch:
                 for host in (self.host, self.other_host)
                 if host
             ],
+            self.folder,
             self._on_active,
+            lambda endpoint_ids: self.calls.on_started(endpoint_ids),
+            workers=self.workers,
             rest_s=self.rest_s,
         )
-        self.calls = MediaCalls(self.relay, itertools.count(1).__next__, self.limits)
+        journal = CallLog(self.folder / "calls.log", boot=boot_id(), monotonic=monotonic)
+        self.calls = MediaCalls(self.relay, journal, itertools.count(1).__next__, self.limits)
         self.owner = Owner()
         self.relay.start()
+        self.calls.restore(journal.open(), monotonic())
 
     def _on_active(self, endpoint_ids: Sequence[int]) -> None:
         self.calls.on_active(endpoint_ids, monotonic())

@@ -1,6 +1,7 @@
 """RTP bleed and injection: strangers hear nothing and are heard by nobody."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -88,8 +89,10 @@ async def test_spray_during_hold(switch: Switch, party: Make) -> None:
     assert stranger.pending == caller.pending == callee.pending == []
 
 
-async def test_port_used_again_does_not_take_the_last_calls_packets(party: Make) -> None:
-    switch = Switch(23_500, 23_503)
+async def test_port_used_again_does_not_take_the_last_calls_packets(
+    party: Make, tmp_path: Path
+) -> None:
+    switch = Switch(tmp_path, 23_500, 23_503)
     try:
         caller, callee, late = party(), party(), party("127.0.0.66")
         switch.connect(late, callee)
@@ -98,7 +101,7 @@ async def test_port_used_again_does_not_take_the_last_calls_packets(party: Make)
         relays = [late.relay, callee.relay]
     finally:
         switch.relay.stop()
-    switch = Switch(23_500, 23_503)
+    switch = Switch(tmp_path, 23_500, 23_503)
     try:
         switch.connect(caller, callee)
         assert {caller.relay, callee.relay} == set(relays)

@@ -9,7 +9,7 @@ import pytest
 
 from services.common.clock import utc_now
 from services.common.spool import Spool
-from services.signaling.adapters.journal import SpooledCalls, boot_id
+from services.signaling.adapters.journal import SpooledCalls
 from services.signaling.core.commands import Persist
 from services.signaling.core.snapshot import CallSnapshot, EndNote
 from services.signaling.core.takeover import Left, LiveCall
@@ -95,7 +95,3 @@ async def test_signs_of_life_are_no_calls_and_go_with_the_last_one(tmp_path: Pat
         second.rest()
     async with spooling(tmp_path, Stream()) as spool:
         assert spool.left_behind == {}
-
-
-def test_this_machine_says_when_it_was_started() -> None:
-    assert len(boot_id()) == 36

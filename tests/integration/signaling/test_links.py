@@ -18,6 +18,7 @@ from services.common.events import StreamStats
 from services.common.grpc import Server
 from services.common.link_methods import MEDIA_LINK, RATING_LINK, ROUTING_LINK
 from services.common.link_server import Replies
+from services.signaling.adapters import media as signaling_media
 from services.signaling.adapters.media import LinkedMedia, open_media_link
 from services.signaling.adapters.rating import LinkedCredits, open_rating_link
 from services.signaling.adapters.routing import LinkedPlanner, open_routing_link
@@ -176,12 +177,18 @@ async def test_media(address: str) -> None:
                     pass
 
     silent: list[str] = []
+    heard: list[tuple[str, int]] = []
     connects: list[bool] = []
     server = Server(address)
-    link = open_media_link(address, silent.append, lambda: connects.append(link.connected))
+    link = open_media_link(
+        address,
+        silent.append,
+        lambda call_id, attempt: heard.append((call_id, attempt)),
+        lambda: connects.append(link.connected),
+    )
     server.add_link(MEDIA_LINK, relay)
     media = LinkedMedia(link, silence_timeout_ms=60_000)
-    offer = OfferMedia(1, True, b"sdp", "192.0.2.1", 2)
+    offer = OfferMedia(1, True, b"sdp", "192.0.2.1", 2, awaits_rtp=True)
     answer = AnswerMedia(2, False, b"sdp", "192.0.2.2", 2, True)
     async with connected(server, link):
         offered: MediaAnswer | None = await ask(lambda done: media.offer("c", offer, done))
@@ -199,11 +206,81 @@ async def test_media(address: str) -> None:
         assert stats.callee is None
         tell[0](media_pb2.MediaEvent(call_id="muted", kind="silence", side="SIDE_CALLER"))
         tell[0](media_pb2.MediaEvent(call_id="dead", kind="silence"))
-        await until(lambda: silent == ["dead"])
+        tell[0](media_pb2.MediaEvent(call_id="c", kind="rtp", side="SIDE_CALLEE", attempt=2))
+        await until(lambda: (silent, heard) == (["dead"], [("c", 2)]))
     described = asked[0].offer
     assert getattr(described, "from") == media_pb2.SIDE_CALLER
     assert (described.attempt, described.silence_timeout_ms) == (2, 60_000)
-    assert asked[1].answer.provisional
+    assert (described.awaits_rtp, asked[1].answer.provisional) == (True, True)
     assert asked[4].forget.attempt == 2
-    gone: MediaStats | None = await ask(lambda done: media.release("c", done))
-    assert gone is None
+
+
+async def test_ends_of_calls_wait_for_media_while_it_is_away(address: str) -> None:
+    released: list[str] = []
+
+    def relay(
+        items: Sequence[media_pb2.MediaItem],
+        replies: Replies[media_pb2.MediaReply, media_pb2.MediaEvent],
+    ) -> None:
+        for item in items:
+            released.append(item.call_id)
+            stats = media_pb2.StreamStats(packets=5)
+            replies.send(media_pb2.MediaReply(id=item.id, caller=stats))
+
+    link = open_media_link(address, print, print, lambda: media.catch_up())
+    media = LinkedMedia(link, silence_timeout_ms=60_000)
+    told: list[MediaStats | None] = []
+    for call_id in ("one", "two"):
+        media.release(call_id, told.append)
+    assert told == []
+    for _ in range(2):
+        server = Server(address)
+        server.add_link(MEDIA_LINK, relay)
+        async with connected(server, link):
+            await until(lambda: len(told) == 2)
+    assert released == ["one", "two"]
+    assert [stats and stats.caller for stats in told] == [StreamStats(packets=5)] * 2
+
+
+async def test_questions_wait_for_media_that_has_died_but_not_for_long(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    answers: list[MediaAnswer | None] = []
+    is_dumb = [True]
+
+    def relay(
+        items: Sequence[media_pb2.MediaItem],
+        replies: Replies[media_pb2.MediaReply, media_pb2.MediaEvent],
+    ) -> None:
+        for item in items:
+            asked.append(str(item.WhichOneof("request")))
+            if not is_dumb[0]:
+                replies.send(media_pb2.MediaReply(id=item.id, sdp=b"rewritten"))
+
+    link = open_media_link(address, print, print, lambda: media.catch_up())
+    media = LinkedMedia(link, silence_timeout_ms=60_000)
+    offer = OfferMedia(1, True, b"sdp", "192.0.2.1", 2)
+    server = Server(address)
+    server.add_link(MEDIA_LINK, relay)
+    async with connected(server, link):
+        media.offer("c", offer, answers.append)
+        await until(lambda: asked == ["offer"])
+    # It died before it answered; a call comes and ends before it is back.
+    await until(lambda: not link.connected)
+    media.offer("short", offer, answers.append)
+    media.release("short", lambda _: None)
+    assert answers == []
+    is_dumb[0] = False
+    server = Server(address)
+    server.add_link(MEDIA_LINK, relay)
+    async with connected(server, link):
+        await until(lambda: len(answers) == 2)
+    assert answers == [MediaAnswer(sdp=b"rewritten")] * 2
+    await until(lambda: asked == ["offer", "offer", "offer", "release"])
+    monkeypatch.setattr(signaling_media, "PATIENCE_S", 0.0)
+    await until(lambda: not link.connected)
+    media.offer("late", offer, answers.append)
+    await until(lambda: answers[2:] == [None])
+    media.offer("later", offer, answers.append)
+    assert answers[3:] == [None]

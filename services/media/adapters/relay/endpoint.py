@@ -12,6 +12,7 @@ import struct
 from collections.abc import Callable
 from typing import Final
 
+from services.media.adapters.relay.records import Kept, Record
 from services.media.core.exchange import Aim
 from services.media.core.latch import Address, Expectation, Latch, Rank
 from services.media.core.reception import Reception, Report
@@ -44,17 +45,23 @@ class RelayEndpoint:
 
     ``switch`` is told when another handler should read the RTP socket; ``catch_up`` carries out
     orders that have arrived, and may find among them where this endpoint is aimed, or its end.
+    ``started`` is told the first packet, where the aim awaits it.
     """
 
     __slots__ = (
         "_catch_up",
         "_guard",
+        "_is_awaited",
         "_is_fast",
+        "_kept",
         "_latch",
         "_receive_into",
+        "_record",
+        "_recorded",
         "_remote",
         "_revision",
         "_rtcp_latch",
+        "_started",
         "_switch",
         "_target",
         "emit",
@@ -74,6 +81,8 @@ class RelayEndpoint:
         sockets: tuple[socket.socket, socket.socket],
         switch: Callable[[int, Handler], None],
         catch_up: Callable[[], None],
+        started: Callable[[int], None],
+        record: Record,
     ) -> None:
         self.id = endpoint_id
         self.rtp, self.rtcp = sockets
@@ -85,6 +94,8 @@ class RelayEndpoint:
         self.emit: Callable[[memoryview], object] = _discard
         self._switch = switch
         self._catch_up = catch_up
+        self._started = started
+        self._record = record
         self._receive_into = self.rtp.recv_into
         self._remote: Aim | None = None
         self._revision = -1
@@ -92,7 +103,13 @@ class RelayEndpoint:
         self._rtcp_latch = Latch(None)
         self._target: Address | None = None
         self._guard: socket.socket | None = None
-        self._is_fast = False
+        self._is_fast = self._is_awaited = False
+        self._recorded = 0
+        self._kept: Kept | None = record.take(endpoint_id)
+        if self._kept is not None:
+            self.reception.resume(self._kept.counted)
+            self.refused = self._kept.refused
+            self.noted = self._recorded = self.reception.packets
         # A socket that outlived another worker may still be connected.
         disconnect(self.rtp)
 
@@ -105,9 +122,18 @@ class RelayEndpoint:
             self._latch.expect(aim.remote.rtp)
             self._rtcp_latch.expect(aim.remote.rtcp)
             self.reception.expect(aim.remote.clock_rates)
+            self._resume()
             if self._latch.rank is not Rank.EXACT:
                 self._unfasten()
+            self._record.latch(self._latch.source, self._rtcp_latch.source)
+        self._is_awaited = aim.is_awaited and not self.reception.packets
         self._choose_emit()
+
+    def put_on_record(self) -> None:
+        """Let the figures outlive this process."""
+        if self.reception.packets != self._recorded:
+            self._recorded = self.reception.packets
+            self._record.count(self.reception.counted(), self.refused)
 
     def on_fastened(self, now_ns: int) -> None:
         """Relay one packet from a connected socket: the path nearly all audio takes."""
@@ -146,9 +172,12 @@ class RelayEndpoint:
         except OSError:
             self.unsent += 1
             return
+        latched = self._rtcp_latch.source
         if not _is_rtcp(size) or not self._rtcp_latch.admit(source[:2]):
             self.refused += 1
             return
+        if self._rtcp_latch.source != latched:
+            self._record.latch(self._latch.source, self._rtcp_latch.source)
         peer = self.peer
         if peer is not None:
             peer.emit_rtcp(_VIEW[:size])
@@ -173,6 +202,7 @@ class RelayEndpoint:
         self.peer = None
         self.emit = _discard
         self._drop_guard()
+        self._record.leave()
         self.rtp.close()
         self.rtcp.close()
         source = self._latch.source
@@ -199,7 +229,7 @@ class RelayEndpoint:
             self.refused += 1
             return True
         if self._latch.source != latched:
-            self._choose_emit()
+            self._on_latched()
         self.reception.receive(second, sequence, timestamp, ssrc, size, now_ns)
         peer = self.peer
         if peer is not None:
@@ -208,6 +238,22 @@ class RelayEndpoint:
             except OSError:
                 peer.unsent += 1
         return True
+
+    def _on_latched(self) -> None:
+        self._choose_emit()
+        self._record.latch(self._latch.source, self._rtcp_latch.source)
+        if self._is_awaited:
+            self._is_awaited = False
+            self._started(self.id)
+
+    def _resume(self) -> None:
+        """Send to where the worker before this one had learned to send."""
+        kept, self._kept = self._kept, None
+        if kept is not None:
+            if kept.rtp is not None:
+                self._latch.resume(kept.rtp)
+            if kept.rtcp is not None:
+                self._rtcp_latch.resume(kept.rtcp)
 
     def _fasten(self, now_ns: int) -> None:
         """Connect, then check by hand what was queued before the kernel refused strangers."""

@@ -1,4 +1,4 @@
-"""What control and worker processes say to each other over a SOCK_SEQPACKET pair."""
+"""What control and worker processes say to each other, message by message."""
 
 from typing import Final
 
@@ -7,6 +7,8 @@ import msgspec
 from services.media.core.exchange import Aim
 from services.media.core.reception import Report
 
+PROTOCOL: Final = 1
+"""Of all that follows, :class:`Aim` and :class:`Report` included."""
 LARGEST_MESSAGE: Final = 512 * 1024
 SOCKET_BUFFER: Final = 4 * 1024 * 1024
 OPENS_PER_MESSAGE: Final = 60
@@ -22,6 +24,8 @@ class Orders(msgspec.Struct, array_like=True, frozen=True):
     aims: list[Aim] = []
     closes: list[tuple[int, list[int]]] = []
     """A ticket, and the endpoints it closes."""
+    recall: int | None = None
+    """From a new control process: which endpoints are open, after so many it has heard of?"""
 
 
 class Notes(msgspec.Struct, array_like=True, frozen=True):
@@ -31,6 +35,10 @@ class Notes(msgspec.Struct, array_like=True, frozen=True):
     """Endpoints that took packets since the last notes."""
     closed: list[tuple[int, dict[int, Report]]] = []
     """By ticket, what the closed endpoints had counted."""
+    started: list[int] = []
+    """Endpoints whose first packet was awaited, and has come."""
+    held: list[int] | None = None
+    """To a recall: the next open endpoints, whose sockets the message carries; empty: no more."""
 
 
 orders_decoder = msgspec.msgpack.Decoder(Orders)

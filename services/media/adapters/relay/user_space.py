@@ -1,16 +1,22 @@
 """Port pairs opened on request and spread over worker processes."""
 
+import fcntl
+import os
 import random
 import resource
 import socket
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 from zlib import crc32
 
 from services.common.clock import monotonic
 from services.common.logs import get_logger
 from services.media.adapters.relay.process import RelayProcess
+from services.media.adapters.relay.records import open_file
+from services.media.adapters.relay.rendezvous import end_others, name_of
 from services.media.core.exchange import Aim, Endpoint
 from services.media.core.port_pool import NoRtpPorts, PortPool
 from services.media.core.sdp import Family
@@ -43,14 +49,18 @@ class UserSpaceRelay:
 
     Args:
         interfaces: one per address family at most.
+        folder: where workers are found again, and have their records: of this process alone.
         on_active: told twice a second which endpoints took packets.
+        on_started: told at once whose first packet has come, where it was awaited.
         rest_s: how long a port rests between two calls.
     """
 
     def __init__(
         self,
         interfaces: Sequence[Interface],
+        folder: Path,
         on_active: Callable[[Sequence[int]], None],
+        on_started: Callable[[Sequence[int]], None],
         *,
         workers: int = 1,
         rest_s: float = 0.5,
@@ -61,9 +71,16 @@ class UserSpaceRelay:
             each.family: PortPool(each.low, each.high, rest_s=rest_s, shuffle=shuffle)
             for each in interfaces
         }
-        self._workers = [RelayProcess(on_active) for _ in range(workers)]
-        self._next_id = 0
+        self._folder = folder
+        self._names = [name_of(index, workers) for index in range(workers)]
+        self._workers = [RelayProcess(folder, each, on_active, on_started) for each in self._names]
+        # Unlike any of an earlier process: they name sockets and records of it that may be left.
+        self._next_id = time.time_ns() // 1_000
+        self._restored_ports: dict[Family, list[int]] = {each: [] for each in self._pools}
+        self._left: dict[int, tuple[socket.socket, RelayProcess]] = {}
+        """RTP sockets that workers were found with, and that nobody has restored."""
         self._opened: dict[int, tuple[Endpoint, RelayProcess]] = {}
+        self._records = self._lock = -1
         self.passed_over = 0
         """Ports that another program held."""
 
@@ -93,28 +110,85 @@ class UserSpaceRelay:
         return [worker.pid for worker in self._workers if worker.pid is not None]
 
     def start(self) -> None:
-        """Start the workers."""
+        """Find the workers that an earlier process has left, or start them.
+
+        Raises:
+            OSError: the folder is another process's, or no worker started.
+        """
         _allow_descriptors(_PER_PAIR * sum(pool.size for pool in self._pools.values()))
+        self._lock = _lock(self._folder)
+        end_others(self._folder, self._names)
+        self._records = open_file(self._folder)
         for worker in self._workers:
-            worker.start()
+            worker.start(self._records)
+            for endpoint_id, sock in worker.held_sockets.items():
+                self._left[endpoint_id] = sock, worker
 
     def stop(self) -> None:
         """End the workers and close everything."""
         for worker in self._workers:
             worker.stop()
+        self._forget()
+
+    def detach(self) -> None:
+        """Leave the workers, relaying, to the next process on this folder."""
+        for worker in self._workers:
+            worker.detach()
+        self._forget()
+
+    def _forget(self) -> None:
         self._opened.clear()
+        for descriptor in (self._records, self._lock):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._records = self._lock = -1
 
     def open(self, family: Family, call_id: str) -> Endpoint:
         """See :meth:`services.media.ports.Relay.open`."""
         interface = self._interfaces.get(family) or next(iter(self._interfaces.values()))
         port, rtp, rtcp = self._bind(interface)
-        # A worker relays only between its own sockets, so a call stays with one.
-        worker = self._workers[crc32(call_id.encode()) % len(self._workers)]
+        worker = self._home(call_id)
         self._next_id += 1
         endpoint = Endpoint(self._next_id, interface.family, interface.advertised, port)
         self._opened[endpoint.id] = (endpoint, worker)
         worker.open(endpoint.id, rtp, rtcp)
         return endpoint
+
+    def restore(self, endpoint: Endpoint, call_id: str) -> bool:
+        """See :meth:`services.media.ports.Relay.restore`."""
+        interface = self._interfaces.get(endpoint.family)
+        if interface is None or interface.advertised != endpoint.host:
+            return False
+        worker = self._home(call_id)
+        if self._left.pop(endpoint.id, None) is None:
+            pair = _bind_pair(interface, endpoint.port)
+            if pair is None:
+                return False
+            worker.open(endpoint.id, *pair)
+        self._own(endpoint, worker)
+        return True
+
+    def begin(self) -> None:
+        """See :meth:`services.media.ports.Relay.begin`."""
+        for endpoint_id, (sock, worker) in self._left.items():
+            endpoint = Endpoint(endpoint_id, _family_of(sock), "", sock.getsockname()[1])
+            self._own(endpoint, worker)
+            self.close([endpoint_id], lambda _reports: None)
+        self._left.clear()
+        for family, ports in self._restored_ports.items():
+            self._pools[family].claim(ports)
+            ports.clear()
+
+    def _own(self, endpoint: Endpoint, worker: RelayProcess) -> None:
+        self._opened[endpoint.id] = (endpoint, worker)
+        self._next_id = max(self._next_id, endpoint.id)
+        ports = self._restored_ports.get(endpoint.family)
+        if ports is not None:
+            ports.append(endpoint.port)
+
+    def _home(self, call_id: str) -> RelayProcess:
+        # A worker relays only between its own sockets, so a call stays with one.
+        return self._workers[crc32(call_id.encode()) % len(self._workers)]
 
     def aim(self, aim: Aim) -> None:
         """See :meth:`services.media.ports.Relay.aim`."""
@@ -132,7 +206,9 @@ class UserSpaceRelay:
         def give_back(reports: Reports) -> None:
             now = monotonic()
             for endpoint, _ in opened:
-                self._pools[endpoint.family].give_back(endpoint.port, now)
+                pool = self._pools.get(endpoint.family)
+                if pool is not None:
+                    pool.give_back(endpoint.port, now)
             on_closed(reports)
 
         # One call's endpoints are all with one worker.
@@ -154,6 +230,28 @@ class UserSpaceRelay:
             self.passed_over += 1
             pool.give_back(port, now)
         raise NoRtpPorts
+
+
+def _lock(folder: Path) -> int:
+    """Keep other processes off a folder as long as the descriptor is open.
+
+    Without room on the disk for the folder it is -1: nothing can be left there anyway.
+
+    Raises:
+        BlockingIOError: another process is on it.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = os.open(folder / "media.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        log.error("media.folder_unusable", error=str(error))  # noqa: TRY400 - not our code
+        return -1
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(lock)
+        raise
+    return lock
 
 
 def _allow_descriptors(wanted: int) -> None:
@@ -184,6 +282,10 @@ def _bind_pair(interface: Interface, port: int) -> tuple[socket.socket, socket.s
     for sock in bound:
         sock.close()
     return None
+
+
+def _family_of(sock: socket.socket) -> Family:
+    return Family.IP6 if sock.family == socket.AF_INET6 else Family.IP4
 
 
 def _socket(interface: Interface) -> socket.socket | None:

@@ -83,3 +83,30 @@ def test_same_description_keeps_an_exact_latch_and_reopens_a_learned_one() -> No
     assert exact.source == PEER
     assert learned.source is None, "a NAT may have moved the peer to another port"
     assert learned.admit(("198.51.100.1", 9002))
+
+
+def test_source_of_an_earlier_process_is_taken_up_by_the_same_rules() -> None:
+    for source, rank in ((PEER, Rank.EXACT), (OTHER_PORT, Rank.HOST), (SIP_HOST, Rank.SOURCE)):
+        latch = Latch(EXPECTED)
+        latch.resume(source)
+        assert (latch.source, latch.rank) == (source, rank)
+        assert not latch.admit(STRANGER)
+        assert latch.admit(PEER)
+
+
+def test_source_that_fits_no_more_is_not_taken_up() -> None:
+    latch = Latch(EXPECTED)
+    latch.resume(STRANGER)
+    assert (latch.source, latch.rank) == (None, Rank.NONE)
+    latch.admit(PEER)
+    latch.resume(SIP_HOST)
+    assert latch.source == PEER
+    unknown = Latch(None)
+    unknown.resume(PEER)
+    assert unknown.source is None
+
+
+def test_source_that_had_won_without_being_named_keeps_its_place() -> None:
+    latch = Latch(Expectation("10.0.0.1", 4000, "198.51.100.1", learn_any=True))
+    latch.resume(STRANGER)
+    assert (latch.source, latch.rank) == (STRANGER, Rank.ANY)

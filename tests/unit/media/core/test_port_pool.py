@@ -44,3 +44,14 @@ def test_the_longest_rested_comes_first() -> None:
         ports.give_back(port, 0.0)
     assert ports.free == 4
     assert [ports.take(9.0) for _ in range(4)] == taken
+
+
+def test_what_an_earlier_process_uses_is_not_handed_out_until_it_is_given_back() -> None:
+    ports = pool()
+    ports.claim([12_006, 12_000, 20_000])
+    assert ports.free == 2
+    assert [ports.take(0.0), ports.take(0.0)] == [12_004, 12_002]
+    ports.give_back(12_006, 5.0)
+    ports.give_back(20_000, 5.0)  # of the range that was configured before
+    assert ports.take(7.0) == 12_006
+    assert ports.free == 0

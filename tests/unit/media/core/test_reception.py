@@ -153,3 +153,23 @@ def test_reports_add_up() -> None:
     video = Report(3, 900, 2, 9.0, 40, 80, 1, "b")
     assert audio + video == video + audio == Report(13, 1000, 3, 2.5, 40, 90, 5, "a")
     assert Report() + audio == audio
+
+
+def test_next_process_counts_on() -> None:
+    first = Reception()
+    first.expect({9: 16_000})
+    feed(first, [0, 1, 4, 5], payload_type=9, late_ms={2: 5})
+    second = Reception()
+    second.expect({9: 16_000})
+    second.resume(first.counted())
+    assert second.report(refused=0, source="") == first.report(refused=0, source="")
+    # Meanwhile fifty packets came that nobody counted: they were not lost.
+    feed(second, [56, 57, 59], start=56, payload_type=9)
+    assert (second.packets, second.size_bytes, second.lost) == (7, 7 * 172, 3)
+    assert (second.first_ns, second.last_ns) == (1_000 * MS, (1_000 + 58 * 20) * MS)
+
+
+def test_next_process_finds_that_nothing_came() -> None:
+    reception = Reception()
+    reception.resume(Reception().counted())
+    assert reception.report(refused=0, source="") == Report()

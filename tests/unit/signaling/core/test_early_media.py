@@ -6,10 +6,10 @@ import pytest
 
 from services.common.causes import EndReason
 from services.common.sip_options.early_media import EarlyMedia
+from services.signaling.core.commands import AnswerMedia, OfferMedia, Respond
 from services.signaling.core.commands import Request as Dial
-from services.signaling.core.commands import Respond
 from services.signaling.core.early_media import EarlyDialogs, binds
-from tests.support.signaling.machine import ANSWER, Machine, kinds, response_in
+from tests.support.signaling.machine import ANSWER, Machine, kinds, only, response_in
 from tests.support.signaling.policies import Options, call
 
 OTHER = ANSWER.replace(b"4000", b"6000")
@@ -120,6 +120,36 @@ def test_search_stops_once_media_or_ringing_was_heard(
     assert sum(isinstance(one, Dial) for one in machine.history) == tries
     if tries == 1:
         machine.assert_ended(EndReason.REJECTED, 503)
+
+
+@pytest.mark.parametrize(
+    ("is_asked", "heard", "tries"),
+    [(True, (1,), 1), (True, (), 2), (True, (2,), 2), (False, (), 2)],
+)
+def test_search_stops_once_the_vendor_has_sent_audio(
+    is_asked: bool, heard: tuple[int, ...], tries: int
+) -> None:
+    vendor: Options = {"early_media": {"stop_hunting_after_rtp": True}} if is_asked else {}
+    machine = call({}, vendor, {}, media_proxy=True)
+    machine.start()
+    machine.take(machine.call.on_plan(machine.plan, 100.0))
+    machine.take(machine.call.on_credit(machine.credit, 100.0))
+    offer = machine.history[-1]
+    assert isinstance(offer, OfferMedia)
+    assert offer.awaits_rtp is is_asked
+    invite = only(machine.media(offer.token, b"offer", 100.0), Dial)
+    early = only(machine.say(invite, 183, 101.0, body=ANSWER), AnswerMedia)
+    machine.media(early.token, b"answer", 101.0)
+    for number in heard:
+        machine.call.on_rtp(number)
+    again = [one for one in machine.say(invite, 503, 102.0) if isinstance(one, OfferMedia)]
+    assert 1 + len(again) == tries
+    if again:
+        assert not again[0].awaits_rtp, "the other vendor has no such option"
+    else:
+        machine.take(machine.call.on_media_stats(None, 102.0))
+        machine.assert_ended(EndReason.REJECTED, 503)
+    machine.call.on_rtp(1)  # late
 
 
 def test_a_vendor_cannot_make_us_remember_dialogs_without_end() -> None:
