@@ -16,6 +16,7 @@ from services.common.clock import monotonic, utc_now
 from services.common.config_watch import ConfigWatch
 from services.common.grpc import Server
 from services.common.ids import CALL, new_id
+from services.common.logs import get_logger
 from services.common.postgres import READER, Pool, close_pool, open_pool
 from services.common.spool import Spool
 from services.common.telemetry import Telemetry
@@ -58,6 +59,8 @@ from services.signaling.entrypoints.guard import GuardServicer
 from services.signaling.settings import SignalingSettings
 from services.signaling.sip.layer import TransactionLayer
 from services.signaling.sip.listeners import Listeners, read_listeners
+
+log = get_logger(__name__)
 
 TEND_S = 1.0
 FIRST_LOOKUPS_S = 2.0
@@ -109,6 +112,7 @@ class SignalingService:
             on_closed=lambda peer: self._switch.registrations.on_peer_lost(peer),
             knows=lambda host: self._switch.trunks.knows(host),
             is_banned=lambda host: self._switch.gate.guard.is_banned(host, monotonic()),
+            source=self._listeners.source,
             contexts=TlsContexts(
                 TlsFiles(
                     certificate=settings.tls_certificate,
@@ -121,7 +125,7 @@ class SignalingService:
             dscp=settings.sip_dscp,
             resets=settings.tcp_close_reset,
         )
-        self._sockets = Sockets(self._udp, self._tcp)
+        self._sockets = Sockets(self._udp, self._tcp, self._listeners)
         self._pdd = telemetry.histogram(
             "pdd_seconds", "INVITE to the first ringing or media", PDD_BOUNDS_S
         )
@@ -148,6 +152,7 @@ class SignalingService:
         self._switch.gate.on_guard.append(self._defence.on_guard)
         self._pool: Pool | None = None
         self._has_trunks = False
+        self._missing: set[tuple[str, str]] = set()
         self._register(telemetry)
 
     def _build_switch(self) -> Switch:
@@ -341,12 +346,24 @@ class SignalingService:
 
     def _use(self, table: TrunkTable) -> None:
         self._switch.trunks = table
+        self._miss_listeners(table)
         self._defence.on_trusted(table.hosts)
         self._has_trunks = True
         if table.asks_http:
             self._route_servers.prepare()
         if self._udp:
             self._probes.use(table.places)
+
+    def _miss_listeners(self, table: TrunkTable) -> None:
+        """Say once of each trunk that it names a listening address which is not here."""
+        missing = {
+            (trunk, wanted)
+            for trunk, wanted in table.listeners_named().items()
+            if not self._listeners.has(wanted)
+        }
+        for trunk, wanted in sorted(missing - self._missing):
+            log.warning("trunk.listener_missing", trunk=trunk, listener=wanted)
+        self._missing = missing
 
     def _go_by(self, settings: SwitchSettings) -> None:
         self._events.settings = settings

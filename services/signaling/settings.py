@@ -14,8 +14,9 @@ class SignalingSettings(ServiceSettings):
     """What signaling is told by its environment."""
 
     sip: str = "127.0.0.1:5060"
-    """Addresses to listen at, separated by commas: ``[transport:]host:port[=advertised]``. The
-    transport is ``udp``, ``tcp``, ``tls``, ``ws`` or ``wss``; without one it is UDP and TCP."""
+    """Addresses to listen at, separated by commas: ``[name@][transport:]host:port[=advertised]``.
+    Trunks choose one by its name or address. The transport is ``udp``, ``tcp``, ``tls``, ``ws`` or
+    ``wss``; without one it is UDP and TCP."""
     sip_advertised: str = ""
     """``host[:port]`` that peers shall write to, of addresses that say nothing else."""
     sip_dscp: Annotated[int, Field(ge=0, le=63)] = 40
@@ -57,6 +58,6 @@ class SignalingSettings(ServiceSettings):
 
     @model_validator(mode="after")
     def _has_certificate(self) -> Self:
-        if not self.tls_certificate and re.search(r"(^|,)\s*(tls|wss):", self.sip):
+        if not self.tls_certificate and re.search(r"(^|,|@)\s*(tls|wss):", self.sip):
             raise ValueError("tls and wss in TANDEM_SIP need TANDEM_TLS_CERTIFICATE")
         return self

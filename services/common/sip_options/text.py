@@ -31,6 +31,14 @@ ServerName = Annotated[
     msgspec.Meta(pattern=r"^(|[A-Za-z0-9]([A-Za-z0-9.\-]{0,251}[A-Za-z0-9])?)\.?$(?!\n)"),
 ]
 """Whom a certificate is for; empty for the usual one."""
+ListenerName = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^(|[A-Za-z0-9_.\-]{1,255}(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:[0-9]{1,5})?"
+        r"|[0-9A-Fa-f:.]{2,45})$(?!\n)"
+    ),
+]
+"""One of our listening addresses, by its name, its host or its ``host:port``; empty for any."""
 Digits = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{0,4}$(?!\n)")]
 """A dialling prefix."""
 CountryCode = Annotated[str, msgspec.Meta(pattern=r"^(|[1-9][0-9]{0,2})$(?!\n)")]

@@ -30,6 +30,7 @@ from services.common.sip_options.reliable import Reliable
 from services.common.sip_options.retry_after import VendorRetryAfter
 from services.common.sip_options.routing import CustomerRouting
 from services.common.sip_options.session_timer import SessionTimer
+from services.common.sip_options.text import ListenerName
 from services.common.sip_options.timeouts import CustomerTimeouts, VendorTimeouts
 from services.common.sip_options.tls import VendorTls
 from services.common.sip_options.transfer import Transfer
@@ -41,6 +42,9 @@ class CustomerSip(Group, frozen=True):
 
     transports: tuple[Transport, ...] = ()
     """Those that its calls may come by; none listed: any."""
+    listener: ListenerName = ""
+    """Name or address of the listening address that requests in its calls and to its registered
+    users leave from, and that our Contact names; empty: the one its own came to."""
     nat: Nat = Nat()
     keepalive: KeepAlive = KeepAlive()
     auth: CustomerAuth = CustomerAuth()
@@ -66,6 +70,9 @@ class CustomerSip(Group, frozen=True):
 class VendorSip(Group, frozen=True):
     """How a vendor is spoken to."""
 
+    listener: ListenerName = ""
+    """Name or address of the listening address that everything to it leaves from; empty: the first
+    that speaks its transport."""
     identity: VendorIdentity = VendorIdentity()
     headers: Headers = Headers()
     codes: VendorCodes = VendorCodes()

@@ -225,6 +225,8 @@ class Registrations:
         if way is None:
             self._on_missed(binding)
             return
+        if not self._context.listeners.is_reachable(way.peer):
+            return  # our want of a listening address says nothing of the telephone
         ours = f"<sip:{self._context.host(way.peer)}>"
         draft = request(
             "OPTIONS",
@@ -294,7 +296,7 @@ class Registrations:
             trunk_id,
             table.vendor(trunk_id),
             place,
-            advertised=context.host(Peer(place.transport, place.host, place.port)),
+            advertised=context.host(vendor_peer(place.host, *place, table.vendor(trunk_id))),
             agent=context.agent,
             call_id=context.new_call_id(),
             new_tag=context.new_tag,

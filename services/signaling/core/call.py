@@ -349,11 +349,11 @@ class Call:
     ) -> list[Command]:
         """Before the answer there is little to ask inside a dialog."""
         answered = None if self._pickup is None else self._pickup.answered
-        name = early_leg(received, source, self._ingress, self._hunt, answered)
+        name, peer = early_leg(received, source, self._ingress, self._hunt, answered)
         if not name:
             return [Respond(key, response_to(received, 481), CALLER)]
         if received.method != "BYE":
-            reply = early_reply(received, name, self._context, source)
+            reply = early_reply(received, name, self._context, peer)
             commands: list[Command] = [Respond(key, reply, name)]
             is_prack = received.method == "PRACK" and name == CALLER
             return commands + self._on_prack(received, now) if is_prack else commands

@@ -9,7 +9,7 @@ import msgspec
 
 from services.common.sip_options.trunk import DEFAULT_CUSTOMER, CustomerSip
 from services.signaling.core import extensions
-from services.signaling.core.addressing import place_of, target_of
+from services.signaling.core.addressing import leaving_from, place_of, target_of
 from services.signaling.core.code_policy import reason_lines
 from services.signaling.core.commands import Owner
 from services.signaling.core.context import ACCEPT, ALLOW, ALLOW_REFER, Context
@@ -210,14 +210,16 @@ class Ingress:
     """The INVITE of the caller, until it has a final response that was acknowledged."""
 
     __slots__ = (
-        "_base", "_context", "_is_secure", "_tags", "early", "invite", "key", "policy", "reliable",
-        "sip", "source",
+        "_base", "_context", "_is_secure", "_tags", "early", "invite", "key", "peer", "policy",
+        "reliable", "sip", "source",
     )  # fmt: skip
 
     def __init__(self, invite: Request, key: str, source: Peer, context: Context) -> None:
         self.invite = invite
         self.key = key
         self.source = source
+        self.peer = source
+        """Where requests of ours go, and from where."""
         self.sip = DEFAULT_CUSTOMER
         """How this customer is spoken to, once he is known."""
         self.reliable: Provisionals | None = None
@@ -234,6 +236,8 @@ class Ingress:
     def meet(self, sip: CustomerSip) -> extensions.Refusal | None:
         """Learn who is calling; what his INVITE asks that his trunk does not do, if anything."""
         self.sip = sip
+        if sip.listener:
+            self.peer = leaving_from(sip.listener, self.source)
         refused = extensions.refusal(sip, self.invite)
         if refused is None:
             self.reliable = extensions.provisionals(self._context, sip, self.invite)
@@ -283,9 +287,7 @@ class Ingress:
             stripped |= self.early.stripped
         lines = reason_lines(policy.reason, response, 0)
         if policy.is_told_called and source.is_trusted:
-            lines += headers.unless_added(
-                connected_lines(response, self._context.host(self.source))
-            )
+            lines += headers.unless_added(connected_lines(response, self._context.host(self.peer)))
         return [*lines, *headers.invite_lines(response, RESPONSE_USUAL, stripped)]
 
     def passed_in_refusal(self, response: Response | None, source: VendorPolicy) -> list[str]:
@@ -320,7 +322,7 @@ class Ingress:
     ) -> Reply:
         """A provisional response or a 2xx, with our Contact."""
         allow = ALLOW if self.sip.transfer.mode == "refuse" else ALLOW_REFER
-        contact = self._context.contact(self.source, is_secure=self._is_secure)
+        contact = self._context.contact(self.peer, is_secure=self._is_secure)
         lines = [*headers, contact, allow]
         if self.sip.session_timer.mode != "off" and status == 200:
             lines += self._session_timer_lines()
@@ -372,7 +374,7 @@ class Ingress:
         return Leg(
             CALLER,
             dialog,
-            self.source,
+            self.peer,
             attempt=attempt,
             policy=self.policy,
             request_to=self.sip.nat.request_to,

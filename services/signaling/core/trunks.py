@@ -307,6 +307,12 @@ class TrunkTable:
             return trunk.sip.nat.reply_to
         return self._vendor_rules.get(source.host, "auto")
 
+    def listeners_named(self) -> dict[str, str]:
+        """What trunks call the listening address they want, by the trunk's id."""
+        named = {trunk_id: trunk.sip.listener for trunk_id, trunk in self._by_id.items()}
+        named |= {trunk_id: sip.listener for trunk_id, sip in self._vendors.items()}
+        return {trunk_id: listener for trunk_id, listener in named.items() if listener}
+
     @property
     def asks_http(self) -> bool:
         """Whether any customer has a routing server that is asked over HTTP."""
