@@ -47,7 +47,7 @@ from services.signaling.core.pickup import Pickup, pick_up
 from services.signaling.core.record import CallRecord, bounded, peer_text
 from services.signaling.core.redirects import redirection
 from services.signaling.core.refusing import refused
-from services.signaling.core.route_finding import RouteFinding, TurnedDown
+from services.signaling.core.route_finding import Asked, RouteFinding, TurnedDown
 from services.signaling.core.trunks import CustomerTrunk
 from services.signaling.core.values import CallState, Credit, MediaAnswer, MediaStats, Plan
 from services.signaling.sip.actions import Peer
@@ -160,7 +160,7 @@ class Call:
         question = FindRoutes(trunk.id, *dialled(record, trunk, invite), busy)
         if not self._routing.server:
             return [Emit(record.started()), question]
-        self._hunt = RouteFinding(self._context, record, self._routing, question)
+        self._hunt = RouteFinding(self._context, record, trunk.sip, question)
         steps = self._hunt.start(offer_of(self._ingress), now)
         return [Emit(record.started()), *self._seek(steps, now)]
 
@@ -293,8 +293,8 @@ class Call:
 
     def on_response(self, owner: Owner, response: Response, now: float) -> list[Command]:
         """Take a response to a request of ours."""
-        if isinstance(owner, RouteFinding):
-            return self._seek(owner.on_answer(response), now)
+        if isinstance(owner, Asked):
+            return self._seek(owner.finding.on_answer(owner, response, now), now)
         if not isinstance(owner, Attempt):
             if self._conversation is None:
                 return []
@@ -308,8 +308,8 @@ class Call:
 
     def on_failure(self, owner: Owner, status: int, now: float) -> list[Command]:
         """No response will come: 408 after silence, 503 when it could not be sent."""
-        if isinstance(owner, RouteFinding):
-            return self._seek(owner.on_silence(), now)
+        if isinstance(owner, Asked):
+            return self._seek(owner.finding.on_silence(owner, now), now)
         if not isinstance(owner, Attempt):
             if self._conversation is None:
                 return []

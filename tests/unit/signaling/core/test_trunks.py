@@ -166,6 +166,8 @@ def test_whose_address_it_is() -> None:
     ("place", "uri"),
     [
         (Place("sip.example", 5060, "udp"), "sip:sip.example"),
+        (Place("sip.example", 5061, "tls"), "sip:sip.example;transport=tls"),
+        (Place("sip.example", 5070, "udp", "srv"), "sip:sip.example"),
         (Place("2001:db8::1", 5080, "tcp"), "sip:[2001:db8::1]:5080;transport=tcp"),
     ],
 )

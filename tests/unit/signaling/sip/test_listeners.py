@@ -158,7 +158,11 @@ def test_entries_may_have_names() -> None:
         (leaving("in"), 1, "Via: SIP/2.0/UDP 10.0.0.5:5060;rport;branch="),
         (leaving("in", "tcp"), 2, "Via: SIP/2.0/TCP 10.0.0.5:5060;branch="),
         (leaving("out", "tls"), 4, "Via: SIP/2.0/TLS 10.0.0.6:5061;branch="),
-        (leaving("[::1]:5070", host="2001:db8::2"), 5, "Via: SIP/2.0/UDP [::1]:5070;rport;branch="),
+        (
+            leaving("[::1]:5070", host="2001:db8::2"),
+            5,
+            "Via: SIP/2.0/UDP [::1]:5070;rport;branch=",
+        ),
         (leaving("out")._replace(connection=1), 3, OUTSIDE),
     ],
 )  # fmt: skip
