@@ -15,11 +15,16 @@ _SERVER = (
     r"|https?://[\x21-\x7e]{1,500})(?![\s\S])"
 )
 
+_WANTED = (
+    "sip:HOST, sip:HOST:PORT or the same with ;transport=udp, tcp or tls,"
+    " or an http or https URL, or empty"
+)
+
 
 class CustomerRouting(Group, frozen=True):
     """Who chooses the vendors of a call, and who tries them."""
 
-    server: Annotated[str, msgspec.Meta(pattern=_SERVER)] = ""
+    server: Annotated[str, msgspec.Meta(pattern=_SERVER, description=_WANTED)] = ""
     """SIP redirect server (``sip:192.0.2.5:5060``, or a name that DNS knows) or HTTP endpoint that
     is asked for the vendors of every call; empty = the switch decides."""
     timeout_ms: Annotated[int, msgspec.Meta(ge=100, le=10_000)] = 2_000

@@ -12,7 +12,7 @@ import msgspec
 from services.common.errors import Invalid
 from services.common.logs import get_logger
 from services.common.postgres import Pool, bounded
-from services.common.sip_options.trunk import CustomerSip, T, VendorSip, read_options
+from services.common.sip_options.trunk import CustomerSip, T, VendorSip, stored_options
 from services.signaling.adapters.names import VendorNames
 from services.signaling.core.addressing import vendor_peer
 from services.signaling.core.contacts import REGISTERED
@@ -267,7 +267,7 @@ def _vendor(row: asyncpg.Record, sip: VendorSip) -> VendorPlace:
 def _options(kind: type[T], row: asyncpg.Record) -> T:
     """A row that makes no sense costs its trunk the options, not the others their calls."""
     try:
-        return read_options(kind, msgspec.json.decode(row["sip"]))
+        return stored_options(kind, msgspec.json.decode(row["sip"]))
     except Invalid as error:
         log.warning("trunk.options_refused", trunk=row["id"], error=str(error))
         return kind()
