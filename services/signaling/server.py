@@ -18,6 +18,7 @@ from services.common.grpc import Server
 from services.common.ids import CALL, new_id
 from services.common.logs import get_logger
 from services.common.postgres import READER, Pool, close_pool, open_pool
+from services.common.settings import InvalidSettings
 from services.common.spool import Spool
 from services.common.telemetry import Telemetry
 from services.signaling.adapters.config import TrunkLoader
@@ -113,14 +114,7 @@ class SignalingService:
             knows=lambda host: self._switch.trunks.knows(host),
             is_banned=lambda host: self._switch.gate.guard.is_banned(host, monotonic()),
             source=self._listeners.source,
-            contexts=TlsContexts(
-                TlsFiles(
-                    certificate=settings.tls_certificate,
-                    key=settings.tls_key,
-                    authorities=settings.tls_authorities,
-                    verify_clients=settings.tls_verify_clients,
-                )
-            ),
+            contexts=_tls_contexts(settings),
             limits=StreamLimits(most=allow_descriptors(settings.most_connections)),
             dscp=settings.sip_dscp,
             resets=settings.tcp_close_reset,
@@ -456,6 +450,25 @@ def _open_dns(servers: list[tuple[str, int]]) -> Lookups:
     from services.signaling.adapters.dns import DnsLookups
 
     return DnsLookups(servers)
+
+
+def _tls_contexts(settings: SignalingSettings) -> TlsContexts:
+    files = TlsFiles(
+        certificate=settings.tls_certificate,
+        key=settings.tls_key,
+        authorities=settings.tls_authorities,
+        verify_clients=settings.tls_verify_clients,
+    )
+    try:
+        return TlsContexts(files)
+    except OSError as error:  # that of the ssl module included
+        named = {
+            "TANDEM_TLS_CERTIFICATE": files.certificate,
+            "TANDEM_TLS_KEY": files.key,
+            "TANDEM_TLS_AUTHORITIES": files.authorities,
+        }
+        told = ", ".join(f"{name} is {path!r}" for name, path in named.items() if path)
+        raise InvalidSettings([f"{told}: no PEM files that fit together ({error})"]) from None
 
 
 def build(settings: SignalingSettings, telemetry: Telemetry) -> SignalingService:

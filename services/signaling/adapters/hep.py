@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 
-from services.common.grpc import split_address
+from services.common.addresses import split_address
 from services.signaling.core.hep import Captured, encode
 from services.signaling.core.ladder import Step
 from services.signaling.sip.actions import Peer

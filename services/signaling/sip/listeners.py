@@ -260,6 +260,16 @@ def read_listeners(
     return tuple(listeners)
 
 
+def read_advertised(text: str) -> str:
+    """``text``, if it is an address that peers can be told.
+
+    Raises:
+        ValueError: it is not of the form ``host[:port]``.
+    """
+    _split(text)
+    return text
+
+
 def _read_entry(text: str) -> tuple[str, str, int]:
     head, colon, rest = text.partition(":")
     transport = ""
