@@ -75,8 +75,8 @@ class Exchange(Owner):
     """One request on its way."""
 
     __slots__ = (
-        "from_leg", "is_late", "number", "received", "response", "sent", "server_key", "state",
-        "to_leg", "token",
+        "from_leg", "is_late", "number", "received", "response", "said", "sent", "server_key",
+        "state", "to_leg", "token",
     )  # fmt: skip
 
     def __init__(
@@ -95,6 +95,8 @@ class Exchange(Owner):
         self.token = 0
         self.sent = b""
         """SDP of the copy."""
+        self.said: tuple[Leg, bytes] | None = None
+        """What a party said here whose words are kept once they are agreed on."""
         self.response: Response | None = None
 
 
@@ -224,6 +226,7 @@ class Exchanges:
                 return self._on_answer_unusable(exchange, answer)
             case _:
                 self.offer = None
+                _agree(exchange)
                 steps: list[Step] = [self._acknowledge(exchange, sdp)]
                 return steps if sdp else [*steps, Broken(_why(answer), exchange.from_leg)]
 
@@ -350,6 +353,7 @@ class Exchanges:
         tag = leg.dialog.local_tag  # which an INVITE that takes the leg over does not have yet
         reply = response_to(received, response.status, to_tag=tag, headers=lines, body=sdp)
         leg.keep_session(sdp)
+        _agree(exchange)
         exchange.received = exchange.response = None
         exchange.state = State.ANSWERED
         self.agreed += 1
@@ -406,6 +410,7 @@ class Exchanges:
 
     def _offer_media(self, exchange: Exchange, leg: Leg, sdp: bytes) -> OfferMedia:
         exchange.token = next(self._context.tokens)
+        _note(exchange, leg, sdp)
         other = exchange.to_leg if leg is exchange.from_leg else exchange.from_leg
         return OfferMedia(
             exchange.token, leg.is_caller, sdp, leg.peer.host, leg.attempt, other.peer.host
@@ -413,9 +418,21 @@ class Exchanges:
 
     def _answer_media(self, exchange: Exchange, leg: Leg, sdp: bytes) -> AnswerMedia:
         exchange.token = next(self._context.tokens)
+        _note(exchange, leg, sdp)
         return AnswerMedia(
             exchange.token, leg.is_caller, sdp, leg.peer.host, leg.attempt, provisional=False
         )
+
+
+def _note(exchange: Exchange, leg: Leg, sdp: bytes) -> None:
+    if leg.said is not None:
+        exchange.said = (leg, sdp)
+
+
+def _agree(exchange: Exchange) -> None:
+    if exchange.said is not None:
+        leg, sdp = exchange.said
+        leg.said = sdp
 
 
 def _passed(message: Message, usual: tuple[str, ...], to: Leg, source: Leg) -> list[str]:

@@ -56,6 +56,7 @@ class LegState(msgspec.Struct, array_like=True, frozen=True):
     dialog: DialogState
     session: bytes = b""
     watch: WatchState | None = None
+    said: bytes | None = None
 
     @property
     def reachable(self) -> Peer:
@@ -68,7 +69,8 @@ class Leg:
 
     __slots__ = (
         "attempt", "dialog", "heard_at", "is_acknowledged", "is_over", "is_secure",
-        "keeps_session", "login", "name", "peer", "policy", "request_to", "session", "watch",
+        "keeps_session", "login", "name", "peer", "policy", "request_to", "said", "session",
+        "watch",
     )  # fmt: skip
 
     def __init__(
@@ -107,6 +109,8 @@ class Leg:
         """Whether :attr:`session` is needed: refreshes by INVITE repeat it."""
         self.session = b""
         """The SDP last agreed that we sent."""
+        self.said: bytes | None = None
+        """The SDP last agreed that the party sent; ``None`` where nobody may need it."""
         self.watch: Watch | None = None
 
     def keep_session(self, sdp: bytes) -> None:
@@ -124,6 +128,7 @@ class Leg:
             self.dialog.snapshot(),
             self.session,
             None if self.watch is None else self.watch.snapshot(),
+            self.said,
         )
 
     @classmethod
@@ -140,6 +145,7 @@ class Leg:
         # Of the process that died it is known that it had not given the party up.
         leg.heard_at = now
         leg.session, leg.keeps_session = state.session, bool(state.session)
+        leg.said = state.said
         return leg
 
     @property

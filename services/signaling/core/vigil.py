@@ -14,7 +14,7 @@ from services.signaling.core.commands import Acknowledge, Command, Owner, Reques
 from services.signaling.core.context import ALLOW, Context
 from services.signaling.core.exchanges import Exchanges
 from services.signaling.core.hunting import Answered
-from services.signaling.core.legs import Ingress, Leg
+from services.signaling.core.legs import Ingress, Leg, session
 from services.signaling.core.logins import CHALLENGES
 from services.signaling.core.watch import Watch, WatchState, allows_update, is_watched, wishes_of
 from services.signaling.sip.build import response_to
@@ -208,9 +208,11 @@ def keep_vigil(
 ) -> Vigil | None:
     """The vigil over a call that was just answered; ``None`` when no trunk asks for one."""
     if ingress.sip.transfer.mode == "honour" and answered.attempt.draft is not None:
-        # Where an attended transfer fails, the callee's new offer has to be answered with it.
+        # Where an attended transfer fails, the callee's new offer has to be answered with it; and
+        # where he has moved already, he is brought back to what the caller said.
         answered.leg.keeps_session = True
         answered.leg.keep_session(answered.attempt.draft.body)
+        caller.said = session(ingress.invite)
     near, far = ingress.sip.session_timer, answered.attempt.sip.session_timer
     if near is far is DEFAULT or not (is_watched(near) or is_watched(far)):
         return None
