@@ -237,6 +237,12 @@ async def test_either_leg_leaves_from_the_listener_of_its_trunk() -> None:
             ack = await vendor.request("ACK")
             assert (ack.via.sent_by, vendor.source) == (f"{OUTSIDE}:{outer}", (OUTSIDE, outer))
             talk.say("ACK", 1)
+            fork = reply(vendor, talk.invite, 200, ANSWER).replace(b"tag=callee", b"tag=fork")
+            vendor.send(fork, (OUTSIDE, outer))
+            await vendor.request("ACK")
+            stray = await vendor.request("BYE")
+            assert (stray.to_tag, vendor.source) == ("fork", (OUTSIDE, outer))
+            vendor.send(reply(vendor, stray, 200), vendor.source)
             bye = message(
                 vendor, "BYE", (OUTSIDE, outer), call_id=talk.invite.call_id,
                 from_tag="callee", to_tag=talk.invite.from_tag,
