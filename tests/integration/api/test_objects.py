@@ -367,6 +367,10 @@ async def test_sip_options_are_checked_by_path_and_replaced_whole(api: httpx.Asy
         "sip.tls.verify": "must be true or false, not 'no'",
         "sip.prob": "is no option here; did you mean probe?",
     }
+    wrong = await api.patch(
+        path, json={"host": "registered:alice", "sip": {"dns": {"lookup": "srv"}}}
+    )
+    assert wrong.json()["errors"][0]["path"] == "sip.dns.lookup"
     wrong = await api.patch(path, json={"sip": "usual"})
     assert wrong.json()["errors"][0]["reason"] == "must be an object with options, not 'usual'"
     assert (await api.patch(path, json={"sip": {}})).json()["sip"] == {}
