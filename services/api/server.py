@@ -153,6 +153,10 @@ class ApiService:
         """Each condition for taking work."""
         return {"http": self._server.started, "postgres": self._is_open}
 
+    def notes(self) -> dict[str, str]:
+        """Nothing."""
+        return {}
+
     def _forget(self) -> None:
         """The configuration changed, here or elsewhere."""
         self._access.forget()

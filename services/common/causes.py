@@ -57,6 +57,8 @@ class EndReason(StrEnum):
     BALANCE_EXHAUSTED = "balance_exhausted"
     ADMIN_DISCONNECT = "admin_disconnect"
     NODE_SHUTDOWN = "node_shutdown"
+    NODE_CAPACITY = "node_capacity"
+    """The process has as many calls, or transactions, as it may have."""
     LOOP = "loop"
     """Max-Forwards ran out."""
     REDIRECTED = "redirected"
@@ -117,6 +119,7 @@ SIP_OF_REASON: dict[EndReason, int] = {
     EndReason.SPOOL_UNAVAILABLE: 503,
     EndReason.UNSUPPORTED: 420,
     EndReason.NODE_SHUTDOWN: 503,
+    EndReason.NODE_CAPACITY: 503,
     EndReason.ADMIN_DISCONNECT: 503,
     EndReason.OVERLOAD: 503,
     EndReason.ILLEGAL_CALL: 403,
@@ -155,6 +158,17 @@ def q850_of_sip(status: int, warning: int = 0) -> int:
     if warning in INCOMPATIBLE and status in {488, 606}:
         return 88
     return _Q850_OF_SIP.get(status, 127 if status >= 500 else 31)
+
+
+_Q850_OF_REASON = {
+    EndReason.CANCELLED: 16,
+    EndReason.NODE_CAPACITY: 42,  # switching equipment congestion: another switch would do
+}
+
+
+def q850_of_refusal(reason: EndReason, status: int) -> int:
+    """The cause of a refusal of ours: the reason may be more exact than its ``status``."""
+    return _Q850_OF_REASON.get(reason) or q850_of_sip(status)
 
 
 def sip_of_q850(cause: int, location: str = "") -> int:

@@ -26,6 +26,8 @@ class Operations:
 
     ready: Callable[[], Mapping[str, bool]]
     """What has to work for this process to take work; it is ready when all are true."""
+    notes: Callable[[], Mapping[str, str]]
+    """What else is worth knowing, and keeps it from nothing."""
     metrics: Callable[[], bytes]
     drain: Callable[[], None]
     """Begin to drain; returns at once."""
@@ -53,8 +55,8 @@ _REASONS = {
 def respond(method: str, path: str, operations: Operations) -> Response:
     """Answer one request.
 
-    ``GET /livez``: 200 while the loop runs. ``GET /readyz``: 200 or 503 with every condition.
-    ``GET /metrics``: Prometheus text. ``POST /drain``: 202.
+    ``GET /livez``: 200 while the loop runs. ``GET /readyz``: 200 or 503 with every condition,
+    and notes if there are any. ``GET /metrics``: Prometheus text. ``POST /drain``: 202.
     """
     match method, path.partition("?")[0]:
         case (("GET" | "HEAD"), "/livez"):
@@ -62,7 +64,9 @@ def respond(method: str, path: str, operations: Operations) -> Response:
         case (("GET" | "HEAD"), "/readyz"):
             conditions = dict(operations.ready())
             is_ready = all(conditions.values())
-            body = msgspec.json.encode({"ready": is_ready, "conditions": conditions})
+            notes = dict(operations.notes())
+            said = {"ready": is_ready, "conditions": conditions}
+            body = msgspec.json.encode(said | {"notes": notes} if notes else said)
             return Response(200 if is_ready else 503, body)
         case (("GET" | "HEAD"), "/metrics"):
             return Response(200, operations.metrics(), _PROMETHEUS)

@@ -25,6 +25,7 @@ from clickhouse_driver.errors import Error as ClickHouseError
 from clickhouse_driver.errors import NetworkError, ServerException, SocketTimeoutError
 
 from services.common.errors import SwitchError, Unavailable
+from services.common.postgres import UNAVAILABLE, bounded
 
 SERVICES = Path(__file__).resolve().parents[1]
 """The folder that holds every service, and so every migration."""
@@ -59,12 +60,6 @@ _CLICKHOUSE_TABLE = """
     ) ENGINE = ReplacingMergeTree ORDER BY number
 """
 
-_NO_POSTGRES = (
-    OSError,  # TimeoutError included
-    asyncpg.PostgresConnectionError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.InsufficientResourcesError,
-)
 _NO_CLICKHOUSE = (OSError, EOFError, NetworkError, SocketTimeoutError)
 
 
@@ -145,14 +140,12 @@ async def migrate_postgres(dsn: str, migrations: Sequence[Migration]) -> list[st
         MigrationRefused: see its reason.
     """
     try:
-        async with asyncio.timeout(TIMEOUT_S):
+        async with bounded("the migrations' Postgres", TIMEOUT_S):
             connection = await asyncpg.connect(dsn, timeout=CONNECT_TIMEOUT_S)
             try:
                 return await _migrate_postgres(connection, migrations)
             finally:
                 await connection.close(timeout=CONNECT_TIMEOUT_S)  # the lock goes with it
-    except _NO_POSTGRES as error:
-        raise Unavailable("the migrations' Postgres") from error
     except asyncpg.PostgresError as error:  # a wrong password, a database that is not there
         raise MigrationRefused("postgres", str(error)) from error
 
@@ -180,6 +173,8 @@ async def _apply_to_postgres(connection: asyncpg.Connection, migration: Migratio
                 migration.checksum,
             )
     except asyncpg.PostgresError as error:
+        if isinstance(error, UNAVAILABLE):
+            raise  # the server died of something else, or with us
         raise MigrationRefused(migration.name, str(error)) from error
 
 

@@ -3,10 +3,11 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import asyncpg
 
+from services.common.cancellation import surfaced_cancellation
 from services.common.errors import Unavailable
 from services.common.logs import get_logger
 
@@ -20,6 +21,10 @@ UNAVAILABLE: tuple[type[Exception], ...] = (
     # A connection that broke between two messages of one statement: asyncpg finds itself in a
     # state it did not expect, and drops the connection.
     asyncpg.InternalClientError,
+    asyncpg.ReadOnlySQLTransactionError,  # a standby, for the moment of a failover
+    asyncpg.PostgresSystemError,  # its disk
+    # A migration changed what a statement yields: the next time it is prepared anew.
+    asyncpg.InvalidCachedStatementError,
 )
 """Failures of the server or the way to it; anything else asyncpg raises is a bug of ours."""
 
@@ -30,6 +35,41 @@ READER = "tandem_reader"
 """May read every table."""
 
 
+async def lazy_pool(
+    dsn: str,
+    *,
+    role: str,
+    name: str,
+    max_size: int = 4,
+    setup: Callable[[asyncpg.Connection], Awaitable[None]] | None = None,
+) -> Pool:
+    """A pool whose connections act as ``role``, and are made when they are needed.
+
+    While the server is away, or refuses the login, every use of it fails as :func:`translated`
+    says. ``name`` is what the server's activity view shows. ``setup`` is run on each new
+    connection (to register codecs).
+    """
+    return await asyncpg.create_pool(
+        dsn,
+        min_size=0,
+        max_size=max_size,
+        connect=_connect,
+        init=setup,
+        timeout=5.0,
+        command_timeout=60.0,
+        server_settings={"role": role, "application_name": name},
+    )
+
+
+async def _connect(dsn: str, **options: Any) -> asyncpg.Connection:  # noqa: ANN401 - asyncpg's
+    try:
+        return await asyncpg.connect(dsn, **options)
+    # A server that is being installed, restored or given new passwords refuses the login, the
+    # role or the database; one that dies meanwhile leaves asyncpg with half an answer.
+    except (asyncpg.PostgresError, asyncpg.InternalClientError, EOFError) as error:
+        raise ConnectionRefusedError(f"{type(error).__name__}: {error}") from error
+
+
 async def open_pool(
     dsn: str,
     *,
@@ -38,29 +78,18 @@ async def open_pool(
     max_size: int = 4,
     setup: Callable[[asyncpg.Connection], Awaitable[None]] | None = None,
 ) -> Pool:
-    """A pool whose connections act as ``role``; waits for the server as long as it takes.
+    """A :func:`lazy_pool` with its first connection; waits for the server as long as it takes.
 
-    ``name`` is what the server's activity view shows. ``setup`` is run on each new connection
-    (to register codecs). Cancel the call to stop waiting.
+    Cancel the call to stop waiting.
     """
+    pool = await lazy_pool(dsn, role=role, name=name, max_size=max_size, setup=setup)
     pause_s = 0.1
     while True:
-        pool = asyncpg.create_pool(
-            dsn,
-            min_size=1,
-            max_size=max_size,
-            init=setup,
-            timeout=5.0,
-            command_timeout=60.0,
-            server_settings={"role": role, "application_name": name},
-        )
         try:
-            async with asyncio.timeout(10.0):
-                return await pool
-        # A server that is being installed also refuses the login, the role or the database.
-        except (OSError, asyncpg.PostgresError) as error:
-            pool.terminate()
-            log.warning("postgres.waiting", pool=name, error=f"{type(error).__name__}: {error}")
+            async with bounded(name, 10.0), pool.acquire():
+                return pool
+        except Unavailable as error:
+            log.warning("postgres.waiting", pool=name, error=repr(error.__cause__))
         await asyncio.sleep(pause_s)
         pause_s = min(pause_s * 2, 5.0)
 
@@ -81,15 +110,16 @@ def translated(what: str) -> Iterator[None]:
     Raises:
         Unavailable: the server is away, going away, full, or too slow.
     """
-    try:
-        yield
-    except UNAVAILABLE as error:
-        raise Unavailable(what) from error
-    except asyncpg.InterfaceError as error:
-        # asyncpg's word for both wrong arguments (a bug) and a connection lost meanwhile.
-        if "closed" not in str(error) and "closing" not in str(error):
-            raise
-        raise Unavailable(what) from error
+    with surfaced_cancellation():
+        try:
+            yield
+        except UNAVAILABLE as error:
+            raise Unavailable(what) from error
+        except asyncpg.InterfaceError as error:
+            # asyncpg's word for both wrong arguments (a bug) and a connection lost meanwhile.
+            if "closed" not in str(error) and "closing" not in str(error):
+                raise
+            raise Unavailable(what) from error
 
 
 @asynccontextmanager

@@ -54,6 +54,9 @@ class Service(Protocol):
     def ready(self) -> dict[str, bool]:
         """Each condition for taking work, such as ``{"bus": True, "routing": False}``."""
 
+    def notes(self) -> dict[str, str]:
+        """What is worth knowing beside: a state it can work in, but should not stay in."""
+
 
 SettingsT = TypeVar("SettingsT", bound=ServiceSettings)
 
@@ -111,7 +114,7 @@ class _Process:
             async with asyncio.TaskGroup() as tasks:
                 self._service = build()
                 operations = Operations(
-                    self._ready, self._telemetry.exposition, self._draining.set
+                    self._ready, self._notes, self._telemetry.exposition, self._draining.set
                 )
                 ops = await serve_operations(self._settings.ops_address, operations)
                 try:
@@ -151,6 +154,9 @@ class _Process:
             "not_draining": not self._draining.is_set(),
             **conditions,
         }
+
+    def _notes(self) -> dict[str, str]:
+        return self._service.notes() if self._service is not None else {}
 
     async def _live(self, service: Service, tasks: asyncio.TaskGroup) -> None:
         log.info("service.starting", service=self._name)

@@ -120,6 +120,8 @@ class ServiceSettings(BaseModel):
     )
     stream_replicas: Annotated[int, Field(ge=1, le=5)] = 1
     """Copies of every JetStream stream: 1 embedded, 3 in a cluster."""
+    config_wait_s: Annotated[float, Field(ge=0)] = 1.0
+    """How long a start waits for Postgres before it goes by what is known without it."""
     log_level: Annotated[str, AfterValidator(_level)] = "INFO"
     otlp_endpoint: Annotated[str, AfterValidator(or_empty(url("http", "https")))] = ""
     """Base URL of an OTLP/HTTP collector; empty sends no traces."""

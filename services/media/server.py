@@ -58,6 +58,10 @@ class MediaService:
         """See :class:`services.common.run.Service`."""
         return {"relay": self._relay.is_running}
 
+    def notes(self) -> dict[str, str]:
+        """Nothing."""
+        return {}
+
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(_SWEEP_INTERVAL_S)

@@ -8,7 +8,7 @@ from services.common.errors import Unavailable
 from services.common.grpc import Server
 from services.common.ids import new_id
 from services.common.logs import get_logger
-from services.common.postgres import Pool, close_pool, open_pool
+from services.common.postgres import Pool, close_pool, lazy_pool
 from services.common.telemetry import Telemetry
 from services.rating.adapters.clickhouse import ClickHouseRecords
 from services.rating.adapters.crier import BusCrier
@@ -43,10 +43,14 @@ class RatingService:
         self._records = ClickHouseRecords(settings.clickhouse_dsn)
         self._pools: list[Pool] = []
         self._upkeep: Upkeep | None = None
+        self._watch: ConfigWatch | None = None
         self._is_up = False
 
     async def start(self, tasks: asyncio.TaskGroup) -> None:
-        """Wait for Postgres, load the accounts, listen, consume.
+        """Load the accounts, listen, consume.
+
+        Without Postgres too: calls that need money are then refused at once, and what has ended
+        waits on the bus.
 
         Raises:
             OSError: the address to listen at is taken or not ours.
@@ -77,13 +81,16 @@ class RatingService:
             desk.know(await policies.load())
 
         watch = ConfigWatch(ledger_pool, self._bus, take, poll_s=settings.config_poll_s)
-        await watch.load()
+        self._watch = watch
+        watch.observe(self._telemetry)
+        tasks.create_task(watch.run())
+        if not await watch.taken_within(settings.config_wait_s):
+            log.warning("credit.without_database")
         self._observe(desk, settler, clerk, cashier, upkeep, ledger)
         RatingEntry(desk, cashier).add_to(self._server)
         await self._server.start(tasks)
         entry = BusEntry(self._bus, settler, clerk, upkeep, redeliver_s=settings.redeliver_s)
         await entry.start(tasks)
-        tasks.create_task(watch.run())
         tasks.create_task(upkeep.run())
         self._is_up = True
 
@@ -107,9 +114,14 @@ class RatingService:
         """Ready while calls can be authorised; bus and records may be away, they catch up."""
         return {"credit": self._is_up}
 
+    def notes(self) -> dict[str, str]:
+        """See :meth:`services.common.run.Service.notes`."""
+        is_waiting = self._watch is not None and not self._watch.is_fresh
+        return {"accounts": "Postgres is away since the start"} if is_waiting else {}
+
     async def _open(self, purpose: str, *, max_size: int) -> Pool:
         name = f"rating/{self._settings.node}/{purpose}"
-        pool = await open_pool(
+        pool = await lazy_pool(
             self._settings.postgres_dsn, role=ROLE, name=name, max_size=max_size
         )
         self._pools.append(pool)

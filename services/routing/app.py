@@ -22,11 +22,20 @@ class Routing:
         self.refused: dict[str, int] = {}
         """Calls refused, by end reason."""
         self.loads = 0
+        self._is_provisional = False
 
     @property
     def revision(self) -> int:
         """Of the configuration in use; 0 before the first."""
         return self.snapshot.revision if self.snapshot else 0
+
+    def begin_with(self, snapshot: Snapshot) -> None:
+        """Plan by what was known when the process before this one lived.
+
+        The first configuration that can be loaded takes its place as a whole, whatever its
+        revision: the database may have been restored from a backup meanwhile.
+        """
+        self.snapshot, self._is_provisional = snapshot, True
 
     async def refresh(self) -> None:
         """Take over the newest configuration; calls are planned by the old one until it is there.
@@ -35,10 +44,13 @@ class Routing:
             Unavailable: it cannot be read now; nothing has changed.
         """
         is_first = self.snapshot is None
-        loaded = await self._configuration.load(self.snapshot)
-        if loaded.revision < self.revision:
-            return  # a replica that lags behind, or a slower reload overtaken by a later one
-        self.snapshot = loaded
+        if is_first or self._is_provisional:
+            loaded = await self._configuration.load(None)
+        else:
+            loaded = await self._configuration.load(self.snapshot)
+            if loaded.revision < self.revision:
+                return  # a replica that lags behind, or a slower reload overtaken by a later one
+        self.snapshot, self._is_provisional = loaded, False
         self.loads += 1
         if is_first:
             # What was just built stays: the collector need never look at it again.

@@ -8,8 +8,10 @@ from services.common.bus import Bus
 from services.common.clock import utc_now
 from services.common.config_watch import ConfigWatch
 from services.common.grpc import Server
-from services.common.postgres import READER, Pool, close_pool, open_pool
+from services.common.last_known import LAST_KNOWN, LastKnownFile
+from services.common.postgres import READER, Pool, close_pool, lazy_pool
 from services.common.telemetry import Telemetry
+from services.routing.adapters.kept import KeptConfiguration
 from services.routing.adapters.postgres import PostgresConfiguration
 from services.routing.app import Routing
 from services.routing.entrypoints.grpc import RoutingServicer
@@ -30,17 +32,18 @@ class RoutingService:
         self._pool: Pool | None = None
         self._routing: Routing | None = None
         self._watch: ConfigWatch | None = None
+        self._telemetry = telemetry
         self._observe(telemetry)
 
     async def start(self, tasks: asyncio.TaskGroup) -> None:
-        """Wait for Postgres, load, listen.
+        """Load from Postgres, or from the disk while it is away; listen.
 
         Raises:
             OSError: the address to listen at is taken or not ours.
         """
         settings = self._settings
         tasks.create_task(self._bus.run())
-        self._pool = await open_pool(
+        self._pool = await lazy_pool(
             settings.postgres_dsn, role=READER, name=f"routing/{settings.node}", max_size=2
         )
         configuration = PostgresConfiguration(self._pool, deck_timeout_s=settings.deck_timeout_s)
@@ -50,13 +53,22 @@ class RoutingService:
         async def refresh(_revision: int) -> None:
             await routing.refresh()
 
-        watch = ConfigWatch(self._pool, self._bus, refresh, poll_s=settings.config_poll_s)
+        path = settings.data_dir / LAST_KNOWN
+        keeper = KeptConfiguration(path.parent, configuration, routing.begin_with)
+        watch = ConfigWatch(
+            self._pool,
+            self._bus,
+            refresh,
+            poll_s=settings.config_poll_s,
+            kept=LastKnownFile(path, "routing", keeper),
+        )
         self._watch = watch
-        await watch.load()
+        watch.observe(self._telemetry)
+        tasks.create_task(watch.run())
+        await watch.begin(settings.config_wait_s)
         self._routing = routing
         RoutingServicer(routing, _now_us).add_to(self._server)
         await self._server.start(tasks)
-        tasks.create_task(watch.run())
 
     async def drain(self) -> None:
         """Nothing to wait for: every plan is answered where it is asked."""
@@ -71,6 +83,10 @@ class RoutingService:
         """Ready with a snapshot, however old: databases and bus may be away."""
         return {"configuration": self._routing is not None}
 
+    def notes(self) -> dict[str, str]:
+        """See :meth:`services.common.run.Service.notes`."""
+        return self._watch.notes if self._watch is not None else {}
+
     def _observe(self, telemetry: Telemetry) -> None:
         telemetry.counter("plans", "Calls decided", lambda: self._counted(_planned))
         telemetry.counter_by(
@@ -81,11 +97,6 @@ class RoutingService:
         )
         telemetry.gauge("revision", "Configuration in use", lambda: self._counted(_revision))
         telemetry.gauge("rates", "Rate rows in memory", lambda: self._counted(_rates))
-        telemetry.gauge(
-            "config_unchecked_seconds",
-            "Since the configuration was last known to be the newest",
-            lambda: 0.0 if self._watch is None else self._watch.unchecked_s,
-        )
 
     def _counted(self, count: Callable[[Routing], int]) -> int:
         return 0 if self._routing is None else count(self._routing)

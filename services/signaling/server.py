@@ -16,8 +16,9 @@ from services.common.clock import monotonic, utc_now
 from services.common.config_watch import ConfigWatch
 from services.common.grpc import Server
 from services.common.ids import CALL, new_id
+from services.common.last_known import LAST_KNOWN, LastKnownFile
 from services.common.logs import get_logger
-from services.common.postgres import READER, Pool, close_pool, open_pool
+from services.common.postgres import READER, Pool, close_pool, lazy_pool
 from services.common.settings import InvalidSettings
 from services.common.spool import Spool
 from services.common.telemetry import Telemetry
@@ -34,6 +35,7 @@ from services.signaling.adapters.observer import CallObserver
 from services.signaling.adapters.rating import LinkedCredits, open_rating_link
 from services.signaling.adapters.route_server import HttpRouteServers
 from services.signaling.adapters.routing import LinkedPlanner, open_routing_link
+from services.signaling.adapters.shared_nonces import SharedNonces
 from services.signaling.adapters.tcp import StreamLimits, TcpTransport
 from services.signaling.adapters.tls import TlsContexts, TlsFiles
 from services.signaling.adapters.udp import UdpSocket
@@ -133,6 +135,12 @@ class SignalingService:
         self._takeover = Takeover(self._switch, self._services.media, monotonic, utc_now)
         prober = Prober(self._context)
         self._probes = Probes(prober, self._switch.outside, self._observer, monotonic)
+        self._shared_nonces = SharedNonces(
+            self._bus,
+            f"{settings.node}-{random_token()}",
+            self._switch.registrations.nonces,
+            lambda: utc_now().timestamp(),
+        )
         self._grpc = Server(settings.grpc_address)
         self._defence = Defence(
             self._switch.gate.guard,
@@ -145,6 +153,8 @@ class SignalingService:
         )
         self._switch.gate.on_guard.append(self._defence.on_guard)
         self._pool: Pool | None = None
+        self._watch: ConfigWatch | None = None
+        self._telemetry = telemetry
         self._has_trunks = False
         self._missing: set[tuple[str, str]] = set()
         self._register(telemetry)
@@ -167,6 +177,7 @@ class SignalingService:
                 own=own_places(self._listeners),
             ),
             user_agent=settings.user_agent,
+            reinvite_s=settings.reinvite_timeout_ms / 1000,
         )
         self._hep = self._open_hep() if settings.hep_address else None
         events = self._events = SummedEvents(
@@ -221,16 +232,19 @@ class SignalingService:
         await self._spool.open()
         for work in (
             self._bus, self._spool, self._routing, self._rating, self._media, self._tcp,
-            self._locations, self._names, self._route_servers,
+            self._locations, self._names, self._route_servers, self._shared_nonces,
         ):  # fmt: skip
             tasks.create_task(work.run())
-        self._pool = await open_pool(
-            self._settings.postgres_dsn, role=READER, name="signaling", max_size=2
+        settings = self._settings
+        self._pool = await lazy_pool(
+            settings.postgres_dsn, role=READER, name="signaling", max_size=2
         )
         loader = TrunkLoader(self._pool, self._names, self._use, self._go_by)
-        watch = ConfigWatch(self._pool, self._bus, loader.load)
-        await watch.load()
+        kept = LastKnownFile(settings.data_dir / LAST_KNOWN, "signaling", loader)
+        watch = self._watch = ConfigWatch(self._pool, self._bus, loader.load, kept=kept)
+        watch.observe(self._telemetry)
         tasks.create_task(watch.run())
+        await watch.begin(settings.config_wait_s)
         self._names.on_change = loader.publish
         await self._names.settled(FIRST_LOOKUPS_S)
         await self._route_servers.settled(FIRST_LOOKUPS_S)
@@ -338,6 +352,10 @@ class SignalingService:
             "spool": self._spool.healthy,
         }
 
+    def notes(self) -> dict[str, str]:
+        """See :meth:`services.common.run.Service.notes`."""
+        return self._watch.notes if self._watch is not None else {}
+
     def _use(self, table: TrunkTable) -> None:
         self._switch.trunks = table
         self._miss_listeners(table)
@@ -381,6 +399,9 @@ class SignalingService:
         for name in ("challenged", "failed"):
             counted = partial(getattr, registrations, name)
             telemetry.counter(f"digest_{name}_total", f"Requests {name}", counted)
+        shared = self._shared_nonces
+        telemetry.counter("digest_untold_total", "Unheard elsewhere", lambda: shared.untold)
+        telemetry.counter("digest_doubled_total", "Taken elsewhere too", lambda: shared.doubled)
         location = self._context.location
         telemetry.gauge("registered_contacts", "Contacts", lambda: len(location))
         telemetry.counter_by(

@@ -90,6 +90,8 @@ class SignalingSettings(ServiceSettings):
     """``host[:port]`` of name servers, separated by commas; empty for those of the system."""
     silence_timeout_ms: Annotated[int, Field(ge=0)] = 60_000
     """A call without RTP from either side for so long is hung up; 0 = never."""
+    reinvite_timeout_ms: Annotated[int, Field(ge=1_000)] = 180_000
+    """A re-INVITE of ours that draws no response above 100 for so long is cancelled."""
 
     def contradictions(self) -> Iterator[Wrong]:
         """See :class:`ServiceSettings`."""

@@ -107,6 +107,86 @@ NEVER_PRACKED_VENDOR = scenario(
     receive("ACK"),
 )
 
+# --- offers before the answer ------------------------------------------------------------
+
+WITHOUT_SDP = ("Content-Type: application/sdp\n", "")
+TAKES_UPDATE = "Allow: INVITE, ACK, BYE, CANCEL, PRACK, UPDATE"
+RELIABLE_183 = (
+    '<recv response="183" rrs="true"><action><ereg regexp="[0-9]+" search_in="hdr"'
+    ' header="RSeq:" check_it="true" assign_to="rseq"/></action></recv>'
+)
+
+
+def with_session(step: str, name: str) -> str:
+    """A receiving step that insists on SDP with a port and logs it."""
+    check = (
+        f'<ereg regexp="m=audio [1-9][0-9]+" search_in="body" check_it="true" assign_to="{name}"/>'
+        f'<log message="[call_id] {name} [${name}]"/>'
+    )
+    if "</action>" in step:
+        return step.replace("</action>", check + "</action>")
+    return step.replace("</recv>", f"<action>{check}</action></recv>")
+
+
+EARLY_OFFER_VENDOR = scenario(
+    "vendor offers in reliable ringing",
+    keep(KEPT_INVITE, supported="Supported").replace("</action><action>", ""),
+    '<nop><action><log message="[call_id] supported [$supported]"/></action></nop>',
+    RELIABLE_RINGING,
+    with_session(receive("PRACK"), "answer"),
+    reply_in_dialog("200 OK"),
+    reply_kept("200 OK", "").replace(*WITHOUT_SDP),
+    receive("ACK"),
+    *HUNG_UP_ON,
+)
+EARLY_ANSWER_CALLER = scenario(
+    "caller without offer answers in PRACK",
+    with_headers(invite(body=""), "Supported: 100rel"),
+    expect(100, optional=True),
+    with_session(RELIABLE_183, "offer"),
+    with_headers(in_dialog("PRACK", 2, body=sdp()), "RAck: [$rseq] 1 INVITE"),
+    expect(200),
+    expect(200, log="answered"),
+    ack(),
+    pause(),
+    in_dialog("BYE", 3),
+    expect(200, log="ended"),
+)
+EARLY_UPDATE_VENDOR = scenario(
+    "vendor is updated and updates before he answers",
+    KEPT_INVITE,
+    with_headers(RELIABLE_RINGING, TAKES_UPDATE),
+    receive("PRACK"),
+    reply_in_dialog("200 OK"),
+    keep(with_session(receive("UPDATE"), "offer"), remote="From", local="To").replace(
+        "</action><action>", ""
+    ),
+    reply_in_dialog("200 OK", body=sdp(version=2)),
+    pause(200),  # his 200 is on its way to the caller: until then it would be glare
+    request_from_callee("UPDATE", 1, body=sdp(version=3)),
+    with_session(expect(200), "answer"),
+    reply_kept("200 OK", "").replace(*WITHOUT_SDP),
+    receive("ACK"),
+    *HUNG_UP_ON,
+)
+EARLY_UPDATE_CALLER = scenario(
+    "caller updates and is updated before he is answered",
+    with_headers(invite(), "Supported: 100rel", TAKES_UPDATE),
+    expect(100, optional=True),
+    RELIABLE_183,
+    with_headers(in_dialog("PRACK", 2), "RAck: [$rseq] 1 INVITE"),
+    expect(200),
+    in_dialog("UPDATE", 3, body=sdp(version=2, port="40002")),
+    with_session(expect(200), "answer"),
+    with_session(receive("UPDATE"), "offer"),
+    reply_in_dialog("200 OK", body=sdp(version=3, port="40002")),
+    expect(200, log="answered"),
+    ack(),
+    pause(),
+    in_dialog("BYE", 4),
+    expect(200, log="ended"),
+)
+
 # --- session timers ----------------------------------------------------------------------
 
 NEGLECTFUL_CALLER = scenario(

@@ -70,6 +70,21 @@ def test_ringing_that_is_never_acknowledged(stage: Stage) -> None:
     assert Decimal(record["price"]) == 0
 
 
+# --- offers before the answer ------------------------------------------------------------
+
+
+def test_an_offer_in_reliable_ringing_is_answered_in_the_prack(stage: Stage) -> None:
+    vendors = {"cheap": ladders.EARLY_OFFER_VENDOR}
+    record = stage.play(ladders.EARLY_ANSWER_CALLER, vendors, timeout_s=20)
+    assert causes(record) == ("caller", "normal", 200)
+
+
+def test_update_before_the_answer_in_both_directions(stage: Stage) -> None:
+    vendors = {"cheap": ladders.EARLY_UPDATE_VENDOR}
+    record = stage.play(ladders.EARLY_UPDATE_CALLER, vendors, timeout_s=20)
+    assert causes(record) == ("caller", "normal", 200)
+
+
 # --- session timers ----------------------------------------------------------------------
 
 

@@ -138,6 +138,33 @@ def test_a_call_that_rings_is_refused_and_its_vendor_cancelled(lab: Lab, tmp_pat
     assert (record["end_reason"], record["sip_code_out"]) == ("node_shutdown", 503)
 
 
+def test_calls_outlive_all_processes_while_postgres_is_away(lab: Lab) -> None:
+    """Those that would read it at their start go by what they knew; the money is booked later."""
+    before = {name: lab.balance(name) for name in ("customer", "vendors")}
+    called = PREFIX["talking"] + "2222"
+    phones = Phones(lab.sip, CALLER_HOST, lab.vendors["talking"])
+    services = ("signaling", "routing", "rating")
+    try:
+        phones.start(2, called)
+        eventually(lambda: answered(lab) == 2 or None, what="the calls are up")
+        for name in ("postgres", *services):
+            lab.switch.hold(name)
+            lab.switch.kill(name)
+        for name in services:
+            lab.switch.release(name)
+        for name in services:
+            lab.switch.wait_ready(name, timeout_s=60)
+        phones.hang_up()
+    finally:
+        phones.close()
+        lab.switch.release("postgres")
+    lab.switch.wait_ready("postgres", timeout_s=60)
+    records: list[Any] = lab.wait_cdrs(2, called=called, within_s=60)
+    assert_durations(records, {}, phones)
+    assert {record["end_reason"] for record in records} == {"normal"}
+    assert_exact(lab, records, before)
+
+
 def ringing(lab: Lab) -> bool:
     """Whether a call rings, and the disk knows whom it was sent to: all that will be left."""
     dialled = [

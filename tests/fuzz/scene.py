@@ -12,7 +12,7 @@ import datetime as dt
 from collections import Counter, deque
 from collections.abc import Callable
 from itertools import count
-from typing import Any, NamedTuple, cast
+from typing import Any, ClassVar, NamedTuple, cast
 
 from services.common.causes import EndReason
 from services.common.events import CallEnded
@@ -71,6 +71,9 @@ class Sent(NamedTuple):
 
 class Scene:
     """See the module docstring."""
+
+    steps: ClassVar[tuple[Callable[..., None], ...]] = ()
+    """What may happen next."""
 
     def __init__(self) -> None:
         self.now = START
@@ -139,7 +142,7 @@ class Scene:
             for _ in range(MOST_STEPS):
                 if course.is_over:
                     break
-                course.pick(STEPS)(self, course)
+                course.pick(self.steps)(self, course)
             self.finish()
         finally:
             asyncio._set_running_loop(before)
@@ -276,6 +279,7 @@ class Scene:
         for number in range(4):
             assert self.context.vendor_limits.calls(f"vtr_{number}") == 0
         assert (layer.transaction_count, layer._answers, layer._initial) == (0, {}, {})
+        assert layer._provisionals == {}
         assert (switch._owners, switch._invites) == ({}, {})
         answered = {event.reservation_id for event in ended if event.answered_at is not None}
         for reservation, times in services.granted.items():
@@ -289,6 +293,7 @@ STEPS: tuple[Callable[[Scene, Course], None], ...] = (
     Scene.cancel, Scene.noise, Scene.hang_up, Scene.lose, Scene.reflect, Scene.silence,
     Scene.ask_in_dialog,
 )  # fmt: skip
+Scene.steps = STEPS
 
 
 def play(data: bytes) -> None:

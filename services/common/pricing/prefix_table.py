@@ -11,10 +11,12 @@ A row takes 29 bytes in packed arrays. What few rows have to themselves (prices 
 validity) is kept once and pointed to.
 """
 
+from __future__ import annotations
+
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, Self
 
 from services.common.errors import Invalid
 
@@ -106,11 +108,25 @@ class PrefixTable:
     @property
     def size_bytes(self) -> int:
         """Memory held by the columns."""
-        columns = [
+        return sum(column.itemsize * len(column) for column in self.columns)
+
+    @property
+    def columns(self) -> list[array[int]]:
+        """All of it, for :meth:`of_columns`; not to be changed."""
+        return [
             self._keys, self._lengths, self._around, self._ids, self._prices, self._validity,
             self._from, self._till, self._heads, *self._pools,
         ]  # fmt: skip
-        return sum(column.itemsize * len(column) for column in columns)
+
+    @classmethod
+    def of_columns(cls, columns: Sequence[array[int]]) -> Self:
+        """The table that had these :attr:`columns`."""
+        table = cls()
+        (
+            table._keys, table._lengths, table._around, table._ids, table._prices,
+            table._validity, table._from, table._till, table._heads, *table._pools,
+        ) = columns  # fmt: skip
+        return table
 
     def find(self, key: int, at_us: int) -> int:
         """The row that decides for the number of ``key`` at this instant; -1 when none does.

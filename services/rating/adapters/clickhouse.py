@@ -136,17 +136,10 @@ COLUMNS: dict[str, Callable[[CdrRated], object]] = {
 
 _INSERT = f"INSERT INTO cdr ({', '.join(COLUMNS)}) VALUES"
 
-_AWAY = (
-    OSError,
-    EOFError,
-    clickhouse_errors.NetworkError,
-    clickhouse_errors.SocketTimeoutError,
-    clickhouse_errors.PartiallyConsumedQueryError,
-    clickhouse_errors.ServerException,
-    clickhouse_errors.UnexpectedPacketFromServerError,
-)
-# A server's refusal is the server's state (read-only, disk full, starting): asking again later
-# is the one answer that loses nothing. What we send cannot be at fault: every value is fitted.
+_AWAY = (OSError, EOFError, clickhouse_errors.Error)
+# A server's refusal is the server's state (read-only, disk full, starting), and half an answer
+# that of one that dies: asking again later is the one answer that loses nothing. What we send
+# cannot be at fault: every value is fitted.
 
 
 class ClickHouseRecords:

@@ -1,9 +1,11 @@
 """Configuration in Postgres. Implements :class:`services.routing.ports.Configuration`."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
-import asyncpg
+import msgspec
 
 from services.common.logs import get_logger
 from services.common.money import RoundingMode
@@ -48,17 +50,32 @@ _VENDORS = """
 """
 
 
-@dataclass(frozen=True, slots=True)
-class _Rows:
+STATEMENTS = (_REVISION, _MAX_CALL_S, _ACCOUNTS, _DECKS, _CUSTOMERS, _VENDORS)
+"""What fills the fields of :class:`Rows`, in order."""
+
+Row: TypeAlias = Mapping[str, Any]
+"""Values by column, of the types that the driver gives them."""
+
+
+class Rows(msgspec.Struct, frozen=True):
     """What is read at once; decks follow, as far as they changed."""
 
     revision: int
     max_call_s: str | None
     """The setting as JSON text, whatever it is."""
-    accounts: list[asyncpg.Record]
-    decks: list[asyncpg.Record]
-    customers: list[asyncpg.Record]
-    vendors: list[asyncpg.Record]
+    accounts: list[Row]
+    decks: list[Row]
+    customers: list[Row]
+    vendors: list[Row]
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """All that a snapshot is made of."""
+
+    rows: Rows
+    tables: dict[str, PrefixTable]
+    """By deck."""
 
 
 class PostgresConfiguration:
@@ -77,6 +94,8 @@ class PostgresConfiguration:
         self._timeout_s = timeout_s
         self._deck_timeout_s = deck_timeout_s
         self._refused_cap: str | None = None
+        self.loaded = Loaded(Rows(0, None, [], [], [], []), {})
+        """What was read last."""
 
     async def load(self, previous: Snapshot | None) -> Snapshot:
         """See :meth:`services.routing.ports.Configuration.load`."""
@@ -89,8 +108,16 @@ class PostgresConfiguration:
                 ):
                     rows = await _read(connection)
                     limit.reschedule(None)  # each deck has a limit of its own
-                    decks = await self._decks(connection, rows.decks, previous)
-        return _assembled(rows, decks, previous, max_call_s=self._cap(rows.max_call_s))
+                    tables = await self._tables(connection, rows.decks, previous)
+        loaded = Loaded(rows, tables)
+        snapshot = self.assemble(loaded, previous)
+        self.loaded = loaded
+        return snapshot
+
+    def assemble(self, loaded: Loaded, previous: Snapshot | None) -> Snapshot:
+        """The snapshot; what it has in common with ``previous`` is taken from there."""
+        max_call_s = self._cap(loaded.rows.max_call_s)
+        return _assembled(loaded, previous, max_call_s=max_call_s)
 
     def _cap(self, stored: str | None) -> int:
         """The cap of the whole switch: a row that makes no sense costs itself, not the calls."""
@@ -104,23 +131,22 @@ class PostgresConfiguration:
         self._refused_cap = refused
         return DEFAULT_MAX_CALL_S if cap is None else cap
 
-    async def _decks(
-        self, connection: Connection, rows: list[asyncpg.Record], previous: Snapshot | None
-    ) -> dict[str, Deck]:
+    async def _tables(
+        self, connection: Connection, rows: list[Row], previous: Snapshot | None
+    ) -> dict[str, PrefixTable]:
         known = (
             {rates.deck.id: rates.deck for rates in previous.priced_decks().values()}
             if previous
             else {}
         )
-        decks: dict[str, Deck] = {}
+        tables: dict[str, PrefixTable] = {}
         for row in rows:
             deck = known.get(row["id"])
             if deck is not None and deck.version == row["version"]:
-                table = deck.table
+                tables[row["id"]] = deck.table
             else:
-                table = await self._table(connection, row["id"])
-            decks[row["id"]] = Deck(**row, table=table)
-        return decks
+                tables[row["id"]] = await self._table(connection, row["id"])
+        return tables
 
     async def _table(self, connection: Connection, deck_id: str) -> PrefixTable:
         reader = DeckReader()
@@ -131,23 +157,33 @@ class PostgresConfiguration:
                 await asyncio.sleep(0)  # calls go first
 
         async with asyncio.timeout(self._deck_timeout_s):
-            await connection.copy_from_query(
-                COPY_RATES, deck_id, output=take, timeout=self._deck_timeout_s
-            )
+            try:
+                await connection.copy_from_query(
+                    COPY_RATES, deck_id, output=take, timeout=self._deck_timeout_s
+                )
+            except BaseException:
+                # What is left of the copy would have to be read before anything else, and
+                # asyncpg has stopped reading.
+                connection.terminate()
+                raise
         table = reader.table()
         log.info("deck.loaded", deck=deck_id, rows=len(table), size_bytes=table.size_bytes)
         return table
 
 
-async def _read(connection: Connection) -> _Rows:
-    return _Rows(
+async def _read(connection: Connection) -> Rows:
+    return Rows(
         await connection.fetchval(_REVISION),
         await connection.fetchval(_MAX_CALL_S),
-        await connection.fetch(_ACCOUNTS),
-        await connection.fetch(_DECKS),
-        await connection.fetch(_CUSTOMERS),
-        await connection.fetch(_VENDORS),
+        await _fetch(connection, _ACCOUNTS),
+        await _fetch(connection, _DECKS),
+        await _fetch(connection, _CUSTOMERS),
+        await _fetch(connection, _VENDORS),
     )
+
+
+async def _fetch(connection: Connection, sql: str) -> list[Row]:
+    return [dict(row) for row in await connection.fetch(sql)]
 
 
 def _seconds(stored: str) -> int | None:
@@ -159,13 +195,13 @@ def _seconds(stored: str) -> int | None:
     return seconds if 1 <= seconds <= _LONGEST_CAP_S else None
 
 
-def _assembled(
-    rows: _Rows, decks: dict[str, Deck], previous: Snapshot | None, *, max_call_s: int
-) -> Snapshot:
+def _assembled(loaded: Loaded, previous: Snapshot | None, *, max_call_s: int) -> Snapshot:
+    rows = loaded.rows
     accounts = {row["id"]: _account(row) for row in rows.accounts}
+    decks = {row["id"]: Deck(**row, table=loaded.tables[row["id"]]) for row in rows.decks}
     known = previous.priced_decks() if previous else {}
 
-    def priced(row: asyncpg.Record) -> PricedDeck:
+    def priced(row: Row) -> PricedDeck:
         key = (row["deck_id"], row["account_id"])
         deck, account = decks[key[0]], accounts[key[1]]
         rates = known.get(key)
@@ -181,11 +217,11 @@ def _assembled(
     )
 
 
-def _account(row: asyncpg.Record) -> Account:
+def _account(row: Row) -> Account:
     return Account(**{**row, "mode": RoundingMode(row["mode"])})
 
 
-def _customer(row: asyncpg.Record, rates: PricedDeck) -> CustomerTrunk:
+def _customer(row: Row, rates: PricedDeck) -> CustomerTrunk:
     return CustomerTrunk(
         id=row["id"],
         name=row["name"],
@@ -199,6 +235,6 @@ def _customer(row: asyncpg.Record, rates: PricedDeck) -> CustomerTrunk:
     )
 
 
-def _vendor(row: asyncpg.Record, rates: PricedDeck) -> VendorTrunk:
+def _vendor(row: Row, rates: PricedDeck) -> VendorTrunk:
     columns = {name: value for name, value in row.items() if not name.endswith("_id")}
     return VendorTrunk(**{**columns, "stop_codes": tuple(row["stop_codes"])}, rates=rates)

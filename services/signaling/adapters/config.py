@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from functools import partial
 
-import asyncpg
 import msgspec
 
 from services.common.errors import Invalid
 from services.common.logs import get_logger
-from services.common.postgres import Pool, bounded
+from services.common.postgres import Pool
 from services.common.sip_options.trunk import CustomerSip, T, VendorSip, stored_options
+from services.signaling.adapters.config_rows import (
+    NO_ROWS,
+    SHAPE,
+    Row,
+    Rows,
+    decode_rows,
+    encode_rows,
+    read_rows,
+)
 from services.signaling.adapters.names import VendorNames
 from services.signaling.core.addressing import vendor_peer
 from services.signaling.core.contacts import REGISTERED
@@ -34,25 +42,6 @@ from services.signaling.sip.uri import SipUri, parse_sip_uri
 
 log = get_logger(__name__)
 
-_TIMEOUT_S: Final = 10.0
-
-_CUSTOMERS: Final = """
-    SELECT id, account_id, enabled, max_calls, max_cps, tech_prefix, from_user, sip::text AS sip
-      FROM config.customer_trunk
-"""
-_ADDRESSES: Final = "SELECT address, customer_trunk_id FROM config.customer_trunk_address"
-_CREDENTIALS: Final = """
-    SELECT username, customer_trunk_id, realm, ha1::text AS ha1
-      FROM config.customer_trunk_credential
-"""
-_VENDORS: Final = """
-    SELECT id, name, lower(host) AS host, port, transport, enabled, sip::text AS sip
-      FROM config.vendor_trunk
-     ORDER BY id
-"""
-_SETTINGS: Final = "SELECT name, value::text AS value FROM config.setting"
-_NONCE_KEY: Final = "SELECT key FROM config.nonce_key"
-
 
 @dataclass(frozen=True, slots=True)
 class _Read:
@@ -70,7 +59,12 @@ class _Read:
 
 
 class TrunkLoader:
-    """Reads the trunks and hands a new table over whenever they change."""
+    """Reads the trunks and hands a new table over whenever they change.
+
+    A :class:`services.common.last_known.Keeper` of them, too.
+    """
+
+    shape = SHAPE
 
     def __init__(
         self,
@@ -84,6 +78,7 @@ class TrunkLoader:
         self._on_table = on_table
         self._on_settings = on_settings
         self._read = _Read()
+        self._rows = NO_ROWS
 
     async def load(self, revision: int) -> None:  # noqa: ARG002 - all of it is read anyway
         """Read everything.
@@ -91,17 +86,21 @@ class TrunkLoader:
         Raises:
             Unavailable: Postgres does not answer; what was read before stays in force.
         """
-        async with (
-            bounded("config database", _TIMEOUT_S),
-            self._pool.acquire() as connection,
-            connection.transaction(isolation="repeatable_read", readonly=True),
-        ):
-            customers = await connection.fetch(_CUSTOMERS)
-            addresses = await connection.fetch(_ADDRESSES)
-            credentials = await connection.fetch(_CREDENTIALS)
-            vendors = await connection.fetch(_VENDORS)
-            rows = await connection.fetch(_SETTINGS)
-            nonce_key = await connection.fetchval(_NONCE_KEY)
+        self._take(await read_rows(self._pool))
+
+    def write(self) -> bytes:
+        """See :meth:`services.common.last_known.Keeper.write`."""
+        return encode_rows(self._rows)
+
+    def sweep(self) -> None:
+        """See :meth:`services.common.last_known.Keeper.sweep`: there is the one file only."""
+
+    def read(self, payload: bytes) -> Callable[[], None]:
+        """See :meth:`services.common.last_known.Keeper.read`."""
+        return partial(self._take, decode_rows(payload))
+
+    def _take(self, read: Rows) -> None:
+        customers, vendors = read.customers, read.vendors
         trunks = {row["id"]: _trunk(row) for row in customers}
         options = {row["id"]: _options(VendorSip, row) for row in vendors}
         accounts = {
@@ -109,9 +108,13 @@ class TrunkLoader:
             for row in vendors
             if row["enabled"] and options[row["id"]].register.enabled
         }
-        settings = read_settings({row["name"]: msgspec.json.decode(row["value"]) for row in rows})
+        settings = read_settings(
+            {row["name"]: msgspec.json.decode(row["value"]) for row in read.settings}
+        )
         self._read = _Read(
-            addresses=[(row["address"], trunks[row["customer_trunk_id"]]) for row in addresses],
+            addresses=[
+                (row["address"], trunks[row["customer_trunk_id"]]) for row in read.addresses
+            ],
             customers=list(trunks.values()),
             vendors=options,
             places=tuple(
@@ -120,7 +123,7 @@ class TrunkLoader:
                 if not row["host"].startswith(REGISTERED)
             ),
             accounts=accounts,
-            digest=_digest(credentials, trunks, settings, nonce_key or b""),
+            digest=_digest(read, trunks, settings),
             reply_to_unknown=settings.reply_to_unknown,
             traces=TraceChoice(
                 is_all=settings.trace_all,
@@ -135,6 +138,7 @@ class TrunkLoader:
             self._on_settings(settings)
         self._names.want(*_names(self._read))
         self.publish()
+        self._rows = read
 
     def publish(self) -> None:
         """Hand the table over, with the addresses vendors have now."""
@@ -199,7 +203,7 @@ def _names(read: _Read) -> tuple[set[str], set[Service]]:
     return _hosts(read), {each for each in services if not literal_address(each.host)}
 
 
-def _trunk(row: asyncpg.Record) -> CustomerTrunk:
+def _trunk(row: Row) -> CustomerTrunk:
     return CustomerTrunk(
         id=row["id"],
         account_id=row["account_id"],
@@ -213,27 +217,24 @@ def _trunk(row: asyncpg.Record) -> CustomerTrunk:
 
 
 def _digest(
-    credentials: Sequence[asyncpg.Record],
-    trunks: Mapping[str, CustomerTrunk],
-    settings: SwitchSettings,
-    nonce_key: bytes,
+    read: Rows, trunks: Mapping[str, CustomerTrunk], settings: SwitchSettings
 ) -> DigestRules:
     return DigestRules(
         realm=settings.sip_realm,
         algorithms=settings.digest_algorithms,
-        nonce_key=nonce_key,
+        nonce_key=next((row["key"] for row in read.nonce_keys), b""),
         users={
             row["username"]: DigestUser(
                 trunk=trunks[row["customer_trunk_id"]],
                 realm=row["realm"],
                 ha1=msgspec.json.decode(row["ha1"], type=dict[str, str]),
             )
-            for row in credentials
+            for row in read.credentials
         },
     )
 
 
-def _registrar(row: asyncpg.Record, sip: VendorSip) -> Place:
+def _registrar(row: Row, sip: VendorSip) -> Place:
     transport, lookup = row["transport"], sip.dns.lookup
     if not sip.register.registrar:
         return Place(row["host"], row["port"], transport, lookup)
@@ -252,7 +253,7 @@ def _split(registrar: str) -> tuple[str, int | None]:
         return registrar.lower(), None  # an impossible port: it will not be found
 
 
-def _vendor(row: asyncpg.Record, sip: VendorSip) -> VendorPlace:
+def _vendor(row: Row, sip: VendorSip) -> VendorPlace:
     return VendorPlace(
         id=row["id"],
         name=row["name"],
@@ -264,7 +265,7 @@ def _vendor(row: asyncpg.Record, sip: VendorSip) -> VendorPlace:
     )
 
 
-def _options(kind: type[T], row: asyncpg.Record) -> T:
+def _options(kind: type[T], row: Row) -> T:
     """A row that makes no sense costs its trunk the options, not the others their calls."""
     try:
         return stored_options(kind, msgspec.json.decode(row["sip"]))

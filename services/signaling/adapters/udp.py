@@ -81,7 +81,7 @@ class UdpSocket:
         on_datagrams: Callable[[list[Datagram]], None],
         on_refused: Callable[[str], None],
         dscp: int = 0,
-        on_age: Callable[[float], None] | None = None,
+        on_age: Callable[[float], float] | None = None,
     ) -> None:
         host, port = address
         self.is_v6 = ":" in host
@@ -91,8 +91,11 @@ class UdpSocket:
         self._on_datagrams = on_datagrams
         self._on_refused = on_refused
         self._on_age = on_age
-        """Told before a large batch how long its first datagram waited; 0 ends that."""
+        """Told before a large batch how long its first datagram waited; 0 ends that. Says for how
+        long to let more of them gather afterwards: many at once cost less than one by one."""
         self._was_late = False
+        self._rest_s = 0.0
+        self._resting: asyncio.TimerHandle | None = None
         family = socket.AF_INET6 if self.is_v6 else socket.AF_INET
         self._socket = sock = socket.socket(family, socket.SOCK_DGRAM)
         try:
@@ -134,6 +137,8 @@ class UdpSocket:
 
     def close(self) -> None:
         """Stop and release the address."""
+        if self._resting is not None:
+            self._resting.cancel()
         asyncio.get_running_loop().remove_reader(self._events.fileno())
         self._events.close()
         self._socket.close()
@@ -174,6 +179,8 @@ class UdpSocket:
                 data, address = receive(_LARGEST)
             except BlockingIOError:
                 self._expected = max(1, len(batch))
+                if self._rest_s:
+                    self._rest()
                 break
             except OSError:
                 self._drain_errors()
@@ -187,6 +194,15 @@ class UdpSocket:
             self._on_datagrams(batch)
         else:
             self._drain_errors()  # awake for nothing else
+
+    def _rest(self) -> None:
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(self._events.fileno())
+        self._resting = loop.call_later(self._rest_s, self._wake)
+
+    def _wake(self) -> None:
+        self._resting = None
+        self.start()
 
     def _receive_stamped(self, batch: list[Datagram]) -> None:
         """Take one datagram as the others are, and tell how long it lay in the kernel."""
@@ -203,7 +219,7 @@ class UdpSocket:
             batch.append((data, self._peers.get(key) or self._peer(key, self.number)))
             age_s = _age_s(ancillary)
         self._was_late = age_s > 0.001
-        self._on_age(age_s)
+        self._rest_s = self._on_age(age_s)
 
     def _peer(self, key: tuple[str, int], number: int) -> Peer:
         """Known peers are shared: one of a few hundred trunks sends nearly everything."""

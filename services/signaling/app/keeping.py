@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from services.common.events import CallAnswered, CallEnded, CallRinging, CallStarted
+from services.signaling.core.attempt import Attempt
 from services.signaling.core.call import Call
 from services.signaling.core.commands import Request
-from services.signaling.core.hunting import Attempt
 from services.signaling.core.interrupted import Begun, Dialled
 from services.signaling.core.loop import LOOP
 from services.signaling.ports import Journal

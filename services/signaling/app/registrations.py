@@ -27,6 +27,7 @@ from services.signaling.core.authentication import (
 from services.signaling.core.contacts import way_to
 from services.signaling.core.context import Context
 from services.signaling.core.location import Binding
+from services.signaling.core.nonces import Nonces
 from services.signaling.core.probes import Probes
 from services.signaling.core.registrar import address_of_record, check_contacts, register
 from services.signaling.core.trunks import CustomerTrunk, TrunkTable
@@ -79,7 +80,8 @@ class Registrations:
         self._monotonic = monotonic
         self._utc_now = utc_now
         self._gate = gate
-        self._authenticator = Authenticator(context.new_tag)
+        started_s = int(utc_now().timestamp())
+        self._authenticator = Authenticator(context.new_tag, started_s=started_s)
         self._probes = Probes()
         self._leaving: list[Account] = []
         self._account_of: dict[str, Account] = {}
@@ -87,6 +89,11 @@ class Registrations:
         self._accounts_at = NEVER
         self._is_withdrawn = False
         self._gone = asyncio.Event()
+
+    @property
+    def nonces(self) -> Nonces:
+        """Of the challenges."""
+        return self._authenticator.nonces
 
     # --- who are you --------------------------------------------------------------------
 

@@ -315,7 +315,7 @@ class Switch:
         if self.is_draining:
             commands = call.start(trunk, now, EndReason.NODE_SHUTDOWN, RETRY_AFTER)
         elif is_full:
-            commands = call.start(trunk, now, EndReason.CUSTOMER_CAPACITY)
+            commands = call.start(trunk, now, EndReason.NODE_CAPACITY)
         else:
             commands = call.start(trunk, now)
         self._perform(call, commands)

@@ -71,6 +71,7 @@ def offer_of(ingress: Ingress) -> Offer:
         or invite.has("remote-party-id")
         or customer.headers is not None
         or has_number_params(invite),
+        ingress.reliable is not None and ingress.takes_offers,
     )
 
 
@@ -96,6 +97,8 @@ def early_leg(
     if attempt is None or attempt.draft is None or received.to_tag != attempt.tag:
         return "", source
     is_vendor = received.call_id == attempt.draft.call_id and source.host == attempt.peer.host
+    if not is_vendor and attempt.dialogs is not None:
+        is_vendor = attempt.dialogs.accepts(received, source)
     return attempt.name if is_vendor else "", attempt.peer
 
 

@@ -1,55 +1,20 @@
-"""What a vendor's responses make: early dialogs with their PRACK, a leg, or one to hang up."""
+"""What a vendor's responses make: a leg, or one to hang up."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from services.common.causes import EndReason
+from services.signaling.core.attempt import Attempt
 from services.signaling.core.commands import Acknowledge, Command, Owner, Request
 from services.signaling.core.context import Context
+from services.signaling.core.early_dialogs import new_leg
 from services.signaling.core.legs import Leg
 from services.signaling.core.logins import CHALLENGES, Login
-from services.signaling.sip.dialog import Dialog
 from services.signaling.sip.message import Response
-from services.signaling.sip.reliable import UacProvisionals, rseq_of
 
 if TYPE_CHECKING:
-    from services.signaling.core.hunting import Answered, Attempt
-
-
-class ReliableDialogs:
-    """Those of one egress INVITE that is responded to reliably (RFC 3262), by To tag.
-
-    A fork is acknowledged, answered and hung up for itself.
-    """
-
-    __slots__ = ("_legs", "_order")
-
-    def __init__(self) -> None:
-        self._legs: dict[str, Leg] = {}
-        self._order = UacProvisionals()
-
-    def acknowledge(
-        self, context: Context, attempt: Attempt, response: Response
-    ) -> Request | None:
-        """The PRACK of a reliable response; ``None`` for one not to be looked at at all."""
-        if not self._order.is_next(response):
-            return None
-        leg = self._legs.get(response.to_tag)
-        if leg is None:
-            leg = self._legs[response.to_tag] = _new_leg(attempt, response)
-        assert attempt.draft is not None
-        rack = f"RAck: {rseq_of(response)} {attempt.draft.cseq} INVITE"
-        prack = leg.request(context, "PRACK", headers=(rack,))
-        # The layer repeats it; whatever becomes of it, the INVITE decides.
-        return Request(Owner(), prack, leg.target(context), leg.name)
-
-    def confirmed(self, response: Response) -> Leg | None:
-        """The leg that a 2xx confirms, if it was known before: its PRACKs have been counted."""
-        leg = self._legs.get(response.to_tag)
-        if leg is not None:
-            leg.dialog.on_response(response)
-        return leg
+    from services.signaling.core.hunting import Answered
 
 
 def prove(context: Context, attempt: Attempt, response: Response) -> list[Request]:
@@ -70,7 +35,7 @@ def prove(context: Context, attempt: Attempt, response: Response) -> list[Reques
 def answered_leg(attempt: Attempt, response: Response) -> Leg:
     """The leg that a 2xx makes."""
     known = None if attempt.dialogs is None else attempt.dialogs.confirmed(response)
-    return known or _new_leg(attempt, response)
+    return known or new_leg(attempt, response)
 
 
 def acknowledge(attempt: Attempt, leg: Leg, context: Context) -> Acknowledge:
@@ -106,17 +71,3 @@ def take_back(
         bye = leg.request(context, "BYE")
         commands.append(Request(Owner(), bye, leg.target(context), leg.name))
     return commands
-
-
-def _new_leg(attempt: Attempt, response: Response) -> Leg:
-    assert attempt.draft is not None
-    dialog = Dialog.from_response(attempt.draft, response)
-    return Leg(
-        attempt.name,
-        dialog,
-        attempt.peer,
-        attempt=attempt.number,
-        policy=attempt.policy,
-        login=attempt.login,
-        request_to=attempt.sip.nat.request_to,
-    )

@@ -53,8 +53,8 @@ Verdict = Admitted | Challenged
 class Authenticator:
     """See the module docstring. ``random`` makes unguessable hexadecimal tokens."""
 
-    def __init__(self, random: Callable[[], str]) -> None:
-        self._nonces = Nonces(random)
+    def __init__(self, random: Callable[[], str], *, started_s: int = 0) -> None:
+        self.nonces = Nonces(random, started_s=started_s)
         # Nobody's hashes, for the same work on users there are not.
         self._nobody = {name: random() * 4 for name in ALGORITHMS}
 
@@ -73,16 +73,16 @@ class Authenticator:
             if offered.realm != rules.realm or offered.algorithm not in rules.algorithms:
                 continue  # meant for somebody else
             user = self._known(table, offered, request, source)
-            is_fresh = self._nonces.is_fresh(rules.nonce_key, offered.nonce, source.host, now_s)
+            is_fresh = self.nonces.is_fresh(rules.nonce_key, offered.nonce, source.host, now_s)
             if user is None or is_suspended(offered.username):
                 tried = offered.username[:LONGEST_USERNAME] if is_fresh else tried
-            elif is_fresh and self._nonces.use(offered.nonce, offered.nc, now_s):
+            elif is_fresh and self.nonces.use(offered.nonce, offered.nc, now_s):
                 return Admitted(user.trunk, offered.username)
             else:
                 # "stale: ... the client may wish to simply retry the request with a new
                 # encrypted response" (RFC 7616 section 3.3): only to who knows the password.
                 is_stale = True
-        nonce = self._nonces.make(rules.nonce_key, source.host, now_s)
+        nonce = self.nonces.make(rules.nonce_key, source.host, now_s)
         lines = challenge_lines(rules.realm, nonce, rules.algorithms, stale=is_stale)
         return Challenged(lines, tried, is_stale)
 

@@ -15,9 +15,10 @@ from typing import Self
 
 from services.common.causes import EndReason
 from services.common.sip_options.trunk import DEFAULT_CUSTOMER
-from services.signaling.core.admission import admit, dialled, early_leg, early_reply, offer_of
+from services.signaling.core.admission import admit, dialled, early_leg, offer_of
 from services.signaling.core.answers import hang_up_answer
-from services.signaling.core.closing import given_back
+from services.signaling.core.attempt import NEVER, Attempt
+from services.signaling.core.closing import Over, given_back
 from services.signaling.core.code_policy import known_reason
 from services.signaling.core.commands import (
     AnswerMedia,
@@ -35,11 +36,12 @@ from services.signaling.core.commands import (
     Respond,
 )
 from services.signaling.core.context import Context
-from services.signaling.core.conversation import Conversation, Over
+from services.signaling.core.conversation import Conversation
 from services.signaling.core.conversation import Step as TalkStep
+from services.signaling.core.early_requests import EarlyRequests, Hopeless
+from services.signaling.core.early_requests import Step as EarlyStep
 from services.signaling.core.headers import numbers
-from services.signaling.core.hunting import Answered, Attempt, Hunt, Lost, Progress
-from services.signaling.core.hunting import Step as HuntStep
+from services.signaling.core.hunting import Answered, Hunt, Lost, Progress
 from services.signaling.core.ladder import Trace
 from services.signaling.core.legs import CALLER, Ingress
 from services.signaling.core.offered_routes import Ruling
@@ -56,7 +58,6 @@ from services.signaling.sip.headers import readable
 from services.signaling.sip.message import Request as Received
 from services.signaling.sip.message import Response
 
-NEVER = float("inf")
 SETTLE_S = 5.0
 """A record waits this long for the last word of a cancelled vendor."""
 
@@ -68,9 +69,9 @@ class Call:
     """See the module docstring."""
 
     __slots__ = (
-        "_context", "_conversation", "_credit", "_hunt", "_ingress", "_is_counted", "_is_finished",
-        "_is_recorded", "_pickup", "_plan", "_record_by", "_routing", "_tags", "_wants_stats",
-        "has_media", "invite_key", "record", "state", "timer", "trace",
+        "_context", "_conversation", "_credit", "_early", "_hunt", "_ingress", "_is_counted",
+        "_is_finished", "_is_recorded", "_pickup", "_plan", "_record_by", "_routing", "_tags",
+        "_wants_stats", "has_media", "invite_key", "record", "state", "timer", "trace",
     )  # fmt: skip
 
     def __init__(
@@ -102,6 +103,7 @@ class Call:
         self._credit: Credit | None = None
         self._routing = DEFAULT_CUSTOMER.routing
         self._hunt: RouteFinding | Hunt | None = None
+        self._early: EarlyRequests | None = None
         self._pickup: Pickup | None = None
         self._conversation: Conversation | None = None
         self._tags: list[str] = []
@@ -211,9 +213,9 @@ class Call:
 
     # --- the hunt -----------------------------------------------------------------------
 
-    def _seek(self, steps: Sequence[HuntStep | TurnedDown], now: float) -> list[Command]:
+    def _seek(self, steps: Sequence[EarlyStep | TurnedDown], now: float) -> list[Command]:
         """Carry out what the hunt wants, in its order."""
-        commands: list[Command] = []
+        commands = [] if self._early is None else self._early.leave(self._hunt)
         for step in steps:
             if isinstance(step, Progress):
                 commands += self._on_progress(step, now)
@@ -223,6 +225,8 @@ class Call:
                 commands += self.refuse(step.reason, now, status=step.status, lost=step)
             elif isinstance(step, TurnedDown):
                 commands += self.refuse(step.reason, now, status=step.status)
+            elif isinstance(step, Hopeless):
+                commands += self.hang_up(step.reason, now)
             else:
                 self._note(step)
                 commands.append(step)
@@ -238,19 +242,14 @@ class Call:
         if self.state not in _CAN_PROGRESS or self._ingress is None:
             return []
         self.state = CallState.RINGING
-        response, record = step.response, self.record
-        ingress, number = self._ingress, step.attempt.number
-        commands: list[Command] = []
-        ringing = ingress.ringing(number, response, step.sdp)
-        if ringing is not None:
-            tag = ingress.tag(number, response.to_tag)
-            headers = ingress.passed(response, step.attempt.policy)
-            reply = ingress.provisional(ringing.status, tag, ringing.sdp, headers)
-            if reply is not None:
-                commands.append(Respond(self.invite_key, reply, CALLER))
+        response, attempt, record = step.response, step.attempt, self.record
+        reply = self._ingress.progress(attempt.number, response, step.sdp, attempt.policy)
+        commands: list[Command] = (
+            [] if reply is None else [Respond(self.invite_key, reply, CALLER)]
+        )
         if record.ringing_at is None and (response.status == 180 or step.sdp):
             record.ringing_at = now
-            commands.append(Emit(record.ringing(step.attempt.record, response.status, now)))
+            commands.append(Emit(record.ringing(attempt.record, response.status, now)))
         return commands
 
     def _on_answered(self, step: Answered, now: float) -> list[Command]:
@@ -278,7 +277,7 @@ class Call:
         self.state = CallState.ANSWERED
         self._conversation = pickup.conversation
         # What an established call does not need is not kept: there are tens of thousands.
-        self._pickup = self._ingress = self._plan = self._credit = self._hunt = None
+        self._pickup = self._ingress = self._plan = self._credit = self._hunt = self._early = None
         return [Respond(self.invite_key, pickup.reply, CALLER)]
 
     def _take_back(
@@ -296,9 +295,11 @@ class Call:
         if isinstance(owner, Asked):
             return self._seek(owner.finding.on_answer(owner, response, now), now)
         if not isinstance(owner, Attempt):
-            if self._conversation is None:
-                return []
-            return self._talk(self._conversation.on_response(owner, response, now), now)
+            if self._conversation is not None:
+                return self._talk(self._conversation.on_response(owner, response, now), now)
+            early = self._early
+            steps = [] if early is None else early.on_response(owner, response, self._hunt, now)
+            return self._seek(steps, now)
         if not isinstance(self._hunt, Hunt):
             # A vendor given up on answers after another one has.
             is_answer = 200 <= response.status < 300
@@ -311,9 +312,10 @@ class Call:
         if isinstance(owner, Asked):
             return self._seek(owner.finding.on_silence(owner, now), now)
         if not isinstance(owner, Attempt):
-            if self._conversation is None:
-                return []
-            return self._talk(self._conversation.on_failure(owner, status, now), now)
+            if self._conversation is not None:
+                return self._talk(self._conversation.on_failure(owner, status, now), now)
+            early = self._early
+            return self._seek([] if early is None else early.on_failure(owner, self._hunt), now)
         if not isinstance(self._hunt, Hunt):
             return []
         commands = self._seek(self._hunt.on_failure(owner, status, now), now)
@@ -348,29 +350,25 @@ class Call:
         self, received: Received, key: str, source: Peer, now: float
     ) -> list[Command]:
         """Before the answer there is little to ask inside a dialog."""
-        answered = None if self._pickup is None else self._pickup.answered
-        name, peer = early_leg(received, source, self._ingress, self._hunt, answered)
-        if not name:
+        ingress, pickup = self._ingress, self._pickup
+        answered = None if pickup is None else pickup.answered
+        name, peer = early_leg(received, source, ingress, self._hunt, answered)
+        if not name or ingress is None:
             return [Respond(key, response_to(received, 481), CALLER)]
         if received.method != "BYE":
-            reply = early_reply(received, name, self._context, peer)
-            commands: list[Command] = [Respond(key, reply, name)]
-            is_prack = received.method == "PRACK" and name == CALLER
-            return commands + self._on_prack(received, now) if is_prack else commands
+            early = self._early = self._early or EarlyRequests(self._context, ingress)
+            steps = early.on_request(
+                received, key, name, peer, self._hunt, now, is_answered=pickup is not None
+            )
+            commands = self._seek(steps, now)
+            return commands + (self.on_durable(now, durable=True) if ingress.is_answer_due else [])
         done: list[Command] = [Respond(key, response_to(received, 200), name)]
         if name == CALLER:
             return done + self._give_up(received, now)  # section 15: may end an early dialog
-        if self._pickup is None:
+        if pickup is None:
             return done
-        self._pickup.answered.leg.is_over = True
-        return done + self._take_back(self._pickup, EndReason.NO_ANSWER, now, side="callee")
-
-    def _on_prack(self, received: Received, now: float) -> list[Command]:
-        assert self._ingress is not None
-        due = self._ingress.on_prack(received)
-        if due is not None:
-            return [Respond(self.invite_key, due, CALLER)]
-        return self.on_durable(now, durable=True) if self._ingress.is_answer_due else []
+        pickup.answered.leg.is_over = True
+        return done + self._take_back(pickup, EndReason.NO_ANSWER, now, side="callee")
 
     def on_ack(self, received: Received, key: str, now: float) -> list[Command]:
         """Take the ACK of a 2xx of ours."""
@@ -392,6 +390,8 @@ class Call:
             return self._talk(self._conversation.on_media(token, answer, now), now)
         if not isinstance(self._hunt, Hunt):
             return []
+        if self._early is not None and self._early.owns(token):
+            return self._seek(self._early.on_media(token, answer, self._hunt, now), now)
         return self._seek(self._hunt.on_media(token, answer, now), now)
 
     def on_media_stats(self, stats: MediaStats | None, now: float) -> list[Command]:

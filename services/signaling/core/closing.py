@@ -1,10 +1,39 @@
-"""What a call gives back when it ends, to those who answer for it until then."""
+"""How a call ends, and what it gives back to those who answer for it until then."""
 
 from __future__ import annotations
 
-from services.signaling.core.commands import Command, KeepEnd, ReleaseCredit, ReleaseMedia
+from typing import NamedTuple
+
+from services.common.causes import EndReason
+from services.signaling.core.commands import Command, KeepEnd, Owner, ReleaseCredit, ReleaseMedia
+from services.signaling.core.legs import Leg
 from services.signaling.core.record import CallRecord
 from services.signaling.core.snapshot import end_note
+from services.signaling.sip.message import Request as Received
+
+
+class Over(NamedTuple):
+    """The conversation has ended, at the instant ``at``."""
+
+    reason: EndReason
+    side: str
+    """``caller``, ``callee`` or ``server``."""
+    at: float
+    bye: Received | None = None
+    silent: str = ""
+    """``caller`` or ``callee`` when that one was not heard any more, as was noticed at
+    :attr:`noticed_at`."""
+    noticed_at: float = 0.0
+
+
+class Bye(Owner):
+    """A BYE that may have to be sent again with credentials."""
+
+    __slots__ = ("leg",)
+
+    def __init__(self, leg: Leg) -> None:
+        super().__init__()
+        self.leg = leg
 
 
 def given_back(record: CallRecord, *, has_media: bool) -> list[Command]:

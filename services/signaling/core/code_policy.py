@@ -10,6 +10,7 @@ from services.common.causes import (
     SIP_OF_REASON,
     STOP_HUNTING,
     EndReason,
+    q850_of_refusal,
     q850_of_sip,
     sip_of_q850,
 )
@@ -177,7 +178,9 @@ def _passed(response: Response | None) -> tuple[list[str], int]:
 
 
 def _cause(reason: EndReason, status: int, received: int) -> int:
-    return 16 if reason is EndReason.CANCELLED else received or q850_of_sip(status)
+    if reason is EndReason.CANCELLED or not received:
+        return q850_of_refusal(reason, status)
+    return received
 
 
 def refusal(

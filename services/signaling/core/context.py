@@ -50,8 +50,8 @@ class Context:
 
     __slots__ = (
         "advertised", "agent", "chance", "customer_limits", "dialogs", "keep_alives", "listeners",
-        "location", "new_call_id", "new_tag", "node", "reach", "tokens", "transfers", "trunks",
-        "vendor_limits",
+        "location", "new_call_id", "new_tag", "node", "reach", "reinvite_s", "tokens", "transfers",
+        "trunks", "vendor_limits",
     )  # fmt: skip
 
     def __init__(
@@ -64,8 +64,11 @@ class Context:
         chance: Callable[[], float],
         reach: Reach | None = None,
         user_agent: str = "",
+        reinvite_s: float = 180.0,
     ) -> None:
         self.node = node
+        self.reinvite_s = reinvite_s
+        """How long an INVITE of ours inside a call may go without a response above 100."""
         self.agent = (f"User-Agent: {user_agent}",) if user_agent else ()
         """Header lines that name the product; none unless the operator wants one."""
         if isinstance(advertised, str):

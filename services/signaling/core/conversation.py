@@ -6,10 +6,10 @@ Tells its call one thing among its commands: :class:`Over`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from services.common.causes import EndReason
 from services.signaling.core.admission import prack_reply
+from services.signaling.core.closing import Bye, Over
 from services.signaling.core.commands import Command, Extend, Owner, Request, Respond
 from services.signaling.core.context import Context
 from services.signaling.core.exchanges import Broken, Exchange, Exchanges
@@ -43,32 +43,7 @@ from services.signaling.sip.message import Request as Received
 from services.signaling.sip.message import Response
 from services.signaling.sip.refer import Target
 
-
-class Over(NamedTuple):
-    """The conversation has ended, at the instant ``at``."""
-
-    reason: EndReason
-    side: str
-    """``caller``, ``callee`` or ``server``."""
-    at: float
-    bye: Received | None = None
-    silent: str = ""
-    """``caller`` or ``callee`` when that one was not heard any more, as was noticed at
-    :attr:`noticed_at`."""
-    noticed_at: float = 0.0
-
-
 Step = Command | Over
-
-
-class Bye(Owner):
-    """A BYE that may have to be sent again with credentials."""
-
-    __slots__ = ("leg",)
-
-    def __init__(self, leg: Leg) -> None:
-        super().__init__()
-        self.leg = leg
 
 
 class Conversation:
@@ -128,6 +103,9 @@ class Conversation:
         if self._is_over:
             return float("inf")
         deadline = self._talk.deadline
+        offer = self._exchanges.offer
+        if offer is not None and offer.deadline < deadline:
+            deadline = offer.deadline
         if self._vigil is not None:
             deadline = min(deadline, self._vigil.deadline)
         if self._transfer is not None:
@@ -183,7 +161,7 @@ class Conversation:
             # A transferor has hung up, and nobody has taken his place yet.
             reply = response_to(received, 500, headers=("Retry-After: 1",))
             return [Respond(key, reply, leg.name)]
-        return self._follow(self._exchanges.on_request(received, key, leg, other), now)
+        return self._follow(self._exchanges.on_request(received, key, leg, other, now), now)
 
     def _on_own_request(
         self, received: Received, key: str, leg: Leg, now: float
@@ -237,12 +215,14 @@ class Conversation:
 
     def on_response(self, owner: Owner, response: Response, now: float) -> list[Step]:
         """Take a response to a request of ours."""
+        if 100 < response.status < 200:
+            self._exchanges.on_progress(owner, now)
         if isinstance(owner, Exchange):
             leg = owner.to_leg
             leg.heard_at = now
             if leg.watch is not None and is_refresh(response):
                 leg.watch.on_accepted(response, now)
-            return self._follow(self._exchanges.on_response(owner, response), now)
+            return self._follow(self._exchanges.on_response(owner, response, now), now)
         if self._is_transferring(owner):
             assert self._transfer is not None
             return self._relocate(self._transfer.on_response(owner, response, now), now)
@@ -276,7 +256,7 @@ class Conversation:
             return []
         if self._transfer is not None and token and token == self._transfer.token:
             return self._relocate(self._transfer.on_media(answer, now), now)
-        return self._follow(self._exchanges.on_media(token, answer), now)
+        return self._follow(self._exchanges.on_media(token, answer, now), now)
 
     def on_extended(self, credit: Credit | None, now: float) -> None:
         """Take rating's answer to :class:`Extend`."""
@@ -294,6 +274,8 @@ class Conversation:
                 return steps
         if self._transfer is not None and self._transfer.deadline <= now:
             return self._relocate(self._transfer.on_timer(now), now)
+        if given_up := self._exchanges.on_timer(now):
+            return self._follow(given_up, now)
         due = self._talk.on_timer(now)
         if isinstance(due, EndReason):
             return self.end(due, now)
@@ -379,7 +361,8 @@ class Conversation:
         leg = Leg(NAME, entering, LOOP, attempt=self.callee.attempt)
         leg.heard_at = now
         self._entering = (key, leg)
-        return self._follow(self._exchanges.on_request(received, key, leg, self.callee), now)
+        steps = self._exchanges.on_request(received, key, leg, self.callee, now)
+        return self._follow(steps, now)
 
     def _on_entered(self, ack: Received, leg: Leg, now: float) -> list[Step]:
         """The other call took what the callee offered, or his party would not have it."""

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from services.common.sip_options.early_media import EarlyMedia
 
-_ANY_FORK = "*"
+ANY_FORK = "*"
 """No To tag: it stands for all those of one vendor."""
 _MOST_DIALOGS = 16
 """Early dialogs whose SDP is remembered."""
@@ -32,9 +32,18 @@ class EarlyDialogs:
         self.stripped = frozenset({"p-early-media"} if is_silent else ())
         """Headers that speak of media which does not pass."""
 
+    @property
+    def passes_offers(self) -> bool:
+        """Whether SDP of one early dialog passes as it comes, and only once."""
+        return self._options.ringing == "pass" and self._options.forks == "pass"
+
+    def first(self, attempt: int) -> str:
+        """The To tag whose early media stands for all of one vendor; ``""`` for none yet."""
+        return self._first.get(attempt, "")
+
     def key(self, attempt: int, remote_tag: str) -> tuple[int, str]:
         """What tells the customer's dialogs apart."""
-        return (attempt, _ANY_FORK if self._options.forks == "one" else remote_tag)
+        return (attempt, ANY_FORK if self._options.forks == "one" else remote_tag)
 
     def pass_on(self, attempt: int, remote_tag: str, status: int, sdp: bytes) -> Ringing | None:
         """What a vendor's 18x becomes; ``None`` when nothing passes."""

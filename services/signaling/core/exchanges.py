@@ -1,4 +1,4 @@
-"""Requests inside an answered call, passed from one leg to the other and answered end to end.
+"""Requests inside a call, passed from one leg to the other and answered end to end.
 
 At most one offer and answer (re-INVITE or UPDATE) is under way at a time, RFC 3261 section 14 and
 RFC 3311: others meet 491, from either side. A refused one leaves the call as it was. What
@@ -38,6 +38,7 @@ from services.signaling.sip.message import Request as Received
 
 MOST_AT_ONCE = 16
 """Requests without session passed on and not answered yet, per call."""
+NEVER = float("inf")
 RETRY_AFTER = "Retry-After: 1"
 """Seconds; RFC 3261 section 14.2 asks for 0 to 10, chosen at random by who has several peers."""
 
@@ -75,8 +76,8 @@ class Exchange(Owner):
     """One request on its way."""
 
     __slots__ = (
-        "from_leg", "is_late", "number", "received", "response", "said", "sent", "server_key",
-        "state", "to_leg", "token",
+        "deadline", "from_leg", "has_given_up", "inviter", "is_late", "number", "received",
+        "response", "said", "sent", "server_key", "state", "to_leg", "token",
     )  # fmt: skip
 
     def __init__(
@@ -88,6 +89,12 @@ class Exchange(Owner):
         self.from_leg = from_leg
         self.to_leg = to_leg
         self.state = State.SENT
+        self.deadline = NEVER
+        """When its INVITE is cancelled for want of a final response: timer C."""
+        self.has_given_up = False
+        """Whether it was."""
+        self.inviter: Owner | None = None
+        """Who has sent that INVITE, if not this exchange."""
         self.is_late = False
         """Whether the answer travels in the ACK, the request having brought no offer."""
         self.number = 0
@@ -103,10 +110,11 @@ class Exchange(Owner):
 class Exchanges:
     """All exchanges of one answered call."""
 
-    __slots__ = ("_context", "_others", "agreed", "media_proxy", "offer")
+    __slots__ = ("_context", "_is_early", "_others", "agreed", "media_proxy", "offer")
 
-    def __init__(self, context: Context, *, media_proxy: bool) -> None:
+    def __init__(self, context: Context, *, media_proxy: bool, is_early: bool = False) -> None:
         self._context = context
+        self._is_early = is_early
         self.media_proxy = media_proxy
         """Whether SDP passes through media."""
         self.agreed = 0
@@ -132,27 +140,54 @@ class Exchanges:
         if self.offer is not None and self.offer.server_key == server_key:
             self.offer = None
 
-    def reserve(self, leg: Leg) -> None:
+    def reserve(self, leg: Leg, inviter: Owner, now: float) -> None:
         """A re-INVITE of ours is under way on ``leg``: offers meet 491 meanwhile."""
         self.offer = Exchange(None, "", leg, leg)
         self.offer.state = State.ANSWERED
+        self.offer.inviter, self.offer.deadline = inviter, now + self._context.reinvite_s
 
     def release(self) -> None:
         """That re-INVITE has its final response."""
         if self.offer is not None and self.offer.from_leg is self.offer.to_leg:
             self.offer = None
 
+    @property
+    def has_given_up(self) -> bool:
+        """Whether the INVITE under way has been cancelled for want of a final response."""
+        return self.offer is not None and self.offer.has_given_up
+
+    # --- time (RFC 3261 sections 16.6 and 16.8, timer C) ---------------------------------
+
+    def on_progress(self, owner: Owner, now: float) -> None:
+        """An INVITE has drawn a provisional response above 100: it may take as long again."""
+        exchange = self.offer
+        if exchange is None or owner is not (exchange.inviter or exchange):
+            return
+        if exchange.deadline != NEVER:
+            exchange.deadline = now + self._context.reinvite_s
+
+    def on_timer(self, now: float) -> list[Step]:
+        """Cancel an INVITE that draws no final response.
+
+        What ends it is passed back: 408 for its 487, or the 2xx that crossed our CANCEL.
+        """
+        exchange = self.offer
+        if exchange is None or now < exchange.deadline:
+            return []
+        exchange.deadline, exchange.has_given_up = NEVER, True
+        return [Cancel((exchange.inviter or exchange).key, exchange.to_leg.name)]
+
     # --- inputs -------------------------------------------------------------------------
 
     def on_request(
-        self, received: Received, server_key: str, from_leg: Leg, to_leg: Leg
+        self, received: Received, server_key: str, from_leg: Leg, to_leg: Leg, now: float
     ) -> list[Step]:
         """Pass a request on. Its CSeq was checked, and it is no ACK, BYE or CANCEL."""
         hops = received.max_forwards
         if hops == 0:
             return [_refuse(received, server_key, from_leg, 483)]
         if received.method not in _OFFERING:
-            return self._pass_beside(received, server_key, from_leg, to_leg)
+            return self._pass_beside(received, server_key, from_leg, to_leg, now)
         if self.offer is not None:
             return [self._glare(received, server_key, from_leg)]
         exchange = Exchange(received, server_key, from_leg, to_leg)
@@ -162,13 +197,14 @@ class Exchanges:
         if sdp and self.media_proxy:
             exchange.state = State.OFFERING
             return [self._offer_media(exchange, from_leg, sdp)]
-        return [self._forward(exchange, sdp)]
+        return [self._forward(exchange, sdp, now)]
 
-    def on_response(self, exchange: Exchange, response: Response) -> list[Step]:
+    def on_response(self, exchange: Exchange, response: Response, now: float) -> list[Step]:
         """Pass a response back."""
         if response.status < 200 or exchange.received is None:
             return []
-        again = self._prove(exchange, response)
+        exchange.deadline = NEVER
+        again = self._prove(exchange, response, now)
         if again is not None:
             return [again]
         if exchange in self._others:
@@ -198,13 +234,14 @@ class Exchanges:
         if exchange is None or exchange.server_key != server_key:
             return []
         if exchange.state is State.SENT:
+            exchange.deadline = NEVER
             return [Cancel(exchange.key, exchange.to_leg.name)]  # its 487 will be passed back
         if exchange.state is not State.OFFERING or exchange.received is None:
             return []
         self.offer = None
         return [_refuse(exchange.received, server_key, exchange.from_leg, 487)]
 
-    def on_media(self, token: int, answer: MediaAnswer | None) -> list[Step]:
+    def on_media(self, token: int, answer: MediaAnswer | None, now: float) -> list[Step]:
         """Take rewritten SDP; ``None`` when media did not answer."""
         exchange = self.offer
         if exchange is None or not token or exchange.token != token:
@@ -214,7 +251,7 @@ class Exchanges:
         match exchange.state:
             case State.OFFERING if sdp:
                 exchange.state = State.SENT
-                return [self._forward(exchange, sdp)]
+                return [self._forward(exchange, sdp, now)]
             case State.OFFERING:
                 assert exchange.received is not None
                 self.offer = None
@@ -255,8 +292,8 @@ class Exchanges:
         exchange.state = State.CLOSING
         return [self._answer_media(exchange, exchange.from_leg, sdp)]
 
-    def close(self) -> list[Command]:
-        """The call ends: answer what waits, acknowledge what was accepted."""
+    def close(self, status: int = 487) -> list[Command]:
+        """Answer what waits with ``status``, acknowledge what was accepted: the call ends."""
         commands: list[Command] = []
         exchange, self.offer = self.offer, None
         if exchange is not None:
@@ -266,13 +303,15 @@ class Exchanges:
                 State.ANSWERING,
             }:
                 commands.append(self._acknowledge(exchange, b""))
-            if exchange.state is State.SENT:
+            is_invite = exchange.deadline != NEVER or exchange.has_given_up
+            if is_invite and (exchange.state is State.SENT or exchange.inviter is not None):
                 # A re-INVITE that rings for ever would otherwise outlive its call.
-                commands.append(Cancel(exchange.key, exchange.to_leg.name))
+                key = (exchange.inviter or exchange).key
+                commands.append(Cancel(key, exchange.to_leg.name))
             if exchange.state not in {State.ANSWERED, State.CLOSING}:
                 self._others.append(exchange)
         commands += [
-            _refuse(waiting.received, waiting.server_key, waiting.from_leg, 487)
+            _refuse(waiting.received, waiting.server_key, waiting.from_leg, status)
             for waiting in self._others
             if waiting.received is not None
         ]
@@ -282,13 +321,13 @@ class Exchanges:
     # --- one step at a time -------------------------------------------------------------
 
     def _pass_beside(
-        self, received: Received, server_key: str, from_leg: Leg, to_leg: Leg
+        self, received: Received, server_key: str, from_leg: Leg, to_leg: Leg, now: float
     ) -> list[Step]:
         if len(self._others) >= MOST_AT_ONCE:
             return [_refuse(received, server_key, from_leg, 500, RETRY_AFTER)]
         exchange = Exchange(received, server_key, from_leg, to_leg)
         self._others.append(exchange)
-        return [self._forward(exchange, received.body)]
+        return [self._forward(exchange, received.body, now)]
 
     def _glare(self, received: Received, server_key: str, from_leg: Leg) -> Step:
         assert self.offer is not None
@@ -297,7 +336,7 @@ class Exchanges:
             return _refuse(received, server_key, from_leg, 500, RETRY_AFTER)
         return _refuse(received, server_key, from_leg, 491)
 
-    def _forward(self, exchange: Exchange, body: bytes) -> Request:
+    def _forward(self, exchange: Exchange, body: bytes, now: float) -> Request:
         received, leg = exchange.received, exchange.to_leg
         assert received is not None
         hops = received.max_forwards
@@ -311,11 +350,13 @@ class Exchanges:
         )
         exchange.number = draft.cseq
         exchange.sent = body
+        if draft.method == "INVITE":
+            exchange.deadline = now + self._context.reinvite_s
         if leg.login is not None:
             exchange.draft = draft
         return Request(exchange, draft, leg.target(self._context), leg.name)
 
-    def _prove(self, exchange: Exchange, response: Response) -> Request | None:
+    def _prove(self, exchange: Exchange, response: Response, now: float) -> Request | None:
         """The request once more with our credentials, where its receiver asks for them."""
         leg = exchange.to_leg
         if exchange.draft is None or response.status not in CHALLENGES:
@@ -324,6 +365,8 @@ class Exchanges:
         if draft is None:
             return None
         exchange.number = draft.cseq
+        if draft.method == "INVITE":
+            exchange.deadline = now + self._context.reinvite_s
         return Request(exchange, draft, leg.target(self._context), leg.name)
 
     def _on_accepted(self, exchange: Exchange, response: Response) -> list[Step]:
@@ -366,6 +409,8 @@ class Exchanges:
         status = response.status
         # A challenge is for us, and we have nothing more to answer it with.
         passed = 488 if status in CHALLENGES or status < 400 else status
+        if exchange.has_given_up and status == 487:
+            passed = 408
         received, leg = exchange.received, exchange.from_leg
         assert received is not None
         headers = _passed(response, RESPONSE_PASSES, leg, exchange.to_leg)
@@ -420,7 +465,7 @@ class Exchanges:
         exchange.token = next(self._context.tokens)
         _note(exchange, leg, sdp)
         return AnswerMedia(
-            exchange.token, leg.is_caller, sdp, leg.peer.host, leg.attempt, provisional=False
+            exchange.token, leg.is_caller, sdp, leg.peer.host, leg.attempt, self._is_early
         )
 
 

@@ -40,24 +40,27 @@ def refusal(sip: CustomerSip, invite: Request) -> Refusal | None:
 def provisionals(context: Context, sip: CustomerSip, invite: Request) -> Provisionals | None:
     """How provisional responses are numbered; ``None`` when they are sent once and forgotten.
 
-    An INVITE without offer is answered reliably only when it insists: the first reliable
-    response to it ought to bring the offer (RFC 3261 section 13.2.1), and ringing has none.
+    The first reliable response to an INVITE without offer is to bring the offer (RFC 3261 section
+    13.2.1): ringing without one is reliable only for who insists.
     """
     if sip.reliable.mode == "off" or not supports(invite, "100rel"):
         return None
-    if not invite.body and not invite.has("require"):
-        return None
-    return Provisionals(1 + int(context.chance() * (LARGEST_FIRST_RSEQ - 1)))
+    first = 1 + int(context.chance() * (LARGEST_FIRST_RSEQ - 1))
+    is_late = not invite.body
+    return Provisionals(first, is_late=is_late, only_offers=is_late and not invite.has("require"))
 
 
-def asked_for(sip: VendorSip, *, has_offer: bool, min_se_s: int = 0) -> list[str]:
-    """Header lines for the INVITE to a vendor."""
+def asked_for(sip: VendorSip, *, is_reliable: bool, min_se_s: int = 0) -> list[str]:
+    """Header lines for the INVITE to a vendor.
+
+    ``is_reliable`` is whether his offer in a reliable response could be answered, if our INVITE
+    has none.
+    """
     if sip is DEFAULT_VENDOR:
         return []
     lines: list[str] = []
     supported: list[str] = []
-    # The answer to a late offer could not be given in a PRACK.
-    reliable = sip.reliable.mode if has_offer else "off"
+    reliable = sip.reliable.mode if is_reliable else "off"
     if reliable == "required":
         lines.append("Require: 100rel")
     elif reliable == "supported":

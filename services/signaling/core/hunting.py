@@ -7,20 +7,12 @@ so that a 2xx which crossed our CANCEL is acknowledged and hung up.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
-from enum import Enum, auto
 from typing import NamedTuple
 
 from services.common.causes import SIP_OF_REASON, EndReason, reason_of_status
-from services.common.sip_options.trunk import DEFAULT_VENDOR, VendorSip
-from services.signaling.core.answers import (
-    ReliableDialogs,
-    acknowledge,
-    answered_leg,
-    hang_up_answer,
-    prove,
-)
+from services.signaling.core.answers import acknowledge, answered_leg, hang_up_answer, prove
+from services.signaling.core.attempt import NEVER, Attempt, State
 from services.signaling.core.code_policy import known_reason, status_out, verdict
 from services.signaling.core.commands import (
     AnswerMedia,
@@ -28,16 +20,15 @@ from services.signaling.core.commands import (
     Command,
     ForgetMedia,
     OfferMedia,
-    Owner,
     Request,
 )
 from services.signaling.core.context import ALLOW, Context
+from services.signaling.core.early_dialogs import ReliableDialogs, offered_early
 from services.signaling.core.early_media import binds
 from services.signaling.core.extensions import asked_for, asks_again
 from services.signaling.core.headers import address, reason_header
 from services.signaling.core.itinerary import Itinerary, Skip, Stop
 from services.signaling.core.legs import Leg, closing_lines, session
-from services.signaling.core.logins import Login
 from services.signaling.core.outgoing import Offer, bracketed, outgoing, request_uri
 from services.signaling.core.record import (
     AttemptRecord,
@@ -48,77 +39,11 @@ from services.signaling.core.record import (
 )
 from services.signaling.core.trunk_policy import USUAL_VENDOR, VendorPolicy
 from services.signaling.core.values import Candidate, MediaAnswer
-from services.signaling.sip.actions import Peer
-from services.signaling.sip.build import RequestDraft, request
+from services.signaling.sip.build import request
 from services.signaling.sip.message import Request as Received
 from services.signaling.sip.message import Response
 from services.signaling.sip.reliable import is_reliable
 from services.signaling.sip.session_timer import min_se
-
-NEVER = float("inf")
-
-
-class State(Enum):
-    """Where one attempt is."""
-
-    OFFERING = auto()
-    """The caller's SDP is being rewritten."""
-    CALLING = auto()
-    ANSWERED = auto()
-    ABANDONED = auto()
-    """Cancelled; whatever it still answers changes nothing."""
-    OVER = auto()
-
-
-class Attempt(Owner):
-    """One egress INVITE."""
-
-    __slots__ = (
-        "answered_at", "candidate", "deadline", "dialogs", "draft", "early", "is_alive", "login",
-        "min_se_s", "name", "number", "peer", "policy", "record", "responses", "sip",
-        "started_at", "state", "tag", "token",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        number: int,
-        candidate: Candidate,
-        record: AttemptRecord,
-        peer: Peer,
-        sip: VendorSip = DEFAULT_VENDOR,
-        policy: VendorPolicy = USUAL_VENDOR,
-    ) -> None:
-        super().__init__()
-        self.number = number
-        """From 1; also the number of its media."""
-        self.name = f"B{number}"
-        self.candidate = candidate
-        self.record = record
-        self.peer = peer
-        self.sip = sip
-        """How this vendor is spoken to."""
-        self.policy = policy
-        """The same, compiled."""
-        self.state = State.OFFERING
-        self.is_alive = False
-        """Whether the vendor has said enough: from then on only ringing is timed."""
-        self.draft: RequestDraft | None = None
-        self.login: Login | None = None
-        """Set by the vendor's challenge: the second one ends the attempt."""
-        self.tag = ""
-        """Ours, on this leg."""
-        self.started_at = self.answered_at = record.started_at
-        self.deadline = NEVER
-        self.token = 0
-        """Of the rewriting under way; 0 for none."""
-        self.responses: deque[Response] = deque()
-        """Not looked at yet: their order must survive the rewriting."""
-        self.early: dict[str, bytes] = {}
-        """SDP of provisional responses, by To tag: some vendors leave it out of the 200."""
-        self.dialogs: ReliableDialogs | None = None
-        """Set when the vendor may respond reliably."""
-        self.min_se_s = 0
-        """The session interval a 422 insisted on."""
 
 
 class Progress(NamedTuple):
@@ -199,6 +124,8 @@ class Hunt:
             return self._on_media_refused(attempt, answer, now)
         if attempt.state is State.OFFERING:
             return self._dial(attempt, answer.sdp, now)
+        if attempt.dialogs is not None and attempt.dialogs.answer:
+            return self._prack(attempt, attempt.dialogs, answer.sdp)
         response = attempt.responses.popleft()
         return [*self._pass(attempt, response, answer.sdp), *self._drain(attempt)]
 
@@ -225,12 +152,46 @@ class Hunt:
     def _on_life(self, attempt: Attempt, response: Response) -> list[Step]:
         steps: list[Step] = []
         if attempt.dialogs is not None and is_reliable(response):
-            prack = attempt.dialogs.acknowledge(self._context, attempt, response)
-            if prack is None:
+            pracks = attempt.dialogs.acknowledge(self._context, attempt, response)
+            if pracks is None:
                 return []
-            steps.append(prack)
+            steps += pracks
         attempt.responses.append(response)
         return steps if attempt.token else [*steps, *self._drain(attempt)]
+
+    @property
+    def has_answer(self) -> bool:
+        """Whether a 2xx has come that the caller is not told of yet."""
+        attempt = self.current
+        return attempt is not None and any(each.status >= 200 for each in attempt.responses)
+
+    def expects_answer(self, number: int, remote_tag: str) -> bool:
+        """Whether a vendor waits for the caller's answer to his offer in a reliable response.
+
+        The vendor is that of attempt ``number``, the dialog that of his ``remote_tag``.
+        """
+        attempt = self.current
+        if attempt is None or attempt.number != number or attempt.dialogs is None:
+            return False
+        return attempt.state is State.CALLING and attempt.dialogs.is_offering(remote_tag)
+
+    def on_answer(self, sdp: bytes) -> list[Step]:
+        """Pass that answer on: it travels in our PRACK (RFC 3262 section 5)."""
+        attempt = self.current
+        assert attempt is not None
+        dialogs = attempt.dialogs
+        assert dialogs is not None
+        if attempt.token or dialogs.answer:
+            return []  # another fork has been answered for good
+        dialogs.answer = sdp
+        if not attempt.candidate.media_proxy:
+            return self._prack(attempt, dialogs, sdp)
+        return [self._ask_answer(attempt, sdp, from_caller=True, provisional=True)]
+
+    def resume(self) -> list[Step]:
+        """Go on with a 2xx that had to wait for the end of an offer in its dialog."""
+        attempt = self.current
+        return [] if attempt is None or attempt.token else self._drain(attempt)
 
     def on_failure(self, attempt: Attempt, status: int, now: float) -> list[Step]:
         """No response will come: 408 for silence, 503 when it could not be sent."""
@@ -287,7 +248,7 @@ class Hunt:
             self.current = attempt
             if not (candidate.media_proxy and self._offer.sdp):
                 return self._dial(attempt, self._offer.sdp, now)
-            return [self._ask(attempt, self._offer.sdp, from_caller=True)]
+            return [self._ask_offer(attempt, self._offer.sdp, from_caller=True)]
         return [Lost(reason, status_out(reason, self._record.sip_code_in))]
 
     def _dial(self, attempt: Attempt, sdp: bytes, now: float) -> list[Step]:
@@ -295,8 +256,9 @@ class Hunt:
         before, way = attempt.draft, candidate.way
         if before is None:
             attempt.tag = context.new_tag()
-        if attempt.sip.reliable.mode != "off" and sdp:
-            attempt.dialogs = ReliableDialogs()
+        is_reliable_wanted = bool(sdp) or offer.takes_offers
+        if attempt.sip.reliable.mode != "off" and is_reliable_wanted:
+            attempt.dialogs = ReliableDialogs(is_late=not sdp)
         if attempt.policy.is_usual and not offer.is_special:
             uri, headers = request_uri(candidate), offer.headers
             from_ = address(candidate.caller, context.host(attempt.peer))
@@ -305,7 +267,7 @@ class Hunt:
             uri, from_, to, headers = outgoing(
                 candidate, attempt.policy, offer, context.host(attempt.peer)
             )
-        asked = asked_for(attempt.sip, has_offer=bool(sdp), min_se_s=attempt.min_se_s)
+        asked = asked_for(attempt.sip, is_reliable=is_reliable_wanted, min_se_s=attempt.min_se_s)
         draft = request(
             "INVITE",
             uri if way is None else way.uri,
@@ -344,14 +306,25 @@ class Hunt:
         """Pass responses on in order, until one needs its SDP rewritten."""
         steps: list[Step] = []
         while attempt.responses and not attempt.token and attempt.state is State.CALLING:
-            response = attempt.responses[0]
+            response, dialogs = attempt.responses[0], attempt.dialogs
+            if dialogs is not None and response.status >= 200:
+                tag = response.to_tag
+                if dialogs.is_busy(tag):
+                    break
+                agreed = dialogs.agreed_last.get(tag)
+                if agreed is not None and attempt.candidate.media_proxy:
+                    # Media is to know that this answer is the last before the call is answered.
+                    steps.append(
+                        self._ask_answer(attempt, agreed.sdp, from_caller=agreed.from_caller)
+                    )
+                    break
             sdp = self._session(attempt, response)
             if sdp and attempt.candidate.media_proxy:
-                is_offer = not self._offer.sdp
+                is_provisional = response.status < 200
                 steps.append(
-                    self._ask(
-                        attempt, sdp, from_caller=False, response=response, is_offer=is_offer
-                    )
+                    self._ask_answer(attempt, sdp, from_caller=False, provisional=is_provisional)
+                    if self._offer.sdp
+                    else self._ask_offer(attempt, sdp, from_caller=False)
                 )
                 break
             attempt.responses.popleft()
@@ -359,12 +332,13 @@ class Hunt:
         return steps
 
     def _session(self, attempt: Attempt, response: Response) -> bytes:
-        sdp = session(response)
+        sdp, dialogs = session(response), attempt.dialogs
+        if dialogs is not None and response.to_tag in dialogs.agreed_last:
+            return b""  # what was agreed before the answer holds, whatever is said here
         if response.status >= 200:
             return sdp or attempt.early.get(response.to_tag, b"")
         if not self._offer.sdp:
-            # An offer may not stand in an unreliable provisional (RFC 3261 section 13.2.1).
-            return b""
+            return offered_early(attempt, response, sdp)
         if sdp and len(attempt.early) < 16:
             attempt.early[response.to_tag] = sdp
         return sdp
@@ -374,15 +348,31 @@ class Hunt:
             if binds(self._offer.customer.early_media, response.status, sdp):
                 self._itinerary.clear()
             return [Progress(attempt, response, sdp)]
+        dialogs = attempt.dialogs
+        if dialogs is not None and response.to_tag in dialogs.agreed_last:
+            sdp = b""
         leg = answered_leg(attempt, response)
         attempt.state = State.ANSWERED
-        attempt.responses.clear()
         self._itinerary.clear()
         is_offer = bool(sdp) and not self._offer.sdp
         answered = Answered(attempt, response, leg, sdp, is_offer)
-        if is_offer:
-            return [answered]
-        return [acknowledge(attempt, leg, self._context), answered]
+        steps: list[Step] = [] if is_offer else [acknowledge(attempt, leg, self._context)]
+        if attempt.responses:
+            steps += self._hang_up_waiting(attempt)
+        steps.append(answered)
+        return steps
+
+    def _hang_up_waiting(self, attempt: Attempt) -> list[Step]:
+        """ACK and BYE for every 2xx that was not looked at yet: one may have come of each fork."""
+        steps: list[Step] = []
+        for response in attempt.responses:
+            if response.status >= 200:
+                steps += hang_up_answer(self._context, attempt, response)
+        attempt.responses.clear()
+        return steps
+
+    def _prack(self, attempt: Attempt, dialogs: ReliableDialogs, sdp: bytes) -> list[Step]:
+        return [dialogs.give_answer(self._context, sdp), *self._drain(attempt)]
 
     # --- failures -----------------------------------------------------------------------
 
@@ -425,6 +415,10 @@ class Hunt:
             self._close(attempt, reason, now)
             self.current = None
             return [Lost(reason, SIP_OF_REASON[reason])]
+        is_answer = attempt.dialogs is not None and bool(attempt.dialogs.answer)
+        if is_answer or (attempt.responses[0].status < 200 and not self._offer.sdp):
+            # An offer in a provisional response cannot go on, or the answer to it.
+            return [*self._abandon(attempt, reason, now), Lost(reason, SIP_OF_REASON[reason])]
         response = attempt.responses.popleft()
         if response.status < 200:
             return [*self._pass(attempt, response, b""), *self._drain(attempt)]
@@ -432,6 +426,7 @@ class Hunt:
         self.current = None
         return [
             *hang_up_answer(self._context, attempt, response),
+            *self._hang_up_waiting(attempt),
             Lost(reason, SIP_OF_REASON[reason]),
         ]
 
@@ -446,7 +441,7 @@ class Hunt:
             return []
         if has_answered:
             # Its 2xx is here already, only its SDP was still being rewritten.
-            return [*hang_up_answer(self._context, attempt, attempt.responses[-1])]
+            return self._hang_up_waiting(attempt)
         attempt.state = State.ABANDONED
         self._abandoned.add(attempt)
         cause = q850_of_end(reason) if attempt.policy.reason == "inject" else 0
@@ -460,23 +455,20 @@ class Hunt:
         self._context.vendor_limits.give_back(attempt.candidate.vendor_trunk_id)
 
     def _forget(self, attempt: Attempt) -> list[Step]:
-        if attempt.candidate.media_proxy and self._offer.sdp:
+        is_known = bool(self._offer.sdp) or attempt.dialogs is not None
+        if attempt.candidate.media_proxy and is_known:
             return [ForgetMedia(attempt.number)]
         return []
 
-    def _ask(
-        self,
-        attempt: Attempt,
-        sdp: bytes,
-        *,
-        from_caller: bool,
-        response: Response | None = None,
-        is_offer: bool = True,
-    ) -> Step:
+    def _ask_offer(self, attempt: Attempt, sdp: bytes, *, from_caller: bool) -> Step:
         attempt.token = next(self._context.tokens)
         hosts = (self._offer.source_host, attempt.peer.host)
         host, target = hosts if from_caller else hosts[::-1]
-        if is_offer:
-            return OfferMedia(attempt.token, from_caller, sdp, host, attempt.number, target)
-        is_provisional = response is not None and response.status < 200
-        return AnswerMedia(attempt.token, from_caller, sdp, host, attempt.number, is_provisional)
+        return OfferMedia(attempt.token, from_caller, sdp, host, attempt.number, target)
+
+    def _ask_answer(
+        self, attempt: Attempt, sdp: bytes, *, from_caller: bool, provisional: bool = False
+    ) -> Step:
+        attempt.token = next(self._context.tokens)
+        host = self._offer.source_host if from_caller else attempt.peer.host
+        return AnswerMedia(attempt.token, from_caller, sdp, host, attempt.number, provisional)

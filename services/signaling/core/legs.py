@@ -13,7 +13,7 @@ from services.signaling.core.addressing import leaving_from, place_of, target_of
 from services.signaling.core.code_policy import reason_lines
 from services.signaling.core.commands import Owner
 from services.signaling.core.context import ACCEPT, ALLOW, ALLOW_REFER, Context
-from services.signaling.core.early_media import EarlyDialogs, Ringing
+from services.signaling.core.early_media import ANY_FORK, EarlyDialogs
 from services.signaling.core.header_policy import BYE_USUAL, PLAIN, RESPONSE_USUAL, passing
 from services.signaling.core.headers import (
     BYE_PASSES,
@@ -84,6 +84,7 @@ class Leg:
         login: Login | None = None,
         request_to: str = "auto",
         is_secure: bool = False,
+        said: bytes | None = None,
     ) -> None:
         self.name = name
         self.dialog = dialog
@@ -109,7 +110,7 @@ class Leg:
         """Whether :attr:`session` is needed: refreshes by INVITE repeat it."""
         self.session = b""
         """The SDP last agreed that we sent."""
-        self.said: bytes | None = None
+        self.said = said
         """The SDP last agreed that the party sent; ``None`` where nobody may need it."""
         self.watch: Watch | None = None
 
@@ -216,8 +217,8 @@ class Ingress:
     """The INVITE of the caller, until it has a final response that was acknowledged."""
 
     __slots__ = (
-        "_base", "_context", "_is_secure", "_tags", "early", "invite", "key", "peer", "policy",
-        "reliable", "sip", "source",
+        "_base", "_context", "_early_legs", "_is_secure", "_tags", "early", "invite", "key",
+        "peer", "policy", "reliable", "sip", "source",
     )  # fmt: skip
 
     def __init__(self, invite: Request, key: str, source: Peer, context: Context) -> None:
@@ -234,6 +235,7 @@ class Ingress:
         self._context = context
         self._base = context.new_tag()
         self._tags: dict[tuple[int, str], str] = {}
+        self._early_legs: dict[str, Leg] | None = None
         self.policy = USUAL_CUSTOMER
         """How the customer is dealt with, once it is known who he is."""
         self.early: EarlyDialogs | None = None
@@ -267,6 +269,33 @@ class Ingress:
             self._tags[attempt, remote_tag] = known
         return known
 
+    def fork(self, tag: str) -> tuple[int, str]:
+        """The egress dialog, by attempt and its tag, that our To tag ``tag`` stands for.
+
+        ``(0, "")`` for none.
+        """
+        for (attempt, remote_tag), known in self._tags.items():
+            if known == tag:
+                if remote_tag == ANY_FORK and self.early is not None:
+                    remote_tag = self.early.first(attempt)
+                return attempt, remote_tag
+        return 0, ""
+
+    def known_tag(self, attempt: int, remote_tag: str) -> str:
+        """Our To tag that stands for one egress dialog; ``""`` when none does."""
+        key = (attempt, remote_tag)
+        if self.early is not None:
+            key = self.early.key(attempt, remote_tag)
+        tag = self._tags.get(key, "")
+        return tag if tag and self.fork(tag) == (attempt, remote_tag) else ""
+
+    @property
+    def takes_offers(self) -> bool:
+        """Whether a vendor's offer in a provisional response can be passed on and answered."""
+        if self.reliable is None or not self.reliable.is_late:
+            return False
+        return self.early is None or self.early.passes_offers
+
     def belongs_to(self, policy: CustomerPolicy) -> None:
         """The customer is known."""
         self.policy = policy
@@ -276,11 +305,20 @@ class Ingress:
     def _fresh_tag(self) -> str:
         return f"{self._base}-{len(self._tags)}" if self._tags else self._base
 
-    def ringing(self, attempt: int, response: Response, sdp: bytes) -> Ringing | None:
-        """What a provisional response becomes for the caller; ``None``: it does not pass."""
-        if self.early is None:
-            return Ringing(response.status, sdp)
-        return self.early.pass_on(attempt, response.to_tag, response.status, sdp)
+    def progress(
+        self, attempt: int, response: Response, sdp: bytes, source: VendorPolicy
+    ) -> Reply | None:
+        """What a vendor's provisional response becomes; ``None``: nothing is to be sent now."""
+        status = response.status
+        if self.early is not None:
+            ringing = self.early.pass_on(attempt, response.to_tag, status, sdp)
+            if ringing is None:
+                return None
+            status, sdp = ringing
+        tag = self.tag(attempt, response.to_tag)
+        if sdp and self.reliable is not None and self.takes_offers:
+            self.early_leg(tag, attempt).session = sdp
+        return self.provisional(status, tag, sdp, self.passed(response, source))
 
     def passed(self, response: Response, source: VendorPolicy) -> list[str]:
         """The lines of ringing or answer that pass to the caller."""
@@ -339,7 +377,7 @@ class Ingress:
     ) -> Reply | None:
         """A provisional response; ``None`` for one that waits for the PRACK of another."""
         reliable = self.reliable
-        if reliable is None:
+        if reliable is None or (reliable.only_offers and not sdp):
             return self.answer(status, to_tag, sdp, headers)
         due = reliable.give(Provisional(status, to_tag, sdp, tuple(headers)))
         return None if due is None else self._reliably(due, reliable)
@@ -367,16 +405,27 @@ class Ingress:
     def _reliably(self, due: Provisional, reliable: Provisionals) -> Reply:
         rseq = reliable.number(due.to_tag)
         headers = [*due.headers, "Require: 100rel", f"RSeq: {rseq}"]
-        return self.answer(due.status, due.to_tag, due.sdp, headers)._replace(rseq=rseq)
+        sdp = b"" if due.to_tag in reliable.renewed else due.sdp
+        return self.answer(due.status, due.to_tag, sdp, headers)._replace(rseq=rseq)
 
     def _session_timer_lines(self) -> list[str]:
         terms = grant(self.invite, wishes_of(self.sip.session_timer))
         return [] if terms is None else granted_lines(self.invite, terms)
 
+    def early_leg(self, to_tag: str, attempt: int) -> Leg:
+        """The dialog of ``to_tag``, kept because something is asked inside it."""
+        if self._early_legs is None:
+            self._early_legs = {}
+        if to_tag not in self._early_legs:
+            leg = self._early_legs[to_tag] = self.leg(to_tag, attempt)
+            leg.keeps_session = True
+        return self._early_legs[to_tag]
+
     def leg(self, to_tag: str, attempt: int) -> Leg:
-        """The dialog that a 2xx with ``to_tag`` confirms."""
+        """The dialog of ``to_tag``; to be confirmed once a 2xx is sent in it."""
+        if self._early_legs is not None and to_tag in self._early_legs:
+            return self._early_legs[to_tag]
         dialog = Dialog.from_request(self.invite, to_tag)
-        dialog.confirm()
         return Leg(
             CALLER,
             dialog,
@@ -385,6 +434,7 @@ class Ingress:
             policy=self.policy,
             request_to=self.sip.nat.request_to,
             is_secure=self._is_secure,
+            said=session(self.invite) if self.sip.transfer.mode == "honour" else None,
         )
 
 

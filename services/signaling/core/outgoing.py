@@ -29,6 +29,8 @@ class Offer(NamedTuple):
     customer: CustomerPolicy = USUAL_CUSTOMER
     is_special: bool = False
     """Whether even a vendor without options needs :func:`outgoing`."""
+    takes_offers: bool = False
+    """Whether the caller, without offer of his own, answers one in a provisional response."""
 
 
 class Outgoing(NamedTuple):

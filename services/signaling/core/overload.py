@@ -26,6 +26,9 @@ AGE_TARGET_S: Final = 0.1
 """How long messages may wait: never empty, so that capacity is used, and far below T1."""
 SETUP_TARGET_S: Final = 0.25
 """How long a call may wait for its routes: a hundredth of that is normal."""
+REST_S: Final = 0.02
+"""How long messages are let gather while new calls are being refused: many at once find their code
+in the processor's caches, and cost a quarter less than one by one."""
 STALE_S: Final = 0.5
 """T1: who sent an INVITE that waited longer has repeated it, and the copy waits behind it."""
 LEAST_SHARE: Final = 0.02
@@ -79,14 +82,21 @@ class Overload:
         self._tick_at = 0.0
         self._least_age_s = self._least_setup_s = _NOT_MEASURED
         self._last_pressure = 0.0
+        self._least_share = LEAST_SHARE
+        self._judged = self._heavy = 0
+        """New INVITEs since the last tick, and those of them from heavy sources."""
 
-    def on_queue_age(self, age_s: float, now: float) -> None:
-        """Messages about to be handled had waited so long; 0 ends a run of late ones."""
+    def on_queue_age(self, age_s: float, now: float) -> float:
+        """Messages about to be handled had waited so long; 0 ends a run of late ones.
+
+        Returns for how many seconds to let more of them gather afterwards.
+        """
         self.age_s = age_s
         if self.is_active or age_s > AGE_TARGET_S:
             self._wake(now)
             self._least_age_s = min(self._least_age_s, age_s)
             self.on_timer(now)
+        return REST_S if self.share < 1.0 else 0.0
 
     def on_setup_time(self, waited_s: float, now: float) -> None:
         """A call got its routes after so long."""
@@ -104,6 +114,9 @@ class Overload:
         of the share, which leaves more of it to the others.
         """
         self.on_timer(now)
+        self._judged += 1
+        if heavy:
+            self._heavy += 1
         share = self.share * self.share if heavy else self.share
         if self.age_s > STALE_S and not reliable:
             if share >= 1.0:
@@ -115,7 +128,7 @@ class Overload:
             return Verdict.ADMIT if not self._most_cps or self._take(now) else Verdict.REFUSE
         if self.share > TOTAL_SHARE:
             return Verdict.REFUSE
-        is_drowning = self.share <= LEAST_SHARE and self.age_s > DROWNING_S and not reliable
+        is_drowning = self.share <= self._least_share and self.age_s > DROWNING_S and not reliable
         return Verdict.DROP if is_drowning and self._dice() < 0.5 else Verdict.HOLD_OFF
 
     def on_timer(self, now: float) -> None:
@@ -135,11 +148,14 @@ class Overload:
     def _tick(self, now: float) -> None:
         ticks = int((now - self._tick_at) / TICK_S)
         self._tick_at = now
-        self._move(self._pressure())
+        # Where the square of the share is let in, a step of it counts twice.
+        weight = 1.0 + self._heavy / max(1, self._judged)
+        self._judged = self._heavy = 0
+        self._move(self._pressure(), weight)
         self._least_age_s = self._least_setup_s = _NOT_MEASURED
         # Nothing was measured meanwhile: nothing had to wait.
         for _ in range(min(ticks, 100) - 1):
-            self._move(0.0)
+            self._move(0.0, weight)
         if self.share >= 1.0 and self._last_pressure <= 1.0 and self.age_s <= AGE_TARGET_S:
             self.is_active = self._most_cps > 0
 
@@ -153,11 +169,12 @@ class Overload:
             )
         )
 
-    def _move(self, pressure: float) -> None:
+    def _move(self, pressure: float, weight: float) -> None:
         error = _PROPORTIONAL * (pressure - self._last_pressure) + _INTEGRAL * (pressure - 1.0)
         self._last_pressure = pressure
         step = max(-_FASTEST_FALL, min(_FASTEST_RISE, -error))
-        self.share = max(LEAST_SHARE, min(1.0, self.share * exp(step)))
+        self._least_share = LEAST_SHARE ** (1.0 / weight)
+        self.share = max(self._least_share, min(1.0, self.share * exp(step / weight)))
 
     def _take(self, now: float) -> bool:
         fresh = (now - self._tokens_at) * self._most_cps

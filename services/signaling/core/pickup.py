@@ -60,6 +60,7 @@ def pick_up(
     headers = ingress.passed(answered.response, attempt.policy)
     reply = ingress.answer(200, tag, answered.sdp, headers)
     caller = ingress.leg(tag, callee.attempt)
+    caller.dialog.confirm()
     conversation = converse(
         context, record, ingress, caller, answered, plan, credit, now, has_media=has_media
     )

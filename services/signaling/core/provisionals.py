@@ -29,10 +29,24 @@ class Provisionals:
     whoever sees forks expects.
     """
 
-    __slots__ = ("_awaited", "_first", "_numbers", "_waiting", "_with_session", "is_held")
+    __slots__ = (
+        "_awaited", "_first", "_numbers", "_tag", "_waiting", "_with_session", "acknowledged",
+        "agreed", "is_held", "is_late", "only_offers", "renewed",
+    )  # fmt: skip
 
-    def __init__(self, first: int) -> None:
+    def __init__(self, first: int, *, is_late: bool = False, only_offers: bool = False) -> None:
         self._first = first
+        self.is_late = is_late
+        """Whether the caller has made no offer: SDP in a response is one."""
+        self.only_offers = only_offers
+        """Whether what carries no offer is sent unreliably."""
+        self.agreed: set[str] = set()
+        """Our tags of the dialogs in which SDP has been sent and acknowledged."""
+        self.renewed: set[str] = set()
+        """Those in which something else has been agreed on since: SDP has no place there now."""
+        self.acknowledged = ""
+        """Our tag, if what the last PRACK acknowledged carried SDP."""
+        self._tag = ""
         self._numbers: dict[str, int] = {}
         self._waiting: deque[Provisional] = deque(maxlen=MOST_WAITING)
         self._awaited = 0
@@ -56,10 +70,12 @@ class Provisionals:
         """The RSeq of the one being sent."""
         rseq = self._numbers.get(to_tag, self._first - 1) + 1
         self._numbers[to_tag] = self._awaited = rseq
+        self._tag = to_tag
         return rseq
 
     def on_prack(self, prack: Request) -> Provisional | None:
         """The next one to send once the last was acknowledged, unless the 2xx is next."""
+        self.acknowledged = ""
         try:
             rseq = RAck.parse(prack.first("rack") or "").rseq
         except MalformedMessage:
@@ -67,6 +83,9 @@ class Provisionals:
         if rseq != self._awaited:
             return None
         self._awaited = 0
+        if self._with_session:
+            self.acknowledged = self._tag
+            self.agreed.add(self._tag)
         self._with_session = False
         if self.is_held or not self._waiting:
             return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections import OrderedDict
 
-from services.common.causes import EndReason, q850_of_sip
+from services.common.causes import EndReason, q850_of_refusal
 from services.common.events import CallEnded
 from services.signaling.core.headers import numbers
 from services.signaling.core.record import CallRecord, bounded, peer_text
@@ -24,7 +24,7 @@ _REASONS = {
     420: EndReason.UNSUPPORTED,
     482: EndReason.LOOP,
     501: EndReason.UNSUPPORTED,
-    503: EndReason.CUSTOMER_CAPACITY,
+    503: EndReason.NODE_CAPACITY,
 }
 
 
@@ -76,8 +76,9 @@ def refused_record(
     record.caller, record.called = numbers_of(request)
     if trunk is not None:
         record.customer_trunk_id, record.account_id = trunk.id, trunk.account_id
-    record.end(_REASONS.get(status, EndReason.MALFORMED), now)
-    record.sip_code_out, record.q850_out = status, q850_of_sip(status)
+    reason = _REASONS.get(status, EndReason.MALFORMED)
+    record.end(reason, now)
+    record.sip_code_out, record.q850_out = status, q850_of_refusal(reason, status)
     return record.ended()
 
 

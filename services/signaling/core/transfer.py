@@ -222,13 +222,16 @@ class Transfer(Owner):
         if self.state is State.OFFERING:
             return self._reinvite(sdp) if sdp else self._on_not_rejoined(488)
         if self.state is State.ANSWERING:
-            return self._join(sdp, now) if sdp else self._on_moved_in_vain()
+            return self._join(sdp, now) if sdp else self._on_moved_in_vain(now)
         return []
 
     def on_timer(self, now: float) -> list[Step]:
         """Look again whether the transferee can be asked."""
         if isinstance(self.rejoin, Restoring):
-            return self._return(self.rejoin.on_timer(now))
+            steps = self.rejoin.on_timer(now)
+            if steps:
+                self._exchanges.reserve(self.transferee, self.rejoin, now)
+            return self._return(steps)
         if now < self.deadline or self.state is not State.WAITING:
             return []
         return self._ask(now)
@@ -255,7 +258,7 @@ class Transfer(Owner):
                 return self._on_not_rejoined(491)
             self.state, self.deadline = State.WAITING, now + BUSY_S
             return []
-        self._exchanges.reserve(self.transferee)
+        self._exchanges.reserve(self.transferee, self.rejoin, now)
         self.deadline = NEVER
         if not self._exchanges.media_proxy:
             return self._reinvite(self._offer)
@@ -285,12 +288,13 @@ class Transfer(Owner):
             if again is not None:
                 return [self._send(again)]
         if response.status >= 300:
-            return self._on_not_rejoined(response.status)
+            status = 408 if self._exchanges.has_given_up else response.status
+            return self._on_not_rejoined(status)
         self.transferee.dialog.on_response(response)
         steps: list[Step] = [self._acknowledge_transferee()]
         answer = session(response)
         if not answer:
-            return [*steps, *self._on_moved_in_vain()]
+            return [*steps, *self._on_moved_in_vain(now)]
         if not self._exchanges.media_proxy:
             return [*steps, *self._join(answer, now)]
         self.state = State.ANSWERING
@@ -312,7 +316,7 @@ class Transfer(Owner):
         self._exchanges.release()
         return [*self._let_go(), *self._fall(status)]
 
-    def _on_moved_in_vain(self) -> list[Step]:
+    def _on_moved_in_vain(self, now: float) -> list[Step]:
         """The transferee has taken the target's offer, and what he answered is of no use."""
         media_proxy = self._exchanges.media_proxy
         back = Restoring(self._context, self.transferee, self.transferor, media_proxy=media_proxy)
@@ -320,6 +324,7 @@ class Transfer(Owner):
             return self._on_not_rejoined(488)
         steps: list[Step] = [*self._let_go(), *self._notify(488)]
         self.rejoin, self.state = back, State.RESTORING
+        self._exchanges.reserve(self.transferee, back, now)
         return [*steps, *self._return(back.start())]
 
     def _return(self, steps: list[ReturnStep]) -> list[Step]:

@@ -14,7 +14,7 @@ from services.signaling.core.commands import Acknowledge, Command, Owner, Reques
 from services.signaling.core.context import ALLOW, Context
 from services.signaling.core.exchanges import Exchanges
 from services.signaling.core.hunting import Answered
-from services.signaling.core.legs import Ingress, Leg, session
+from services.signaling.core.legs import Ingress, Leg
 from services.signaling.core.logins import CHALLENGES
 from services.signaling.core.watch import Watch, WatchState, allows_update, is_watched, wishes_of
 from services.signaling.sip.build import response_to
@@ -150,7 +150,7 @@ class Vigil:
             watch.probe_at = quiet_until
             return []
         watch.probe_at = float("inf")
-        return [self._ask(leg, "OPTIONS", b"")]
+        return [self._send(Ask(leg, "OPTIONS"), b"")]
 
     def _refresh(self, leg: Leg, watch: Watch, now: float) -> list[Step]:
         clock = watch.clock
@@ -161,12 +161,13 @@ class Vigil:
             return []
         clock.refresh_at = float("inf")
         if watch.uses_update() or not leg.session:
-            return [self._ask(leg, "UPDATE", b"")]
-        self._exchanges.reserve(leg)
-        return [self._ask(leg, "INVITE", leg.session)]
+            return [self._send(Ask(leg, "UPDATE"), b"")]
+        ask = Ask(leg, "INVITE")
+        self._exchanges.reserve(leg, ask, now)
+        return [self._send(ask, leg.session)]
 
-    def _ask(self, leg: Leg, method: str, body: bytes) -> Step:
-        ask = Ask(leg, method)
+    def _send(self, ask: Ask, body: bytes) -> Step:
+        leg, method = ask.leg, ask.method
         draft = leg.request(self._context, method, body=body)
         ask.cseq = draft.cseq
         if leg.login is not None:
@@ -208,11 +209,9 @@ def keep_vigil(
 ) -> Vigil | None:
     """The vigil over a call that was just answered; ``None`` when no trunk asks for one."""
     if ingress.sip.transfer.mode == "honour" and answered.attempt.draft is not None:
-        # Where an attended transfer fails, the callee's new offer has to be answered with it; and
-        # where he has moved already, he is brought back to what the caller said.
+        # Where an attended transfer fails, the callee's new offer has to be answered with it.
         answered.leg.keeps_session = True
-        answered.leg.keep_session(answered.attempt.draft.body)
-        caller.said = session(ingress.invite)
+        answered.leg.keep_session(answered.leg.session or answered.attempt.draft.body)
     near, far = ingress.sip.session_timer, answered.attempt.sip.session_timer
     if near is far is DEFAULT or not (is_watched(near) or is_watched(far)):
         return None
@@ -263,7 +262,7 @@ def _watch(
 ) -> None:
     leg.watch = Watch(options, terms, now, allows_update=allows_update(said))
     leg.keeps_session |= options.mode != "off" and options.refresh != "update"
-    leg.keep_session(sdp)
+    leg.keep_session(leg.session or sdp)  # what was agreed before the answer is newer
 
 
 def is_refresh(response: Response) -> bool:

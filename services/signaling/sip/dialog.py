@@ -144,12 +144,12 @@ class Dialog:
     def on_response(self, response: Response) -> None:
         """Take a response to an INVITE or UPDATE of ours inside, or to the one that made it.
 
-        A first 2xx confirms the dialog and renews its route set (section 13.2.2.4); every 2xx
-        moves the remote target.
+        A first 2xx to an INVITE confirms the dialog and renews its route set (section 13.2.2.4);
+        every 2xx moves the remote target.
         """
         if not 200 <= response.status < 300:
             return
-        if not self.is_confirmed:
+        if not self.is_confirmed and response.cseq.method == "INVITE":
             self.is_confirmed = True
             self.route_set = tuple(response.headers("record-route")[::-1])
         self._refresh(response)

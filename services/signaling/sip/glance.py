@@ -19,7 +19,6 @@ SHED_TAG: Final = "shed."
 
 _SHED_ACK: Final = f";tag={SHED_TAG}".encode()
 _VIAS: Final = re.compile(rb"\n(?:via|v)[ \t]*:", re.IGNORECASE)
-_FOLD: Final = re.compile(rb"\n[ \t]")
 _VIA: Final = re.compile(
     rb"Via: SIP/2\.0/[A-Z]+ (([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::(\d{1,5}))?)"
     rb"(?:(;rport)|;branch=(z9hG4bK[^\s;,\"]+)){1,2}"
@@ -36,12 +35,14 @@ def calls_last(datagrams: Iterable[tuple[bytes, Peer]]) -> list[tuple[bytes, Pee
     """What belongs to calls in progress first, in its order; then new INVITEs, and CANCELs.
 
     Those inside calls free resources, and one kind of work after the other finds its code in the
-    processor's caches.
+    processor's caches. What acknowledges a shed INVITE is left out: nobody waits for it.
     """
     first: list[tuple[bytes, Peer]] = []
     last: list[tuple[bytes, Peer]] = []
     for datagram in datagrams:
         data = datagram[0]
+        if data.startswith(b"ACK ") and _SHED_ACK in data:
+            continue
         if data.startswith(b"CANCEL "):
             last.append(datagram)  # of an INVITE that may be among them
         elif data.startswith(b"INVITE "):
@@ -92,7 +93,7 @@ class Glance(NamedTuple):
 def glance(data: bytes) -> Glance | None:
     """Look at an INVITE; ``None`` when it is no new call, or not written as usual."""
     head, blank, _ = data.partition(b"\r\n\r\n")
-    if not blank or len(_VIAS.findall(head)) != 1 or _FOLD.search(head) is not None:
+    if not blank or len(_VIAS.findall(head)) != 1 or b"\n " in head or b"\n\t" in head:
         return None
     found = head.split(b"\r\n")
     breaks = len(found) - 1

@@ -7,83 +7,23 @@ from __future__ import annotations
 
 from services.signaling.sip.actions import Action, DeliverResponse, NoAck, Peer, Send
 from services.signaling.sip.message import Response
-from services.signaling.sip.transaction.timers import NEVER, RFC3261_TIMERS, TimerValues
+from services.signaling.sip.repetition import Repetition
 
 
-class UasAnswer:
+class UasAnswer(Repetition[tuple[str, str, int]]):
     """A 2xx we sent: repeated at T1, doubling to T2, until its ACK or 64*T1.
 
-    Over reliable transports too: a proxy on the way may not be on one.
+    Its ACK is known by Call-ID, our tag and the CSeq number.
     """
 
-    __slots__ = (
-        "_data",
-        "_interval",
-        "_timers",
-        "armed_at",
-        "dialog",
-        "expires_at",
-        "is_over",
-        "key",
-        "peer",
-        "retransmit_at",
-    )
+    __slots__ = ()
 
-    def __init__(
-        self,
-        data: bytes,
-        key: str,
-        dialog: tuple[str, str, int],
-        peer: Peer,
-        timers: TimerValues = RFC3261_TIMERS,
-    ) -> None:
-        self.key = key
-        self.dialog = dialog
-        """Call-ID, our tag and the CSeq number: what its ACK is known by."""
-        self.peer = peer
-        self.is_over = False
-        self.retransmit_at = NEVER
-        self.expires_at = NEVER
-        self.armed_at = NEVER
-        """When the owner has scheduled a wake-up; the owner's to keep."""
-        self._data = data
-        self._timers = timers
-        self._interval = timers.t1
-
-    @property
-    def deadline(self) -> float:
-        """When :meth:`on_timer` is next due."""
-        retransmit_at, expires_at = self.retransmit_at, self.expires_at
-        return retransmit_at if retransmit_at < expires_at else expires_at
-
-    def start(self, now: float) -> None:
-        """Begin to wait for the ACK of a 2xx that is being sent."""
-        self.retransmit_at = now + self._interval
-        self.expires_at = now + self._timers.timeout
+    loss = NoAck
+    has_ceiling = True
 
     def resume(self, now: float, until: float) -> None:
         """Begin at once to repeat a 2xx that a process which died has sent or not."""
         self.retransmit_at, self.expires_at = now, until
-
-    def on_ack(self) -> None:
-        """Take the ACK."""
-        self._end()
-
-    def on_timer(self, now: float) -> list[Action]:
-        """Act on the timers due at ``now``."""
-        if self.expires_at <= now:
-            self._end()
-            return [NoAck(self.key)]
-        if self.retransmit_at <= now:
-            self._interval = min(2 * self._interval, self._timers.t2)
-            self.retransmit_at = now + self._interval
-            return [Send(self._data, self.peer)]
-        return []
-
-    def _end(self) -> None:
-        self.is_over = True
-        self.retransmit_at = self.expires_at = NEVER
-        self._data = b""
 
 
 class UacAnswers:

@@ -184,9 +184,9 @@ class TransactionLayer:
             return []
         if answer is None:
             return []
-        answer.on_ack()
+        answer.stop()
         self._schedule.file(answer)
-        del self._answers[answer.dialog]
+        del self._answers[answer.name]
         return [DeliverAck(ack, answer.key)]
 
     def _on_new_request(
@@ -408,10 +408,10 @@ class TransactionLayer:
     def _fire(self, timed: Timed, now: float) -> list[Action]:
         actions = timed.on_timer(now)
         if isinstance(timed, UasAnswer):
-            if timed.is_over:
-                self._answers.pop(timed.dialog, None)
-            else:
+            if timed.is_waiting:
                 self._schedule.file(timed)
+            else:
+                self._answers.pop(timed.name, None)
             return actions
         if isinstance(timed, UasProvisional):
             self._schedule.file(timed)
@@ -485,10 +485,10 @@ class TransactionLayer:
 
     def _await_ack(self, invite: InviteServerTransaction, reply: Reply, now: float) -> None:
         call_id, _, cseq = invite.merge_key
-        dialog = (call_id, reply.to_tag, cseq)
-        answer = UasAnswer(reply.data, invite.key, dialog, invite.peer, self._timers)
+        name = (call_id, reply.to_tag, cseq)
+        answer = UasAnswer(reply.data, invite.key, name, invite.peer, self._timers)
         answer.start(now)
-        self._answers[dialog] = answer
+        self._answers[name] = answer
         self._schedule.file(answer)
 
     def _release_cancel(self, invite: InviteClientTransaction, now: float) -> list[Action]:

@@ -2,82 +2,27 @@
 
 from __future__ import annotations
 
-from services.signaling.sip.actions import Action, NoPrack, Peer, Send
+from services.signaling.sip.actions import NoPrack
 from services.signaling.sip.errors import MalformedMessage
 from services.signaling.sip.headers import parse_number
 from services.signaling.sip.message import Response
-from services.signaling.sip.transaction.timers import NEVER, RFC3261_TIMERS, TimerValues
+from services.signaling.sip.repetition import Repetition
 
 LARGEST_FIRST_RSEQ = 2**31 - 1
 """Of the first number in a transaction, so that those after it never wrap (section 3)."""
 
 
-class UasProvisional:
+class UasProvisional(Repetition[tuple[str, str, int, int]]):
     """A provisional response we sent reliably: repeated at T1, doubling, until PRACK or 64*T1.
 
-    Over reliable transports too: a proxy on the way may not be on one.
+    Its PRACK is known by Call-ID, our tag, the CSeq number of the INVITE and the RSeq. Unlike
+    those of a 2xx, the intervals have no ceiling of T2 (section 3).
     """
 
-    __slots__ = (
-        "_data",
-        "_interval",
-        "_timers",
-        "armed_at",
-        "expires_at",
-        "key",
-        "name",
-        "peer",
-        "retransmit_at",
-    )
+    __slots__ = ()
 
-    def __init__(
-        self,
-        data: bytes,
-        key: str,
-        name: tuple[str, str, int, int],
-        peer: Peer,
-        timers: TimerValues = RFC3261_TIMERS,
-    ) -> None:
-        self.key = key
-        """The INVITE's transaction."""
-        self.name = name
-        """Call-ID, our tag, CSeq number of the INVITE, RSeq: what its PRACK is known by."""
-        self.peer = peer
-        self.retransmit_at = NEVER
-        self.expires_at = NEVER
-        self.armed_at = NEVER
-        """When the owner has scheduled a wake-up; the owner's to keep."""
-        self._data = data
-        self._timers = timers
-        self._interval = timers.t1
-
-    @property
-    def deadline(self) -> float:
-        """When :meth:`on_timer` is next due."""
-        retransmit_at, expires_at = self.retransmit_at, self.expires_at
-        return retransmit_at if retransmit_at < expires_at else expires_at
-
-    def start(self, now: float) -> None:
-        """Begin to wait for the PRACK of a response that is being sent."""
-        self.retransmit_at = now + self._interval
-        self.expires_at = now + self._timers.timeout
-
-    def stop(self) -> None:
-        """It was acknowledged, or a final response has made it meaningless."""
-        self.retransmit_at = self.expires_at = NEVER
-        self._data = b""
-
-    def on_timer(self, now: float) -> list[Action]:
-        """Act on the timers due at ``now``."""
-        if self.expires_at <= now:
-            self.stop()
-            return [NoPrack(self.key)]
-        if self.retransmit_at <= now:
-            # Unlike those of a 2xx, the intervals have no ceiling of T2 (section 3).
-            self._interval *= 2
-            self.retransmit_at = now + self._interval
-            return [Send(self._data, self.peer)]
-        return []
+    loss = NoPrack
+    has_ceiling = False
 
 
 class UacProvisionals:

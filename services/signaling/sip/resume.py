@@ -35,8 +35,8 @@ def resume_answer(
     invite.resume_accepted(until)
     invite.to_tag = reply.to_tag
     invite.merge_key = (reply.call_id, reply.from_tag, reply.cseq.number)
-    dialog = (reply.call_id, reply.to_tag, reply.cseq.number)
-    answer = UasAnswer(data, key, dialog, peer, layer._timers)
+    name = (reply.call_id, reply.to_tag, reply.cseq.number)
+    answer = UasAnswer(data, key, name, peer, layer._timers)
     answer.resume(now, until)
     _adopt(layer, invite)
     _adopt(layer, answer)
@@ -85,7 +85,7 @@ def _adopt(
     timed: InviteClientTransaction | InviteServerTransaction | UasAnswer,
 ) -> None:
     if isinstance(timed, UasAnswer):
-        layer._answers[timed.dialog] = timed
+        layer._answers[timed.name] = timed
     elif isinstance(timed, InviteServerTransaction):
         layer._servers[timed.key] = timed
         layer._initial[timed.merge_key] = timed.key

@@ -47,6 +47,9 @@ class Toy:
     def ready(self):
         return {"toy": "unready" not in sys.argv}
 
+    def notes(self):
+        return {}
+
 run_service("toy", ServiceSettings, Toy)
 """
 

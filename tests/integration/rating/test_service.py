@@ -25,6 +25,7 @@ from services.common.grpc import open_channel, translated_rpc
 from services.common.link import Link
 from services.common.link_methods import RATING_LINK
 from tests.integration.rating.support import Bank, delivery, ended, opened, sell_terms
+from tests.support.cable import cable_to
 
 ROOT = Path(__file__).parents[3]
 
@@ -82,6 +83,7 @@ async def service(
         "TANDEM_POSTGRES_DSN": postgres_dsn,
         "TANDEM_CLICKHOUSE_DSN": clickhouse_dsn,
         "TANDEM_REDELIVER_S": "2",
+        "TANDEM_CONFIG_WAIT_S": "0.2",
     }
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "services.rating", cwd=ROOT, env=os.environ | settings
@@ -284,3 +286,31 @@ async def test_a_record_store_that_is_away_delays_records_but_no_money(
 
 async def _is_charged(bank: Bank) -> bool:
     return await bank.balance("acc_ch") == Decimal("9.4")
+
+
+async def test_a_start_without_postgres_refuses_calls_fast_and_settles_once_it_is_back(
+    tmp_path: Path, database: str, nats_url: str, clickhouse_dsn: str
+) -> None:
+    """What ended meanwhile is on the bus; a free call needs no money; then all is as ever."""
+    records = Records(clickhouse_dsn)
+    async with (
+        opened(database) as bank,
+        bus_of(nats_url) as bus,
+        cable_to(database) as (cable, dsn),
+    ):
+        await bank.open_account("acc_na", "10")
+        terms = sell_terms("acc_na")
+        async with service(tmp_path, dsn, nats_url, clickhouse_dsn) as rating:
+            await publish(bus, 6000, ended("cal_na", terms, 60_000))
+            (refused,) = await over_link(rating.address, [authorize("cal_nb", terms)])
+            assert refused.authorize.refused == "rating_unavailable"
+            assert "tandem_rating_config_unchecked_seconds" in await rating.metrics()
+            await cable.mend()
+
+            async def is_granted() -> bool:
+                (reply,) = await over_link(rating.address, [authorize("cal_nb", terms)])
+                return not reply.authorize.refused
+
+            await until(is_granted)
+            await until(lambda: records.rows("price", "cal_na") == [(Decimal("0.6"),)])
+            assert await bank.balance("acc_na") == Decimal("9.4")

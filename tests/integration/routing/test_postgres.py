@@ -13,9 +13,11 @@ from services.common.pricing.prefix_table import ALWAYS_US, NEVER_US, Prices, Ra
 from services.common.terms import decode_terms
 from services.routing.adapters import postgres
 from services.routing.adapters.postgres import PostgresConfiguration
+from services.routing.adapters.rate_copy import DeckReader
 from services.routing.core.snapshot import DEFAULT_MAX_CALL_S, Snapshot
 from services.routing.core.trunks import VendorTrunk
-from tests.integration.routing.seeds import SEED, Cable, execute
+from tests.integration.routing.seeds import SEED, execute
+from tests.support.cable import Cable
 
 NOW = 1_800_000_000_000_000
 
@@ -208,6 +210,24 @@ async def test_large_deck_leaves_the_loop_to_others_while_it_loads(
     found = only_rate(snapshot.vendors[0], "10012345")
     assert found is not None
     assert (found.prefix, found.prices.next_price) == ("100123", 123 * 10**10)
+
+
+async def test_a_load_that_is_told_to_stop_stops(
+    database: str, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever it was doing: the driver may lose a cancellation while it hands rates over."""
+    await execute(database, SEED)
+    feed = DeckReader.feed
+
+    def feed_and_cancel(self: DeckReader, piece: bytes) -> None:
+        feed(self, piece)
+        loading.cancel()
+
+    monkeypatch.setattr(DeckReader, "feed", feed_and_cancel)
+    async with asyncio.TaskGroup() as tasks:
+        loading = tasks.create_task(load(pool))
+        await asyncio.wait([loading])
+        assert loading.cancelled()
 
 
 async def test_the_role_may_not_write(pool: Pool) -> None:

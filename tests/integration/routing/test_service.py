@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -21,7 +20,8 @@ from services.common.grpc import open_channel
 from services.common.link import Link
 from services.common.link_methods import ROUTING_LINK
 from services.common.terms import decode_terms
-from tests.integration.routing.seeds import SEED, Cable, execute
+from tests.integration.routing.seeds import SEED, execute
+from tests.support.cable import cable_to
 
 ROOT = Path(__file__).parents[3]
 NOWHERE = "nats://127.0.0.1:9"
@@ -41,6 +41,12 @@ class Running:
                 return (await client.get(f"http://{self.ops}/readyz")).status_code
         except httpx.TransportError:
             return 0
+
+    async def notes(self) -> dict[str, str]:
+        """What readiness says beside."""
+        async with httpx.AsyncClient() as client:
+            notes = (await client.get(f"http://{self.ops}/readyz")).json().get("notes", {})
+        return dict(notes)
 
     async def is_ready(self) -> bool:
         return await self.status() == 200
@@ -74,6 +80,8 @@ async def service(folder: Path, postgres_dsn: str, nats_url: str) -> AsyncIterat
         "TANDEM_POSTGRES_DSN": postgres_dsn,
         "TANDEM_NATS_URL": nats_url,
         "TANDEM_CONFIG_POLL_S": "0.1",
+        "TANDEM_CONFIG_WAIT_S": "0.2",
+        "TANDEM_DATA_DIR": str(folder),
     }
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "services.routing", cwd=ROOT, env=os.environ | settings
@@ -189,15 +197,10 @@ async def test_changes_are_followed(database: str, nats_url: str, folder: Path) 
         await until(only_the_spare)
 
 
-async def test_dead_postgres_delays_the_start_and_stops_nothing_afterwards(
+async def test_dead_postgres_delays_the_first_start_and_stops_nothing_afterwards(
     database: str, folder: Path
 ) -> None:
     await execute(database, SEED)
-    parts = urlsplit(database)
-    cable = Cable(str(parts.hostname), int(parts.port or 0))
-    await cable.mend()
-    await cable.cut()
-    dsn = parts._replace(netloc=parts.netloc.replace(f":{parts.port}", f":{cable.port}")).geturl()
 
     async def is_up_but_not_ready() -> bool:
         return await routing.status() == 503
@@ -207,7 +210,7 @@ async def test_dead_postgres_delays_the_start_and_stops_nothing_afterwards(
         return len(reply.candidates) == 1
 
     # The bus is away as well, all the time: polling has to do.
-    async with service(folder, dsn, NOWHERE) as routing:
+    async with cable_to(database) as (cable, dsn), service(folder, dsn, NOWHERE) as routing:
         await until(is_up_but_not_ready)
         await cable.mend()
         await until(routing.is_ready)
@@ -222,4 +225,57 @@ async def test_dead_postgres_delays_the_start_and_stops_nothing_afterwards(
         )
         await cable.mend()
         await until(follows)
-    await cable.cut()
+
+
+async def test_later_starts_plan_by_what_was_known_until_postgres_is_back(
+    database: str, folder: Path
+) -> None:
+    """The rates too; then what Postgres says, be it older than what was kept."""
+    await execute(database, SEED)
+    file = folder / "last-known" / "configuration"
+
+    async def is_kept() -> bool:
+        return file.exists()
+
+    async with service(folder, database, NOWHERE) as routing:
+        await until(routing.is_ready)
+        (before,) = await routing.ask([asked()])
+        await until(is_kept)
+
+    async def follows() -> bool:
+        (reply,) = await routing.ask([asked()])
+        return len(reply.candidates) == 1
+
+    async with cable_to(database) as (cable, dsn), service(folder, dsn, NOWHERE) as routing:
+        await until(routing.is_ready)
+        assert "stale_configuration" in (await routing.notes())
+        assert await routing.ask([asked()]) == [before]
+        await execute(
+            database,
+            "DELETE FROM config.vendor_trunk WHERE id = 'vtr_b';UPDATE config.revision SET n = 1",
+        )
+        await cable.mend()
+        await until(follows)
+        assert await routing.notes() == {}
+
+
+async def test_damaged_rates_are_not_planned_by(database: str, folder: Path) -> None:
+    await execute(database, SEED)
+    known = folder / "last-known"
+
+    async def is_kept() -> bool:
+        return (known / "configuration").exists()
+
+    async def is_refused() -> bool:
+        # Removed when it is read, so that it is written anew.
+        return not deck.exists()
+
+    async with service(folder, database, NOWHERE) as routing:
+        await until(is_kept)
+    deck = min(known.glob("*.deck"))
+    deck.write_bytes(deck.read_bytes()[:-1])
+    async with cable_to(database) as (cable, dsn), service(folder, dsn, NOWHERE) as routing:
+        await until(is_refused)
+        assert not await routing.is_ready()
+        await cable.mend()
+        await until(routing.is_ready)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import asyncpg
 import pytest
 
 from services.common.clock import monotonic
 from services.common.errors import Unavailable
+from services.common.last_known import LastKnownFile
 from services.common.postgres import READER, close_pool, open_pool
 from services.signaling.adapters.config import TrunkLoader
 from services.signaling.adapters.dns import Records
@@ -204,3 +206,41 @@ async def test_postgres_away_leaves_the_table_as_it_was(
     with pytest.raises(Unavailable):
         await loader.load(2)
     assert len(tables) == 1
+
+
+async def test_what_was_read_is_kept_and_taken_without_postgres(
+    database: str, connection: asyncpg.Connection[asyncpg.Record], tmp_path: Path
+) -> None:
+    """Trunks, options, passwords, settings and the key of the nonces: the same table."""
+    await connection.execute("""
+        INSERT INTO config.customer_trunk_credential VALUES
+            ('alice', 'ctr_1', 'voip', '{"MD5": "abc"}');
+        INSERT INTO config.setting (name, value) VALUES
+            ('sip_realm', '"voip"'), ('reply_to_unknown', 'true');
+        INSERT INTO config.vendor_trunk (id, name, account_id, deck_id, host, port, sip) VALUES
+            ('vtr_4', 'own', 'acc_1', 'dck_1', '198.51.100.5', 5070,
+             '{"auth": {"username": "u", "password": "secret"}, "register": {"enabled": true}}');
+    """)
+    names = VendorNames(FixedLookups, monotonic=monotonic)
+    tables: list[TrunkTable] = []
+    settings: list[SwitchSettings] = []
+    pool = await open_pool(database, role=READER, name="test", max_size=1)
+    loader = TrunkLoader(pool, names, tables.append, settings.append)
+    await loader.load(1)
+    path = tmp_path / "configuration"
+    await LastKnownFile(path, "signaling", loader).keep(1)
+    await close_pool(pool)
+    next_one = TrunkLoader(pool, names, tables.append, settings.append)
+    found = await LastKnownFile(path, "signaling", next_one).find()
+    assert found is not None
+    assert len(tables) == 1  # not before it is taken
+    found.take()
+    read, kept = tables
+    assert settings[0] == settings[1] != SwitchSettings()
+    assert kept.digest == read.digest
+    assert len(kept.digest.nonce_key) == 32
+    for name in ("places", "accounts", "hosts", "reply_to_unknown"):
+        assert getattr(kept, name) == getattr(read, name), name
+    assert kept.identify("192.0.2.1", 5060) == read.identify("192.0.2.1", 5060)
+    # A process that was lucky with its disk keeps on keeping.
+    await LastKnownFile(path, "signaling", next_one).keep(1)

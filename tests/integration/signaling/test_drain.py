@@ -91,3 +91,20 @@ async def test_a_registrar_that_does_not_answer_delays_nothing_of_a_drain() -> N
             await until(lambda: not switch.switch.calls)
             draining.cancel()
         assert switch.switch.is_draining
+
+
+@on_uvloop
+async def test_a_process_with_all_the_calls_it_may_have_says_that_it_is_the_one_that_is_full() -> (
+    None
+):
+    async with two_parties() as (caller, _, switch, talk):
+        await talk.ring()
+        await talk.answer()
+        switch.switch._most_calls = 1
+        caller.send(message(caller, "INVITE", talk.switch, call_id="new", body=OFFER), talk.switch)
+        refused = await caller.response(503)
+        assert refused.first("reason") == "Q.850;cause=42"
+        (record,) = switch.events.ended
+        assert (record.end_reason, record.q850_out) == (EndReason.NODE_CAPACITY, 42)
+        talk.say("OPTIONS", 2)  # the call there is goes on
+        assert (await caller.response(200)).cseq.method == "OPTIONS"

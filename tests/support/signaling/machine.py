@@ -90,6 +90,7 @@ def wire_request(
     max_forwards: str = "70",
     uri: str = "sip:2000@203.0.113.1",
     from_uri: str = "sip:1000@192.0.2.10",
+    content_type: str = "application/sdp",
 ) -> Request:
     lines = [
         f"{method} {uri} SIP/2.0",
@@ -103,7 +104,7 @@ def wire_request(
         *headers,
     ]
     if body:
-        lines.append("Content-Type: application/sdp")
+        lines.append(f"Content-Type: {content_type}")
     lines += [f"Content-Length: {len(body)}", "", ""]
     message = parse("\r\n".join(lines).encode("latin-1") + body)
     assert isinstance(message, Request)
@@ -272,12 +273,13 @@ class Machine:
         to_tag: str = "tag1",
         max_forwards: str = "70",
         contact: str = "sip:1000@192.0.2.10:5060",
+        content_type: str = "application/sdp",
     ) -> list[Command]:
         """A request inside the dialog with the caller."""  # fmt: skip
         self.caller_cseq += 1
         message = wire_request(
             method, to_tag=to_tag, cseq=self.caller_cseq, body=body, headers=headers,
-            max_forwards=max_forwards, contact=contact,
+            max_forwards=max_forwards, contact=contact, content_type=content_type,
         )  # fmt: skip
         return self.take(self.call.on_request(message, key or method.lower(), source, now))
 

@@ -4,6 +4,7 @@ from services.common.causes import (
     SIP_OF_REASON,
     STOP_HUNTING,
     EndReason,
+    q850_of_refusal,
     q850_of_sip,
     reason_of_status,
     sip_of_q850,
@@ -46,6 +47,20 @@ Q850_TO_SIP = {
 )
 def test_q850_of_sip(status: int, cause: int) -> None:
     assert q850_of_sip(status) == cause
+
+
+@pytest.mark.parametrize(
+    ("reason", "status", "cause"),
+    [
+        (EndReason.NODE_CAPACITY, 503, 42),
+        (EndReason.NODE_CAPACITY, 480, 42),  # whatever the customer's codes make of it
+        (EndReason.CUSTOMER_CAPACITY, 503, 41),
+        (EndReason.CANCELLED, 487, 16),
+        (EndReason.BUSY, 486, 17),
+    ],
+)
+def test_q850_of_refusal(reason: EndReason, status: int, cause: int) -> None:
+    assert q850_of_refusal(reason, status) == cause
 
 
 @pytest.mark.parametrize(("warning", "cause"), [(0, 65), (304, 65), (305, 65), (301, 88)])

@@ -8,6 +8,7 @@ def operations(*, ready: bool = True) -> tuple[Operations, list[str]]:
     return (
         Operations(
             ready=lambda: {"bus": True, "routing": ready},
+            notes=lambda: {"stale_configuration": "revision 7"} if ready else {},
             metrics=lambda: b"tandem_calls 1\n",
             drain=lambda: drained.append("drain"),
         ),
@@ -18,7 +19,15 @@ def operations(*, ready: bool = True) -> tuple[Operations, list[str]]:
 def test_ready_when_every_condition_holds() -> None:
     response = respond("GET", "/readyz", operations()[0])
     assert response.status == 200
-    assert response.body == b'{"ready":true,"conditions":{"bus":true,"routing":true}}'
+    assert response.body == (
+        b'{"ready":true,"conditions":{"bus":true,"routing":true},'
+        b'"notes":{"stale_configuration":"revision 7"}}'
+    )
+
+
+def test_nothing_to_note_is_left_out() -> None:
+    response = respond("GET", "/readyz", operations(ready=False)[0])
+    assert b"notes" not in response.body
 
 
 def test_not_ready_says_what_is_missing() -> None:

@@ -1,95 +1,22 @@
-"""What a vendor's responses make: PRACKs, early dialogs, forks (RFC 3262 section 4, 3261 13)."""
+"""What a vendor's answers make: legs and forks (RFC 3261 section 13.2.2.4)."""
 
 from __future__ import annotations
 
+import pytest
+
 from services.common.sip_options.reliable import Reliable
 from services.common.sip_options.trunk import VendorSip
-from services.signaling.core.commands import Acknowledge
+from services.signaling.core.commands import Acknowledge, AnswerMedia, OfferMedia
 from services.signaling.core.commands import Request as Dial
 from tests.support.signaling.machine import ANSWER, Machine, kinds, only, received, wire_request
-from tests.support.signaling.options import machine
+from tests.support.signaling.options import machine, reliably
 
 ON = VendorSip(reliable=Reliable(mode="supported"))
-
-
-def reliably(rseq: int) -> list[str]:
-    return ["Require: 100rel", f"RSeq: {rseq}"]
 
 
 def dialled(vendor: VendorSip = ON) -> tuple[Machine, Dial]:
     subject = machine(vendor=vendor)
     return subject, subject.dial()
-
-
-def test_what_is_offered_to_the_vendor() -> None:
-    _, invite = dialled()
-    assert received(invite.draft).headers("supported") == ["100rel"]
-    _, invite = dialled(VendorSip(reliable=Reliable(mode="required")))
-    assert received(invite.draft).headers("require") == ["100rel"]
-    _, invite = dialled(VendorSip())
-    assert not received(invite.draft).has("supported")
-
-
-def test_a_late_offer_is_never_rung_for_reliably() -> None:
-    subject = machine(vendor=ON, invite=wire_request("INVITE"))
-    assert not received(subject.dial().draft).has("supported")
-
-
-def test_reliable_ringing_is_acknowledged_at_once_and_passed_on() -> None:
-    subject, invite = dialled()
-    steps = subject.say(invite, 180, 101.0, headers=reliably(40))
-    assert kinds(steps) == ["B1 PRACK", "A 180", "CallRinging"]
-    prack = received(only(steps, Dial).draft)
-    assert prack.first("rack") == "40 1 INVITE"
-    assert (prack.cseq, prack.to_tag) == ((2, "PRACK"), "callee")
-    assert not any("100rel" in str(c) for c in steps[1:])
-
-
-def test_repeated_reliable_ringing_is_absorbed_and_gaps_wait() -> None:
-    subject, invite = dialled()
-    subject.say(invite, 180, 101.0, headers=reliably(40))
-    assert kinds(subject.say(invite, 180, 101.5, headers=reliably(40))) == []
-    assert kinds(subject.say(invite, 183, 102.0, headers=reliably(42), body=ANSWER)) == []
-    steps = subject.say(invite, 183, 103.0, headers=reliably(41), body=ANSWER)
-    assert kinds(steps) == ["B1 PRACK", "A 183"]
-    assert received(only(steps, Dial).draft).cseq == (3, "PRACK")
-
-
-def test_two_to_tags_are_two_early_dialogs() -> None:
-    subject, invite = dialled()
-    one = subject.say(invite, 180, 101.0, headers=reliably(40), tag="one")
-    two = subject.say(invite, 180, 102.0, headers=reliably(7), tag="two")
-    assert [received(only(s, Dial).draft).to_tag for s in (one, two)] == ["one", "two"]
-    assert [received(only(s, Dial).draft).cseq.number for s in (one, two)] == [2, 2]
-
-
-def test_requests_after_the_answer_count_on_from_the_pracks() -> None:
-    subject, invite = dialled()
-    subject.say(invite, 183, 101.0, headers=reliably(40), body=ANSWER)
-    steps = subject.say(invite, 200, 102.0)
-    ack = received(only(steps, Acknowledge).draft)
-    assert ack.cseq == (1, "ACK")
-    subject.durable(102.1)
-    subject.ack(102.2)
-    bye = received(only(subject.caller_sends("BYE", 110.0), Dial).draft)
-    assert bye.cseq == (3, "BYE")
-
-
-def test_a_prack_nobody_answers_changes_nothing() -> None:
-    subject, invite = dialled()
-    prack = only(subject.say(invite, 180, 101.0, headers=reliably(40)), Dial)
-    assert subject.fail(prack.owner, 408, 133.0) == []
-    prack = only(subject.say(invite, 180, 134.0, headers=reliably(41)), Dial)
-    assert subject.reply(prack, 481, 134.1) == []
-    assert "A 200" in kinds([*subject.say(invite, 200, 140.0, body=ANSWER), *subject.durable(140)])
-
-
-def test_what_nobody_asked_for_is_not_acknowledged() -> None:
-    subject, invite = dialled(VendorSip())
-    assert kinds(subject.say(invite, 180, 101.0, headers=reliably(40)))[0] == "A 180"
-
-
-# --- forks (RFC 3261 section 13.2.2.4) ---------------------------------------------------
 
 
 def test_the_first_of_several_answers_wins_and_the_others_are_hung_up() -> None:
@@ -115,3 +42,31 @@ def test_the_bye_of_a_fork_that_was_acknowledged_counts_on_from_its_pracks() -> 
     late = subject.say(invite, 200, 102.1, body=ANSWER, tag="one")
     assert received(only(late, Dial).draft).cseq == (3, "BYE")
     assert received(only(late, Acknowledge).draft).cseq == (1, "ACK")
+
+
+def proxied() -> tuple[Machine, Dial]:
+    """Up to an INVITE whose responses media has to rewrite."""
+    subject = machine(media_proxy=True)
+    subject.start()
+    subject.take(subject.call.on_plan(subject.plan, 100.0))
+    offer = only(subject.take(subject.call.on_credit(subject.credit, 100.0)), OfferMedia)
+    return subject, only(subject.media(offer.token, b"offer", 100.0), Dial)
+
+
+@pytest.mark.parametrize("error", ["", "codec_mismatch"])
+def test_a_fork_that_answers_while_another_s_answer_is_rewritten_is_hung_up(error: str) -> None:
+    subject, invite = proxied()
+    ask = only(subject.say(invite, 200, 102.0, body=ANSWER, tag="one"), AnswerMedia)
+    assert subject.say(invite, 200, 102.1, body=ANSWER, tag="two") == []
+    steps = subject.media(ask.token, b"" if error else b"answer", 102.2, error=error)
+    hung_up = [received(c.draft).to_tag for c in steps if isinstance(c, Dial)]
+    assert hung_up == (["one", "two"] if error else ["two"])
+    assert kinds(steps).count("Acknowledge") == 2
+
+
+def test_all_forks_that_answered_are_hung_up_when_the_caller_cancels() -> None:
+    subject, invite = proxied()
+    subject.say(invite, 200, 102.0, body=ANSWER, tag="one")
+    subject.say(invite, 200, 102.1, body=ANSWER, tag="two")
+    steps = subject.take(subject.call.on_cancel(wire_request("CANCEL"), "invite", 102.2))
+    assert kinds(steps)[:5] == ["Acknowledge", "B1 BYE", "Acknowledge", "B1 BYE", "A 487"]

@@ -148,7 +148,7 @@ def test_a_call_that_is_not_admitted(
     assert (record.caller, record.called, record.attempts) == ("1000", "2000", ())
 
 
-@pytest.mark.parametrize("reason", [EndReason.NODE_SHUTDOWN, EndReason.CUSTOMER_CAPACITY])
+@pytest.mark.parametrize("reason", [EndReason.NODE_SHUTDOWN, EndReason.NODE_CAPACITY])
 def test_what_the_switch_refuses_is_recorded_as_whose_call_it_was(reason: EndReason) -> None:
     machine = Machine()
     steps = machine.take(machine.call.start(machine.trunk, 100.0, reason, "Retry-After: 60"))

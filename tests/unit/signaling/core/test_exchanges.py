@@ -307,3 +307,97 @@ def test_the_end_answers_what_is_under_way() -> None:
     machine.caller_sends("INFO", 110.0, key="info")
     steps = machine.callee_sends(invite, "BYE", 110.1)
     assert kinds(steps)[:5] == ["B1 200", "Cancel", "A 487", "A 487", "A BYE"]
+
+
+# --- a re-INVITE that draws no final response (RFC 3261 section 16.6, timer C) ------------
+
+
+def on_timer(machine: Machine, now: float) -> list[str]:
+    return kinds(machine.take(machine.call.on_timer(now)))
+
+
+def test_a_reinvite_that_only_draws_100_is_cancelled_to_the_instant() -> None:
+    machine, _ = proxied()
+    offer = only(machine.caller_sends("INVITE", 110.0, body=HOLD, key="re"), OfferMedia)
+    forwarded = only(machine.media(offer.token, b"hold", 110.5), Dial)
+    machine.reply(forwarded, 100, 111.0)
+    assert machine.call.deadline == 290.5
+    assert on_timer(machine, 290.499) == []
+    cancel = only(machine.take(machine.call.on_timer(290.5)), Cancel)
+    assert (cancel.key, cancel.leg) == (forwarded.owner.key, "B1")
+    assert on_timer(machine, 300.0) == []
+    # Its transaction is still there: another offer has to wait for its end.
+    assert kinds(machine.caller_sends("UPDATE", 300.0, body=HOLD)) == ["A 500"]
+    (refused,) = machine.reply(forwarded, 487, 300.5)
+    assert isinstance(refused, Respond)
+    assert (refused.key, refused.reply.status) == ("re", 408)
+    assert machine.call.state is CallState.ANSWERED
+    assert kinds(machine.caller_sends("INVITE", 301.0, body=HOLD, key="re2")) == ["OfferMedia"]
+
+
+def test_what_rings_may_take_as_long_again() -> None:
+    machine = Machine()
+    invite = machine.answer()
+    forwarded = only(machine.callee_sends(invite, "INVITE", 110.0, body=HOLD), Dial)
+    machine.reply(forwarded, 180, 250.0)
+    assert machine.call.deadline == 430.0
+    machine.reply(forwarded, 100, 300.0)
+    assert on_timer(machine, 429.9) == []
+    assert on_timer(machine, 430.0) == ["Cancel"]
+    machine.reply(forwarded, 180, 430.1)
+    assert on_timer(machine, 700.0) == []
+    assert kinds(machine.reply(forwarded, 487, 700.1)) == ["B1 408"]
+
+
+def test_an_answer_that_crosses_our_cancel_passes() -> None:
+    machine = Machine()
+    machine.answer()
+    forwarded = only(machine.caller_sends("INVITE", 110.0, body=HOLD), Dial)
+    assert on_timer(machine, 290.0) == ["Cancel"]
+    assert kinds(machine.reply(forwarded, 200, 290.1, body=ANSWER)) == ["Acknowledge", "A 200"]
+
+
+def test_another_refusal_than_that_of_our_cancel_passes_as_it_is() -> None:
+    machine = Machine()
+    machine.answer()
+    forwarded = only(machine.caller_sends("INVITE", 110.0, body=HOLD), Dial)
+    assert on_timer(machine, 290.0) == ["Cancel"]
+    assert kinds(machine.reply(forwarded, 488, 290.1)) == ["A 488"]
+
+
+def test_who_answers_not_even_our_cancel_is_gone() -> None:
+    machine = Machine()
+    machine.answer()
+    forwarded = only(machine.caller_sends("INVITE", 110.0, body=HOLD), Dial)
+    assert on_timer(machine, 290.0) == ["Cancel"]
+    assert kinds(machine.fail(forwarded.owner, 408, 322.0))[:2] == ["A 408", "A BYE"]
+
+
+def test_a_reinvite_cancelled_by_who_sent_it_is_cancelled_once_and_487() -> None:
+    machine = Machine()
+    machine.answer()
+    forwarded = only(machine.caller_sends("INVITE", 110.0, body=HOLD, key="re"), Dial)
+    cancel = wire_request("CANCEL")
+    assert kinds(machine.take(machine.call.on_cancel(cancel, "re", 200.0))) == ["Cancel"]
+    assert on_timer(machine, 290.0) == []
+    assert kinds(machine.reply(forwarded, 487, 290.1)) == ["A 487"]
+
+
+def test_the_limit_is_a_setting_and_ends_with_the_answer() -> None:
+    machine = Machine()
+    machine.context.reinvite_s = 10.0
+    machine.answer()
+    forwarded = only(machine.caller_sends("INVITE", 110.0, body=HOLD), Dial)
+    assert machine.call.deadline == 120.0
+    assert kinds(machine.reply(forwarded, 200, 119.0, body=ANSWER))[-1] == "A 200"
+    assert on_timer(machine, 120.0) == []
+    assert on_timer(machine, 200.0) == []
+
+
+@pytest.mark.parametrize("method", ["UPDATE", "INFO"])
+def test_what_has_a_timer_of_its_own_has_no_other(method: str) -> None:
+    machine = Machine()
+    machine.answer()
+    before = machine.call.deadline
+    machine.caller_sends(method, 110.0, body=HOLD)
+    assert machine.call.deadline == before

@@ -61,20 +61,20 @@ def test_what_a_trunk_does_goes_on(customer: CustomerSip, header: str) -> None:
 
 
 def test_what_is_asked_of_a_vendor() -> None:
-    assert asked_for(VendorSip(), has_offer=True) == []
+    assert asked_for(VendorSip(), is_reliable=True) == []
     both = VendorSip(
         reliable=Reliable(mode="supported"),
         session_timer=SessionTimer(mode="request", expires_s=600, min_se_s=120),
     )
-    assert asked_for(both, has_offer=True) == [
+    assert asked_for(both, is_reliable=True) == [
         "Session-Expires: 600", "Min-SE: 120", "Supported: 100rel, timer",
     ]  # fmt: skip
-    assert asked_for(both, has_offer=False)[-1] == "Supported: timer"
-    assert asked_for(VendorSip(reliable=Reliable(mode="required")), has_offer=True) == [
+    assert asked_for(both, is_reliable=False)[-1] == "Supported: timer"
+    assert asked_for(VendorSip(reliable=Reliable(mode="required")), is_reliable=True) == [
         "Require: 100rel"
     ]
     accepts = VendorSip(session_timer=SessionTimer(mode="accept"))
-    assert asked_for(accepts, has_offer=True) == ["Supported: timer"]
+    assert asked_for(accepts, is_reliable=True) == ["Supported: timer"]
 
 
 def test_timer_required_inside_a_dialog_that_has_none() -> None:

@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
+from services.common.sip_options.early_media import EarlyMedia
 from services.common.sip_options.nat import Nat
 from services.common.sip_options.trunk import CustomerSip
 from services.signaling.core.addressing import peer_of
+from services.signaling.core.early_media import EarlyDialogs
 from services.signaling.core.legs import Ingress, Leg, asks_security, dialog_of, session
 from services.signaling.core.reach import Reach
 from services.signaling.sip.actions import Peer
@@ -127,3 +129,31 @@ def test_of_a_names_addresses_the_one_that_answered_is_kept(contact: str, port: 
     shared.reach = Reach(names, {}, draw=lambda: 0.0)
     answered = Peer("udp", "192.0.2.10", 5071, 1)
     assert caller_leg(contact, answered).target(shared) == answered._replace(port=port)
+
+
+def test_which_egress_dialog_our_tag_stands_for() -> None:
+    ingress = Ingress(wire_request("INVITE"), "k", CALLER, context())
+    first, second = ingress.tag(1, "one"), ingress.tag(2, "one")
+    assert (ingress.fork(first), ingress.fork(second)) == ((1, "one"), (2, "one"))
+    assert ingress.fork("other") == ingress.fork("") == (0, "")
+    assert (ingress.known_tag(2, "one"), ingress.known_tag(2, "two")) == (second, "")
+    assert ingress.known_tag(3, "one") == ""
+
+
+def test_one_dialog_that_stands_for_all_forks_is_that_of_the_first() -> None:
+    ingress = Ingress(wire_request("INVITE"), "k", CALLER, context())
+    ingress.early = EarlyDialogs(EarlyMedia(forks="one"))
+    tag = ingress.tag(1, "one")
+    assert ingress.fork(tag) == (1, "")
+    ingress.early.pass_on(1, "two", 183, b"sdp")
+    assert (ingress.fork(tag), ingress.known_tag(1, "two")) == ((1, "two"), tag)
+    assert ingress.known_tag(1, "one") == ""
+
+
+def test_a_dialog_in_which_something_was_asked_early_is_the_one_that_is_confirmed() -> None:
+    ingress = Ingress(wire_request("INVITE"), "k", CALLER, context())
+    early = ingress.early_leg("ours", 1)
+    assert early.keeps_session
+    assert not early.dialog.is_confirmed
+    assert ingress.early_leg("ours", 1) is ingress.leg("ours", 1) is early
+    assert ingress.leg("theirs", 1) is not ingress.leg("theirs", 1)

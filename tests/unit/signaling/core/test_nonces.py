@@ -70,3 +70,92 @@ def test_what_was_used_is_forgotten_only_when_it_is_too_old(
     assert not here.use(second, 1, NOW + 3)
     here.use(here.make(KEY, "a", NOW + 1000), 1, NOW + 1000)
     assert len(here._used) == 1
+
+
+def test_a_use_heard_of_is_not_good_here_any_more() -> None:
+    there, here = node(), node()
+    told: list[tuple[str, int]] = []
+    there.on_used = lambda nonce, use: told.append((nonce, use))
+    nonce = there.make(KEY, "a", NOW)
+    assert there.use(nonce, 1, NOW)
+    assert not there.use(nonce, 1, NOW)  # a replay is not worth telling
+    assert there.use(nonce, 2, NOW)
+    assert told == [(nonce, 1), (nonce, 2)]
+    assert all(here.hear(*each, NOW) for each in told)
+    assert not here.use(nonce, 1, NOW)
+    assert not here.use(nonce, 2, NOW)
+    assert here.use(nonce, 3, NOW)  # the telephone goes on here
+
+
+def test_word_that_comes_late_or_out_of_order_takes_nothing_back() -> None:
+    here = node()
+    nonce = node().make(KEY, "a", NOW)
+    assert here.hear(nonce, 3, NOW)
+    assert here.hear(nonce, 1, NOW)
+    assert not here.use(nonce, 3, NOW)
+    assert not here.use(nonce, 1, NOW)
+    assert here.use(nonce, 2, NOW)
+
+
+def test_a_use_taken_at_both_nodes_is_noticed() -> None:
+    here = node()
+    nonce = node().make(KEY, "a", NOW)
+    assert here.use(nonce, 1, NOW)
+    assert not here.hear(nonce, 1, NOW)
+
+
+def test_what_is_heard_is_not_told_again() -> None:
+    here = node()
+    here.on_used = lambda nonce, use: pytest.fail(f"told of {nonce} {use}")
+    assert here.hear(node().make(KEY, "a", NOW), 1, NOW)
+
+
+@pytest.mark.parametrize(
+    "nonce",
+    [
+        "",
+        "6b49d200",
+        "6B49D20" + "0" * 49,
+        "-1" + "0" * 54,
+        "0x" + "0" * 54,
+        " 6b49d2" + "0" * 49,
+        "\u0661" * 56,
+        "6b49d200" + "0" * 1000,
+        "00000000" + "0" * 48,
+        "ffffffff" + "0" * 48,
+    ],
+)
+def test_what_cannot_be_a_nonce_now_is_not_remembered(nonce: str) -> None:
+    here = node()
+    far = NOW if len(nonce) != 8 else NOW + 10**6
+    assert here.hear(nonce, 1, far)
+    assert not here._used
+
+
+def test_a_flood_of_word_is_bounded_and_makes_no_old_one_good_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "MOST_USED", 10)
+    here, there = node(), node()
+    mine = here.make(KEY, "a", NOW)
+    assert here.use(mine, 1, NOW)
+    for _ in range(100):
+        here.hear(there.make(KEY, "b", NOW + SKEW_S), 1, NOW)
+    assert len(here._used) <= 10
+    assert not here.is_fresh(KEY, mine, "a", NOW)
+    # Whoever is challenged now is still let in: the nonce is dated so that it counts.
+    fresh = here.make(KEY, "a", NOW)
+    assert here.is_fresh(KEY, fresh, "a", NOW + 2)
+
+
+def test_a_node_believes_no_nonce_from_before_its_start() -> None:
+    """Of the process that was killed, too: in the very second of the start."""
+    before = Nonces(lambda: "0" * 16, started_s=NOW - 100).make(KEY, "a", NOW)
+    here = Nonces(lambda: "1" * 16, started_s=NOW)
+    assert not here.is_fresh(KEY, before, "a", NOW)
+    assert not here.is_fresh(KEY, before, "a", NOW + 1)
+    own = here.make(KEY, "a", NOW)
+    assert here.is_fresh(KEY, own, "a", NOW)
+    assert here.is_fresh(KEY, own, "a", NOW + LIFETIME_S)
+    # A neighbour that has been up for long takes it, too.
+    assert node().is_fresh(KEY, own, "a", NOW)

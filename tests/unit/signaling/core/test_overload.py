@@ -12,6 +12,7 @@ from services.signaling.core.overload import (
     AGE_TARGET_S,
     DROWNING_S,
     LEAST_SHARE,
+    REST_S,
     STALE_S,
     TICK_S,
     Overload,
@@ -37,6 +38,7 @@ class Flood:
     """A server that can do 1,000 calls/s is offered ``times`` as many; messages wait in line."""
 
     times: float
+    heavy: bool = False
     now: float = 100.0
     waiting: float = 0.0
     overload: Overload = field(default_factory=lambda: Overload(dice()))
@@ -54,8 +56,9 @@ class Flood:
         self.waiting += rate * STEP_S
         age = self.waiting / rate - STEP_S if self.times else 0.0
         overload.on_queue_age(max(0.0, age), self.now)
-        overload.judge(self.now)
-        share = 0.0 if age > STALE_S else overload.share
+        overload.judge(self.now, heavy=self.heavy)
+        share = overload.share**2 if self.heavy else overload.share
+        share = 0.0 if age > STALE_S else share
         handled = min(self.waiting, 1000.0 * STEP_S / (share + (1 - share) * REFUSAL_COST))
         self.waiting -= handled
         self.ages.append(age)
@@ -74,13 +77,35 @@ def test_at_rest_nothing_is_asked() -> None:
 
 
 @pytest.mark.parametrize("times", [1.5, 2, 5, 10, 20])
-def test_queue_settles_below_t1_and_capacity_is_used(times: float) -> None:
-    flood = Flood(times).run(6.0)
+@pytest.mark.parametrize("heavy", [False, True])
+def test_queue_settles_below_t1_and_capacity_is_used(times: float, *, heavy: bool) -> None:
+    flood = Flood(times, heavy=heavy).run(6.0)
     settled = len(flood.ages) // 3
     assert max(flood.ages[settled:]) < STALE_S
     # What refusing the rest costs is lost to calls.
     attainable = 1000 * (1 - (times - 1) * REFUSAL_COST)
     assert mean(flood.admitted[settled:]) > 0.9 * attainable
+
+
+def test_who_floods_does_not_make_the_share_fall_twice_as_fast() -> None:
+    shares = []
+    for heavy in (False, True):
+        overload = Overload(dice())
+        overload.on_queue_age(2 * AGE_TARGET_S, 1.0)
+        for _ in range(100):
+            overload.judge(1.0, heavy=heavy)
+        overload.on_timer(1.0 + TICK_S)
+        shares.append(overload.share**2 if heavy else overload.share)
+    assert shares[0] < 1.0
+    assert shares[1] == pytest.approx(shares[0])
+
+
+def test_messages_gather_while_calls_are_refused() -> None:
+    overload = Overload(dice())
+    assert overload.on_queue_age(2 * AGE_TARGET_S, 1.0) == 0.0
+    assert overload.on_queue_age(2 * AGE_TARGET_S, 1.0 + TICK_S) == REST_S
+    overload.share = 1.0
+    assert overload.on_queue_age(0.0, 1.0 + TICK_S) == 0.0
 
 
 @pytest.mark.parametrize("times", [2, 5, 20])

@@ -199,3 +199,17 @@ def test_a_prack_for_something_else_releases_nothing() -> None:
         assert provisionals.on_prack(wire_request("PRACK", headers=[f"RAck: {rack}"])) is None
     assert provisionals.holds_answer
     assert provisionals.on_prack(wire_request("PRACK", headers=["RAck: 5 1 INVITE"])) is one
+
+
+def test_what_a_prack_acknowledged_and_where_a_session_was_agreed_on() -> None:
+    provisionals = Provisionals(5)
+    provisionals.give(Provisional(180, "a", b"", ()))
+    provisionals.number("a")
+    provisionals.give(Provisional(183, "b", b"sdp", ()))
+    provisionals.on_prack(wire_request("PRACK", headers=["RAck: 5 1 INVITE"]))
+    assert (provisionals.acknowledged, provisionals.agreed) == ("", set())
+    provisionals.number("b")
+    provisionals.on_prack(wire_request("PRACK", headers=["RAck: 5 1 INVITE"]))
+    assert (provisionals.acknowledged, provisionals.agreed) == ("b", {"b"})
+    provisionals.on_prack(wire_request("PRACK", headers=["RAck: 5 1 INVITE"]))
+    assert (provisionals.acknowledged, provisionals.agreed) == ("", {"b"})

@@ -43,6 +43,7 @@ NEAR = CustomerSip(
     reliable=Reliable(mode="supported"), session_timer=TIMER, transfer=Transfer(mode="honour")
 )
 FAR = VendorSip(reliable=Reliable(mode="supported"), session_timer=TIMER)
+ALLOW = "Allow: INVITE, ACK, BYE, UPDATE, PRACK"
 METHODS = ("INVITE", "UPDATE", "INFO", "BYE", "OPTIONS", "PRACK", "REFER", "MESSAGE")
 STATUSES = (100, 180, 183, 183, 200, 200, 202, 404, 408, 422, 481, 486, 488, 491, 500, 503)
 
@@ -53,7 +54,10 @@ class Walk:
     def __init__(self, seed: int) -> None:
         self.random = Random(seed)
         choose = self.random.choice
-        headers = ["Supported: 100rel, timer", choose(["Session-Expires: 90", "Subject: x"])]
+        headers = [
+            "Supported: 100rel, timer", choose(["Session-Expires: 90", "Subject: x"]),
+            choose([ALLOW, ALLOW, "Subject: y"]),
+        ]  # fmt: skip
         self.machine: Machine = machine(
             customer=NEAR, vendor=FAR, media_proxy=choose([True, False]),
             invite=wire_request("INVITE", body=choose([OFFER, OFFER, b""]), headers=headers),
@@ -65,8 +69,20 @@ class Walk:
         self.take(self.machine.start())
         self.take(self.machine.take(self.machine.call.on_plan(self.machine.plan, 100.0)))
         self.take(self.machine.take(self.machine.call.on_credit(self.machine.credit, 100.0)))
-        if choose([True, True, False]):
-            self.begin()
+        begin = choose([self.begin, self.begin, self.ring, None])
+        if begin is not None:
+            begin()
+
+    def ring(self) -> None:
+        """Some have agreed on a session before the answer."""
+        while self.media:
+            self.take(self.machine.media(self.media.pop(), ANSWER, self.now))
+        headers = ["Require: 100rel", "RSeq: 1", ALLOW]
+        ringing = self.machine.say(self.requests[0], 183, self.now, body=ANSWER, headers=headers)
+        self.take(ringing)
+        while self.media:
+            self.take(self.machine.media(self.media.pop(), ANSWER, self.now))
+        self.take(self.pracks())
 
     def begin(self) -> None:
         """Two of three calls are answered before anything strange happens."""
@@ -121,7 +137,7 @@ class Walk:
         request = self.random.choice(self.requests[-6:])
         status = self.random.choice(STATUSES)
         headers = self.random.choice(
-            [[], ["Require: 100rel", f"RSeq: {self.random.randint(1, 3)}"], ["Min-SE: 120"],
+            [[], ["Require: 100rel", f"RSeq: {self.random.randint(1, 3)}", ALLOW], ["Min-SE: 120"],
              ["Session-Expires: 90;refresher=uas", "Allow: UPDATE"]]
         )  # fmt: skip
         body = self.random.choice([b"", ANSWER])
@@ -176,7 +192,10 @@ class Walk:
         if not given:
             return []
         rack = f"RAck: {given[-1].reply.rseq} 1 INVITE"
-        return self.machine.caller_sends("PRACK", self.now, headers=[rack], key=self._key())
+        return self.machine.caller_sends(
+            "PRACK", self.now, headers=[rack], key=self._key(), to_tag=given[-1].reply.to_tag,
+            body=self.random.choice([b"", ANSWER, ANSWER]),
+        )  # fmt: skip
 
     def media_answers(self) -> list[Command]:
         if not self.media:

@@ -40,7 +40,7 @@ def test_memory_of_repetitions_is_bounded() -> None:
         (415, EndReason.UNSUPPORTED),
         (420, EndReason.UNSUPPORTED),
         (482, EndReason.LOOP),
-        (503, EndReason.CUSTOMER_CAPACITY),
+        (503, EndReason.NODE_CAPACITY),
     ],
 )
 def test_the_record_says_who_and_why(status: int, reason: EndReason) -> None:

@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 
 from services.common.causes import EndReason
-from services.signaling.core.commands import Acknowledge, AnswerMedia, Command, OfferMedia
+from services.signaling.core.commands import (
+    Acknowledge,
+    AnswerMedia,
+    Cancel,
+    Command,
+    OfferMedia,
+)
 from services.signaling.core.commands import Request as Dial
 from services.signaling.core.restoring import MOST_GLARES
 from tests.support.signaling.machine import (
@@ -115,6 +121,17 @@ def test_who_will_not_come_back_is_hung_up(status: int, reason: EndReason, side:
     assert (subject.record.end_reason, subject.record.end_side) == (reason, side)
 
 
+def test_who_rings_for_ever_is_not_waited_for() -> None:
+    subject, _, back = moved_in_vain()
+    assert subject.reply(back, 180, 112.3) == []
+    due = subject.call.deadline
+    (cancel,) = subject.take(subject.call.on_timer(due))
+    assert isinstance(cancel, Cancel)
+    assert cancel.key == back.owner.key
+    subject.reply(back, 487, due + 0.1)
+    assert subject.record.end_reason == EndReason.CODEC_MISMATCH
+
+
 def test_who_says_nothing_is_gone() -> None:
     subject, _, back = moved_in_vain()
     assert "A BYE" in kinds(subject.fail(back.owner, 408, 144.0))
@@ -176,7 +193,7 @@ def test_nobody_is_brought_back_to_who_has_hung_up() -> None:
 def test_the_transferee_hangs_up_and_answers_late() -> None:
     subject, vendor, back = moved_in_vain()
     steps = subject.callee_sends(vendor, "BYE", 112.3)
-    assert kinds(steps)[:2] == ["B1 200", "A BYE"]
+    assert kinds(steps)[:3] == ["B1 200", "Cancel", "A BYE"]
     assert kinds(subject.reply(back, 200, 112.4, body=ANSWER)) == ["Acknowledge"]
     assert subject.fail(back.owner, 408, 144.0) == []
 

@@ -248,6 +248,17 @@ def test_a_reinvite_nobody_answers() -> None:
     assert status_of(subject.fail(again.owner, 408, 144.0)) == "408 terminated"
 
 
+def test_a_transferee_who_says_nothing_but_100_is_given_up() -> None:
+    subject, _, invite = started()
+    again = next(c for c in subject.reply(invite, 200, 112.0, body=SDP_C) if isinstance(c, Dial))
+    subject.reply(again, 100, 112.1)
+    assert subject.call.deadline == 292.0
+    assert kinds(subject.take(subject.call.on_timer(292.0))) == ["Cancel"]
+    steps = subject.reply(again, 487, 292.1)
+    assert kinds(steps) == ["Acknowledge", "A2 BYE", "A NOTIFY"]
+    assert status_of(steps) == "408 terminated"
+
+
 @pytest.mark.parametrize("at", ["offer", "answer"])
 def test_media_that_refuses(at: str) -> None:
     subject, _, invite = started(media_proxy=True)

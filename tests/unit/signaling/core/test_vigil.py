@@ -10,7 +10,7 @@ from services.common.causes import EndReason
 from services.common.events import StreamStats
 from services.common.sip_options.session_timer import SessionTimer
 from services.common.sip_options.trunk import CustomerSip, VendorSip
-from services.signaling.core.commands import Acknowledge, Command, Respond
+from services.signaling.core.commands import Acknowledge, Cancel, Command, Respond
 from services.signaling.core.commands import Request as Dial
 from services.signaling.core.values import CallState, MediaStats
 from tests.support.signaling.machine import (
@@ -225,6 +225,27 @@ def test_offers_of_the_parties_meet_491_while_we_reinvite() -> None:
     assert kinds(subject.callee_sends(invite, "INVITE", 405.1, body=OFFER)) == ["B1 491"]
     subject.reply(refresh, 200, 405.2, body=OFFER)
     assert kinds(subject.callee_sends(invite, "INVITE", 405.3, body=OFFER)) == ["A INVITE"]
+
+
+def test_a_refresh_by_invite_that_only_draws_100_is_cancelled_and_tried_again() -> None:
+    by_invite = SessionTimer(mode="request", expires_s=3600, refresh="invite")
+    subject, invite = answered(near=by_invite)
+    refresh = only(on_timer(subject, 1905.0), Dial)
+    assert subject.reply(refresh, 100, 1905.1) == []
+    cancel = only(on_timer(subject, 2085.0), Cancel)
+    assert (cancel.key, cancel.leg) == (refresh.owner.key, "A")
+    assert kinds(subject.callee_sends(invite, "INVITE", 2085.1, body=OFFER)) == ["B1 491"]
+    assert subject.reply(refresh, 487, 2085.2) == []
+    assert kinds(subject.callee_sends(invite, "INVITE", 2085.3, body=OFFER)) == ["A INVITE"]
+
+
+def test_a_refresh_under_way_is_cancelled_when_its_call_ends() -> None:
+    by_invite = SessionTimer(mode="request", expires_s=600, refresh="invite")
+    subject, invite = answered(near=by_invite)
+    refresh = only(on_timer(subject, 405.0), Dial)
+    steps = subject.callee_sends(invite, "BYE", 406.0)
+    assert kinds(steps)[:3] == ["B1 200", "Cancel", "A BYE"]
+    assert only(steps, Cancel).key == refresh.owner.key
 
 
 def test_we_do_not_reinvite_while_the_parties_do() -> None:

@@ -81,6 +81,14 @@ def test_an_early_dialog_is_confirmed_by_its_2xx_which_renews_the_route() -> Non
     assert (dialog.remote_target, dialog.route_set) == ("sip:new@x", ("<sip:p;lr>",))
 
 
+def test_a_2xx_to_an_update_moves_the_target_of_an_early_dialog_and_confirms_nothing() -> None:
+    dialog = caller("Contact: <sip:bob@10.0.0.9>\r\nRecord-Route: <sip:p1;lr>\r\n", status=183)
+    update = response(200, cseq="2 UPDATE", extra="Contact: <sip:bob@10.0.0.8>\r\n")
+    dialog.on_response(update)
+    assert (dialog.is_confirmed, dialog.route_set) == (False, ("<sip:p1;lr>",))
+    assert dialog.remote_target == "sip:bob@10.0.0.8"
+
+
 def test_forks_make_dialogs_of_their_own() -> None:
     draft = invite_draft()
     first = Dialog.from_response(draft, response(180, to_tag="a"))

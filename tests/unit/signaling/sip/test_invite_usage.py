@@ -19,13 +19,13 @@ def test_an_unacknowledged_answer_is_repeated_up_to_t2_and_given_up_after_64_t1(
         sent = [at for at, action in seen if isinstance(action, Send)]
         assert sent == [0.5, 1.5, 3.5, 7.5, 11.5, 15.5, 19.5, 23.5, 27.5, 31.5]
         assert seen[-1] == (32.0, NoAck("k"))
-        assert answer.is_over
+        assert not answer.is_waiting
 
 
 def test_an_ack_ends_it() -> None:
     answer = started()
-    answer.on_ack()
-    assert answer.is_over
+    answer.stop()
+    assert not answer.is_waiting
     assert answer.deadline == NEVER
     assert answer.on_timer(200.0) == []
 
