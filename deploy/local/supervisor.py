@@ -14,6 +14,7 @@ from deploy.local.errors import StartFailed
 from deploy.local.layout import Layout
 from deploy.local.units import Unit
 from services.common.clock import monotonic
+from services.common.errors import NOT_CONFIGURED
 
 PROBE_INTERVAL_S = 0.03
 """Between two questions whether a process is ready: a start should not wait on its supervisor."""
@@ -90,7 +91,8 @@ class Keeper:
         """Start the process whenever it is not running, until :meth:`stop`.
 
         Raises:
-            StartFailed: it died several times before it was ready even once.
+            StartFailed: it died several times before it was ready even once, or said that its
+                settings are wrong.
         """
         pause_s, deaths = FIRST_PAUSE_S, 0
         while await self._may_start():
@@ -99,7 +101,8 @@ class Keeper:
             if self._stopping.is_set():
                 break
             deaths += 1
-            if not self._was_ready and deaths >= ATTEMPTS_TO_START:
+            is_hopeless = ending == f"exit {NOT_CONFIGURED}" or deaths >= ATTEMPTS_TO_START
+            if not self._was_ready and is_hopeless:
                 raise StartFailed(self.unit.name, ending, children.last_words(self._log))
             if monotonic() - started_at > STEADY_S:
                 pause_s = FIRST_PAUSE_S

@@ -5,4 +5,4 @@ from services.api.settings import Settings
 from services.common.run import run_service
 
 if __name__ == "__main__":
-    run_service("api", Settings(), ApiService)
+    run_service("api", Settings, ApiService)

@@ -37,10 +37,11 @@ from services.api.entrypoints.http.dependencies import UseCases
 from services.api.ports import Probe
 from services.api.settings import Settings
 from services.common import ids
+from services.common.addresses import split_address
 from services.common.bus import Bus
 from services.common.clock import monotonic, utc_now
 from services.common.errors import Unavailable
-from services.common.grpc import open_channel, split_address
+from services.common.grpc import open_channel
 from services.common.logs import get_logger
 from services.common.telemetry import Telemetry
 

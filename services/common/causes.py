@@ -40,6 +40,8 @@ class EndReason(StrEnum):
     """Its addresses do not answer OPTIONS."""
     VENDOR_BACKOFF = "vendor_backoff"
     """It asked to be left alone (Retry-After)."""
+    LISTENER_MISSING = "listener_missing"
+    """The listening address that the trunk names is not on this node."""
     RINGING_TIMEOUT = "ringing_timeout"
     SETUP_TIMEOUT = "setup_timeout"
     """The customer's limit on the whole time before the answer."""
@@ -102,6 +104,7 @@ SIP_OF_REASON: dict[EndReason, int] = {
     EndReason.VENDOR_TIMEOUT: 503,
     EndReason.VENDOR_DOWN: 503,
     EndReason.VENDOR_BACKOFF: 503,
+    EndReason.LISTENER_MISSING: 503,
     EndReason.RINGING_TIMEOUT: 480,
     EndReason.SETUP_TIMEOUT: 408,
     EndReason.CODEC_MISMATCH: 488,

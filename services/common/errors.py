@@ -1,5 +1,8 @@
 """The root of every error this project raises on purpose."""
 
+NOT_CONFIGURED = 78
+"""Exit status of a process whose settings cannot be, as sysexits has it."""
+
 
 class SwitchError(Exception):
     """Something the caller may handle: named after the fact, carrying the facts as attributes."""

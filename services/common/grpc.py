@@ -15,6 +15,7 @@ from typing import Any, TypeAlias, TypeVar, cast
 
 import grpc
 
+from services.common.addresses import split_address
 from services.common.door import Accept, Door, Rooms, Visitors
 from services.common.errors import Invalid, SwitchError, Unavailable
 from services.common.link import EventT, ItemT, LinkMethod, ReplyT
@@ -117,18 +118,6 @@ class Server:
 
 def _remove_socket(address: str) -> None:
     Path(address.removeprefix("unix:")).unlink(missing_ok=True)
-
-
-def split_address(address: str) -> tuple[str, int]:
-    """``host:port`` taken apart; brackets of an IPv6 host are removed.
-
-    Raises:
-        ValueError: it is no such address.
-    """
-    host, _, port = address.rpartition(":")
-    if not (port.isascii() and port.isdigit()):
-        raise ValueError(f"{address!r} is no address: host:port")
-    return host.strip("[]"), int(port)
 
 
 def open_channel(address: str) -> grpc.aio.Channel:

@@ -2,7 +2,8 @@
 
 SIGTERM and SIGINT drain, then close; a second one closes at once. A background task that
 crashes ends the process with status 1 after one log line with its traceback: the supervisor
-starts it again, which is the one recovery that is always tested.
+starts it again, which is the one recovery that is always tested. Settings that cannot be end it
+with status 78, all of them named on stderr: starting it again changes nothing.
 """
 
 import asyncio
@@ -14,9 +15,10 @@ from typing import NoReturn, Protocol, TypeVar
 
 import uvloop
 
+from services.common.errors import NOT_CONFIGURED
 from services.common.health import Operations, serve_operations
 from services.common.logs import configure_logs, get_logger
-from services.common.settings import ServiceSettings
+from services.common.settings import InvalidSettings, ServiceSettings
 from services.common.telemetry import Telemetry
 
 log = get_logger(__name__)
@@ -60,9 +62,14 @@ SettingsT = TypeVar("SettingsT", bound=ServiceSettings)
 
 
 def run_service(
-    name: str, settings: SettingsT, build: Callable[[SettingsT, Telemetry], Service]
+    name: str, read: Callable[[], SettingsT], build: Callable[[SettingsT, Telemetry], Service]
 ) -> NoReturn:
     """Run one service in this process until told to stop; never returns."""
+    try:
+        settings = read()
+    except InvalidSettings as wrong:
+        _refuse(name, wrong)
+        sys.exit(NOT_CONFIGURED)
     configure_logs(name, settings.node, settings.log_level)
     telemetry = Telemetry(
         name,
@@ -75,6 +82,12 @@ def run_service(
     )
     telemetry.close()
     sys.exit(status)
+
+
+def _refuse(name: str, wrong: InvalidSettings) -> None:
+    """Say what has to be changed, before there is a log to say it in."""
+    lines = "".join(f"  {line}\n" for line in wrong.lines)
+    sys.stderr.write(f"{name} cannot start with these settings:\n{lines}")
 
 
 class _Finished(Exception):
@@ -112,6 +125,11 @@ class _Process:
         except* _Finished:
             log.info("service.stopped", service=self._name)
             return_status = 0
+        except* InvalidSettings as wrong:
+            for each in wrong.exceptions:
+                assert isinstance(each, InvalidSettings)
+                _refuse(self._name, each)
+            return_status = NOT_CONFIGURED
         except* Exception as crash:
             log.critical("service.crashed", service=self._name, exc_info=crash)
             return_status = 1

@@ -5,4 +5,4 @@ from services.media.server import MediaService
 from services.media.settings import MediaSettings
 
 if __name__ == "__main__":
-    run_service("media", MediaSettings(), MediaService)
+    run_service("media", MediaSettings, MediaService)

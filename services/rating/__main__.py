@@ -5,4 +5,4 @@ from services.rating.server import RatingService
 from services.rating.settings import RatingSettings
 
 if __name__ == "__main__":
-    run_service("rating", RatingSettings(), RatingService)
+    run_service("rating", RatingSettings, RatingService)

@@ -5,4 +5,4 @@ from services.routing.server import RoutingService
 from services.routing.settings import RoutingSettings
 
 if __name__ == "__main__":
-    run_service("routing", RoutingSettings(), RoutingService)
+    run_service("routing", RoutingSettings, RoutingService)

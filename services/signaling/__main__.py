@@ -5,4 +5,4 @@ from services.signaling.server import build
 from services.signaling.settings import SignalingSettings
 
 if __name__ == "__main__":
-    run_service("signaling", SignalingSettings(), build)
+    run_service("signaling", SignalingSettings, build)

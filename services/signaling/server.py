@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-import socket
 from collections.abc import Callable, Iterator
 from functools import partial
 
@@ -18,6 +17,7 @@ from services.common.config_watch import ConfigWatch
 from services.common.grpc import Server
 from services.common.ids import CALL, new_id
 from services.common.last_known import LAST_KNOWN, LastKnownFile
+from services.common.logs import get_logger
 from services.common.postgres import READER, Pool, close_pool, lazy_pool
 from services.common.spool import Spool
 from services.common.telemetry import Telemetry
@@ -28,7 +28,7 @@ from services.signaling.adapters.hep import HepSink
 from services.signaling.adapters.journal import SpooledCalls
 from services.signaling.adapters.location import BusLocations
 from services.signaling.adapters.media import LinkedMedia, open_media_link
-from services.signaling.adapters.names import Lookups, VendorNames
+from services.signaling.adapters.names import VendorNames
 from services.signaling.adapters.network import Sockets, allow_descriptors, local_address
 from services.signaling.adapters.observer import CallObserver
 from services.signaling.adapters.rating import LinkedCredits, open_rating_link
@@ -36,7 +36,6 @@ from services.signaling.adapters.route_server import HttpRouteServers
 from services.signaling.adapters.routing import LinkedPlanner, open_routing_link
 from services.signaling.adapters.shared_nonces import SharedNonces
 from services.signaling.adapters.tcp import StreamLimits, TcpTransport
-from services.signaling.adapters.tls import TlsContexts, TlsFiles
 from services.signaling.adapters.udp import UdpSocket
 from services.signaling.app.counters import PDD_BOUNDS_S
 from services.signaling.app.drain import end_all, take_out
@@ -51,16 +50,18 @@ from services.signaling.core.context import CAPABILITIES, Context
 from services.signaling.core.ladder import Ladders
 from services.signaling.core.overload import Overload
 from services.signaling.core.probing import Prober
-from services.signaling.core.reach import Reach, literal_address, own_places
+from services.signaling.core.reach import Reach, own_places
 from services.signaling.core.switch_settings import SwitchSettings
 from services.signaling.core.trunks import TrunkTable
-from services.signaling.core.trunks import split_address as trunk_address
 from services.signaling.core.vendor_view import vendor_views
 from services.signaling.entrypoints.grpc import SignalingServicer
 from services.signaling.entrypoints.guard import GuardServicer
+from services.signaling.opening import dns_servers, open_dns, outgoing_address, tls_contexts
 from services.signaling.settings import SignalingSettings
 from services.signaling.sip.layer import TransactionLayer
 from services.signaling.sip.listeners import Listeners, read_listeners
+
+log = get_logger(__name__)
 
 TEND_S = 1.0
 FIRST_LOOKUPS_S = 2.0
@@ -92,7 +93,7 @@ class SignalingService:
             read_listeners(settings.sip, settings.sip_advertised, outgoing_address)
         )
         self._names = VendorNames(
-            partial(_open_dns, dns_servers(settings.dns_servers)),
+            partial(open_dns, dns_servers(settings.dns_servers)),
             monotonic=monotonic,
             with_v6=any(listener.is_v6 for listener in self._listeners.all),
         )
@@ -113,19 +114,13 @@ class SignalingService:
             on_closed=lambda peer: self._switch.registrations.on_peer_lost(peer),
             knows=lambda host: self._switch.trunks.knows(host),
             is_banned=lambda host: self._switch.gate.guard.is_banned(host, monotonic()),
-            contexts=TlsContexts(
-                TlsFiles(
-                    certificate=settings.tls_certificate,
-                    key=settings.tls_key,
-                    authorities=settings.tls_authorities,
-                    verify_clients=settings.tls_verify_clients,
-                )
-            ),
+            source=self._listeners.source,
+            contexts=tls_contexts(settings),
             limits=StreamLimits(most=allow_descriptors(settings.most_connections)),
             dscp=settings.sip_dscp,
             resets=settings.tcp_close_reset,
         )
-        self._sockets = Sockets(self._udp, self._tcp)
+        self._sockets = Sockets(self._udp, self._tcp, self._listeners)
         self._pdd = telemetry.histogram(
             "pdd_seconds", "INVITE to the first ringing or media", PDD_BOUNDS_S
         )
@@ -160,6 +155,7 @@ class SignalingService:
         self._watch: ConfigWatch | None = None
         self._telemetry = telemetry
         self._has_trunks = False
+        self._missing: set[tuple[str, str]] = set()
         self._register(telemetry)
 
     def _build_switch(self) -> Switch:
@@ -361,12 +357,24 @@ class SignalingService:
 
     def _use(self, table: TrunkTable) -> None:
         self._switch.trunks = table
+        self._miss_listeners(table)
         self._defence.on_trusted(table.hosts)
         self._has_trunks = True
         if table.asks_http:
             self._route_servers.prepare()
         if self._udp:
             self._probes.use(table.places)
+
+    def _miss_listeners(self, table: TrunkTable) -> None:
+        """Say once of each trunk that it names a listening address which is not here."""
+        missing = {
+            (trunk, wanted)
+            for trunk, wanted in table.listeners_named().items()
+            if not self._listeners.has(wanted)
+        }
+        for trunk, wanted in sorted(missing - self._missing):
+            log.warning("trunk.listener_missing", trunk=trunk, listener=wanted)
+        self._missing = missing
 
     def _go_by(self, settings: SwitchSettings) -> None:
         self._events.settings = settings
@@ -433,41 +441,6 @@ class SignalingService:
             telemetry.counter(
                 f"{what}_timeouts_total", "Unanswered", partial(getattr, link, "timed_out")
             )
-
-
-def outgoing_address(is_v6: bool) -> str:
-    """The address this machine would send from; nothing is sent to find out."""
-    family = socket.AF_INET6 if is_v6 else socket.AF_INET
-    beyond = "2001:db8::1" if is_v6 else "192.0.2.1"
-    with socket.socket(family, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect((beyond, 9))
-        except OSError:
-            return "::1" if is_v6 else "127.0.0.1"
-        return str(probe.getsockname()[0])
-
-
-def dns_servers(text: str) -> list[tuple[str, int]]:
-    """``TANDEM_DNS_SERVERS``, read.
-
-    Raises:
-        ValueError: one of them is no ``address[:port]``.
-    """
-    servers: list[tuple[str, int]] = []
-    for part in text.split(","):
-        if part.strip():
-            host, port = trunk_address(part)
-            if not literal_address(host):
-                raise ValueError(f"TANDEM_DNS_SERVERS: {host} is no address")
-            servers.append((host, port or 53))
-    return servers
-
-
-def _open_dns(servers: list[tuple[str, int]]) -> Lookups:
-    """Loaded by the first name there is: most switches know their vendors by address."""
-    from services.signaling.adapters.dns import DnsLookups
-
-    return DnsLookups(servers)
 
 
 def build(settings: SignalingSettings, telemetry: Telemetry) -> SignalingService:

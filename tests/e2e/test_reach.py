@@ -20,7 +20,9 @@ from tests.support.sipp import Address, Sipp
 _NUMBERS = itertools.count(10_000_000)
 ROUTER_HOST = "127.0.0.4"
 BY_SIP, BY_SIP_OR_NOT, BY_HTTP, TOLD = "127.0.0.5", "127.0.0.6", "127.0.0.7", "127.0.0.8"
-"""Customers by address: routed by a SIP server with and without fallback, by HTTP, told routes."""
+BY_NAME = "127.0.0.10"
+"""Customers by address: routed by a SIP server with and without fallback, by HTTP, told routes; by
+a SIP server that DNS knows."""
 
 VENDORS = {
     # name: prefix, price
@@ -30,6 +32,8 @@ VENDORS = {
     "named": ("4930", "0.01"),
     "usual": ("4940", "0.01"),
     "chosen": ("4940", "0.05"),
+    "lost": ("4950", "0.01"),
+    "found": ("4950", "0.02"),
 }
 
 
@@ -78,10 +82,13 @@ def document(places: dict[str, Address], http_url: str) -> dict[str, Any]:
         BY_SIP_OR_NOT: {"server": router, "timeout_ms": 1000, "on_failure": "refuse"},
         BY_HTTP: {"server": http_url, "timeout_ms": 1000, "on_failure": "refuse"},
         TOLD: {"answer_with_redirect": True},
+        BY_NAME: {"server": "sip:router.test", "timeout_ms": 4000, "on_failure": "refuse"},
     }
     options = {
         "moving": {"redirects": {"policy": "follow"}},
         "named": {"dns": {"lookup": "srv"}},
+        "lost": {"listener": "upstairs"},
+        "found": {"listener": "127.0.0.1"},
     }
     decks = [
         {"name": f"buy-{name}", "currency": "EUR", "rates": [{"prefix": prefix, "price": price}]}
@@ -149,7 +156,8 @@ def http_router() -> Iterator[str]:
 def set_up(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[tuple[Lab, dict[str, Address]]]:
-    hosts = dict.fromkeys([*VENDORS, "elsewhere", "second"], VENDOR_HOST) | {"router": ROUTER_HOST}
+    hosts = dict.fromkeys([*VENDORS, "elsewhere", "second"], VENDOR_HOST)
+    hosts |= {"router": ROUTER_HOST, "nowhere": ROUTER_HOST}
     places = {name: (host, free_port(host)) for name, host in hosts.items()}
     records = {
         "_sip._udp.vendor.test SRV": [
@@ -157,6 +165,11 @@ def set_up(
             f"20 0 {places['second'][1]} gw.vendor.test.",
         ],
         "gw.vendor.test A": [VENDOR_HOST],
+        "_sip._udp.router.test SRV": [
+            f"10 0 {places['nowhere'][1]} gw.router.test.",
+            f"20 0 {places['router'][1]} gw.router.test.",
+        ],
+        "gw.router.test A": [ROUTER_HOST],
     }
     with dns_in_background(records) as dns, http_router() as url:
         environment = {"TANDEM_DNS_SERVERS": dns.text}
@@ -279,6 +292,27 @@ def test_external_redirect_server_routes_are_used(scene: Scene) -> None:
         ("chosen", "candidate"),
         ("nobody", "unknown"),
     ]
+
+
+def test_external_redirect_server_is_found_by_dns_with_failover(scene: Scene) -> None:
+    scene.at("router", refusing("302 Moved Temporarily", "Contact: <sip:4940777@chosen>"))
+    scene.at("chosen", scenarios.VENDOR)
+    record = scene.call("4940", source=BY_NAME)
+    assert route(record) == [(port(scene, "chosen"), 200, "normal")]
+
+
+def test_a_vendor_whose_listening_address_is_not_here(scene: Scene) -> None:
+    scene.at("found", scenarios.VENDOR)
+    record = scene.call("4950")
+    assert route(record) == [
+        (port(scene, "lost"), 0, "listener_missing"),
+        (port(scene, "found"), 200, "normal"),
+    ]
+    states = {row["name"]: row for row in scene.lab.get("/v1/vendor_states")["data"]}
+    assert (states["lost"]["state"], states["lost"]["why"]) == (
+        "down", "no listening address upstairs on this node",
+    )  # fmt: skip
+    assert states["found"]["state"] == "unknown"
 
 
 def test_external_redirect_server_refuses(scene: Scene) -> None:

@@ -16,6 +16,7 @@ from services.api.app.tariffs import Tariffs
 from services.api.core.apply import Entry, Existing, Step, plan
 from services.api.core.keys import Caller, beyond
 from services.api.core.kinds import TRAITS, Kind
+from services.api.core.misfits import misfits
 from services.api.core.problems import Forbidden, Problem, Rejected
 from services.api.core.rate_sheet import Mode
 from services.api.core.rates import Merged
@@ -149,6 +150,10 @@ def _prepared(entries: Sequence[Entry], existing: Existing) -> list[Entry]:
             problems.append(Problem(error.field, error.reason))
         else:
             done.append(replace(entry, fields=fields))
+            if entry.kind is Kind.VENDOR_TRUNK:
+                # An existing one keeps what the document does not name.
+                kept = {name: before[name] for name in before.keys() - entry.given}
+                problems += misfits({**fields, **kept}, f"{entry.where}.")
     if problems:
         raise Rejected(problems)
     return done

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from services.api.core.keys import PREFIX, Caller, beyond, hash_key
 from services.api.core.kinds import TRAITS, Kind
+from services.api.core.misfits import misfits
 from services.api.core.passwords import restored, stored_credentials
 from services.api.core.problems import Forbidden, NotFound, Rejected, Stale
 from services.api.core.records import Record, changes, etag, masked, matches
@@ -82,6 +83,7 @@ class Objects:
         async with self._configuration.change(author_of(caller)) as change:
             fields = with_passwords(kind, fields, {}, await realm_of(change))
             await self._check(change, kind, fields, caller)
+            _fits(kind, fields)
             identity = self._makers.new_id(TRAITS[kind].id_prefix)
             record = await change.insert(kind, {"id": identity, **fields})
             await change.audit("create", kind, identity, None, configured(kind, record))
@@ -100,6 +102,9 @@ class Objects:
             if not found:
                 return before
             await self._check(change, kind, {**before, **fields}, caller)
+            if not found.keys().isdisjoint({"host", "sip"}):
+                # Nobody is kept from disabling a trunk by what was let pass once.
+                _fits(kind, {**before, **fields})
             wanted = {name: fields[name] for name in found}
             if kind is Kind.WEBHOOK and wanted.get("enabled"):
                 wanted["disabled_because"] = None
@@ -260,6 +265,11 @@ def with_passwords(
     if kind is Kind.VENDOR_TRUNK and "sip" in done:
         done["sip"] = restored(done["sip"], before.get("sip"), f"{where}sip")
     return done
+
+
+def _fits(kind: Kind, fields: Mapping[str, object]) -> None:
+    if kind is Kind.VENDOR_TRUNK and (found := misfits(fields)):
+        raise Rejected(found)
 
 
 def _may_grant(caller: Caller, scopes: object) -> None:

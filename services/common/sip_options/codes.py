@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Final, Literal
 
 import msgspec
 
 from services.common.causes import EndReason
-from services.common.sip_options.group import Group
+from services.common.sip_options.group import Conflict, Group
 from services.common.sip_options.text import Cause, CauseKey, Refusal, Status, StatusKey
 
 _CHALLENGES: Final = frozenset({401, 407, 494})
@@ -53,11 +54,19 @@ class CustomerCodes(Group, frozen=True):
     """Reason in refusals, CANCEL and BYE to the customer: the vendor's or else one of ours, only
     the vendor's, always one of ours, or none."""
 
-    def __post_init__(self) -> None:
-        if unknown := self.reasons.keys() - _REASONS:
-            raise ValueError(f"{min(unknown)[:60]!r} is no end reason")
-        if 0 < min(self.status_map.values(), default=0) < 400:
-            raise ValueError("status_map leads to statuses from 400 on, or 0")
-        told = {*self.reasons.values(), *self.status_map.values(), *self.cause_status.values()}
-        if challenges := told & _CHALLENGES:
-            raise ValueError(f"{min(challenges)} would be a challenge without a question")
+    def conflicts(self) -> Iterator[Conflict]:
+        """See :class:`Group`."""
+        for unknown in sorted(self.reasons.keys() - _REASONS):
+            yield Conflict("reasons", f"{unknown[:60]!r} is no end reason")
+        for status in sorted({*self.status_map.values()}):
+            if 0 < status < 400:
+                yield Conflict("status_map", f"leads to statuses from 400 on, or 0, not {status}")
+        for name in ("reasons", "status_map", "cause_status"):
+            told: dict[str, int] = getattr(self, name)
+            for status in sorted(_CHALLENGES.intersection(told.values())):
+                yield Conflict(name, f"{status} would be a challenge without a question")
+
+    def nonsense(self) -> Iterator[Conflict]:
+        """See :class:`Group`."""
+        if self.cause_status and not self.prefer_q850:
+            yield Conflict("cause_status", "means nothing without prefer_q850")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Final, Literal
 
 import msgspec
 
-from services.common.sip_options.group import Group
+from services.common.sip_options.group import Conflict, Group
 from services.common.sip_options.text import HeaderName, HeaderValue
 
 STACK_HEADERS: Final = frozenset({
@@ -51,15 +52,24 @@ class Headers(Group, frozen=True):
     """Header lines added to each INVITE to a vendor, or to each response above 100 to a customer's
     INVITE; they replace what would pass under the same name."""
 
-    def __post_init__(self) -> None:
-        for name in map(str.lower, [*self.listed, *self.strip]):
-            if name in STACK_HEADERS or _content(name):
-                raise ValueError(f"{name} never passes")
-            if name in GOVERNED_HEADERS:
-                raise ValueError(f"{name} is up to the groups identity and codes")
+    def conflicts(self) -> Iterator[Conflict]:
+        """See :class:`Group`."""
+        for field, names in (("listed", self.listed), ("strip", self.strip)):
+            for name in map(str.lower, names):
+                if name in STACK_HEADERS or _content(name):
+                    yield Conflict(field, f"{name} never passes")
+                elif name in GOVERNED_HEADERS:
+                    yield Conflict(field, f"{name} is up to the groups identity and codes")
         added = [name.lower() for name in self.add]
         for name in added:
             if name in STACK_HEADERS or _content(name):
-                raise ValueError(f"{name} is the switch's own")
+                yield Conflict("add", f"{name} is the switch's own")
         if len(set(added)) < len(added):
-            raise ValueError("a header is added twice")
+            yield Conflict("add", "a header is added twice")
+
+    def nonsense(self) -> Iterator[Conflict]:
+        """See :class:`Group`."""
+        if self.listed and self.pass_ == "none":  # noqa: S105 - no password
+            yield Conflict("listed", "means nothing while pass is none")
+        for name in sorted({*map(str.lower, self.listed)} & {*map(str.lower, self.strip)}):
+            yield Conflict("listed", f"{name} cannot pass while strip has it too")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal
 
-from services.common.sip_options.group import Group
+from services.common.sip_options.group import Conflict, Group
 from services.common.sip_options.text import CountryCode, Digits, Domain, Number
 
 Format = Literal["as_routed", "plain", "plus", "international", "national"]
@@ -62,10 +63,11 @@ class VendorIdentity(Group, frozen=True):
     to_host: Domain = ""
     """Host of To and Request-URI; empty: the trunk's host."""
 
-    def __post_init__(self) -> None:
+    def conflicts(self) -> Iterator[Conflict]:
+        """See :class:`Group`."""
         if self.p_asserted_identity != "none" and not self.trusted:
-            raise ValueError("p_asserted_identity is for vendors that are trusted")
+            yield Conflict("p_asserted_identity", "is for vendors that are trusted")
         if "national" in (self.caller_format, self.called_format) and not self.country_code:
-            raise ValueError("the national format needs country_code")
+            yield Conflict("country_code", "is needed by the national format")
         if self.p_charge_info == "fixed" and not self.charge_number:
-            raise ValueError("a fixed p_charge_info needs charge_number")
+            yield Conflict("charge_number", "is needed by a fixed p_charge_info")

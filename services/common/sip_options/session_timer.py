@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 import msgspec
 
-from services.common.sip_options.group import Group
+from services.common.sip_options.group import Conflict, Group
 
 _INTERVAL = msgspec.Meta(ge=90, le=86_400)
 
@@ -26,3 +27,9 @@ class SessionTimer(Group, frozen=True):
     """A peer without a session timer is sent OPTIONS after so many silent seconds; 0 = never."""
     longest_without_timer_s: Annotated[int, msgspec.Meta(ge=0, le=31_536_000)] = 0
     """The longest call of a peer without a session timer; 0 = no limit of its own."""
+
+    def nonsense(self) -> Iterator[Conflict]:
+        """See :class:`Group`."""
+        if self.expires_s < self.min_se_s:
+            limit = f"must not be below min_se_s, which is {self.min_se_s}"
+            yield Conflict("expires_s", limit)

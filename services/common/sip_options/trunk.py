@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterator
 from typing import Any, TypeVar
 
 import msgspec
 
-from services.common.errors import Invalid
 from services.common.sip_options.auth import (
     CustomerAuth,
     CustomerRegistrations,
@@ -18,7 +17,8 @@ from services.common.sip_options.auth import (
 from services.common.sip_options.codes import CustomerCodes, VendorCodes
 from services.common.sip_options.dns import VendorDns
 from services.common.sip_options.early_media import EarlyMedia, VendorEarlyMedia
-from services.common.sip_options.group import Group
+from services.common.sip_options.flaws import InvalidOptions, flaws_of
+from services.common.sip_options.group import Conflict, Group
 from services.common.sip_options.headers import Headers
 from services.common.sip_options.identity import CustomerIdentity, VendorIdentity
 from services.common.sip_options.keepalive import KeepAlive
@@ -30,6 +30,7 @@ from services.common.sip_options.reliable import Reliable
 from services.common.sip_options.retry_after import VendorRetryAfter
 from services.common.sip_options.routing import CustomerRouting
 from services.common.sip_options.session_timer import SessionTimer
+from services.common.sip_options.text import ListenerName
 from services.common.sip_options.timeouts import CustomerTimeouts, VendorTimeouts
 from services.common.sip_options.tls import VendorTls
 from services.common.sip_options.transfer import Transfer
@@ -41,6 +42,9 @@ class CustomerSip(Group, frozen=True):
 
     transports: tuple[Transport, ...] = ()
     """Those that its calls may come by; none listed: any."""
+    listener: ListenerName = ""
+    """Name or address of the listening address that requests in its calls and to its registered
+    users leave from, and that our Contact names; empty: the one its own came to."""
     nat: Nat = Nat()
     keepalive: KeepAlive = KeepAlive()
     auth: CustomerAuth = CustomerAuth()
@@ -58,14 +62,18 @@ class CustomerSip(Group, frozen=True):
     trace: bool = False
     """Whether the messages of its calls are sent to the capture server."""
 
-    def __post_init__(self) -> None:
+    def conflicts(self) -> Iterator[Conflict]:
+        """See :class:`Group`."""
         if self.numbers.caller_from in ("pai", "rpid") and not self.identity.trusted:
-            raise ValueError("numbers.caller_from: needs identity.trusted")
+            yield Conflict("numbers.caller_from", "needs identity.trusted", ("identity",))
 
 
 class VendorSip(Group, frozen=True):
     """How a vendor is spoken to."""
 
+    listener: ListenerName = ""
+    """Name or address of the listening address that everything to it leaves from; empty: the first
+    that speaks its transport."""
     identity: VendorIdentity = VendorIdentity()
     headers: Headers = Headers()
     codes: VendorCodes = VendorCodes()
@@ -87,9 +95,10 @@ class VendorSip(Group, frozen=True):
     register: VendorRegister = VendorRegister()
     registered: VendorRegistered = VendorRegistered()
 
-    def __post_init__(self) -> None:
+    def conflicts(self) -> Iterator[Conflict]:
+        """See :class:`Group`."""
         if self.register.enabled and not self.auth.username:
-            raise ValueError("register: needs auth.username")
+            yield Conflict("register.enabled", "needs auth.username", ("auth",))
 
 
 DEFAULT_CUSTOMER = CustomerSip()
@@ -99,30 +108,26 @@ T = TypeVar("T", CustomerSip, VendorSip)
 
 
 def read_options(kind: type[T], value: object) -> T:
-    """Options from plain JSON values.
+    """Options from plain JSON values, as api takes them.
 
     Raises:
-        Invalid: with the path of the option and the reason.
+        InvalidOptions: with everything that is wrong.
+    """
+    if flaws := flaws_of(kind, value):
+        raise InvalidOptions(flaws)
+    return msgspec.convert(value, kind, strict=True)
+
+
+def stored_options(kind: type[T], value: object) -> T:
+    """Options as they were taken once: what only makes no sense is kept.
+
+    Raises:
+        InvalidOptions: they are of another version.
     """
     try:
         return msgspec.convert(value, kind, strict=True)
-    except msgspec.ValidationError as error:
-        found = _PLACED.fullmatch(str(error))
-        reason, path = found.groups() if found else (str(error), "")
-        raise Invalid("sip" + path, reason + _choices(kind, path, reason)) from None
-
-
-_PLACED = re.compile(r"(?s)(.*) - at (?:`key` in )?`\$(.*)`")
-
-
-def _choices(kind: type[CustomerSip] | type[VendorSip], path: str, reason: str) -> str:
-    """The values that may stand at ``path``, where another one has been refused."""
-    if not reason.startswith("Invalid enum value"):
-        return ""
-    node = inlined_schema(kind)
-    for name in re.findall(r"[^.\[\]]+", path):
-        node = node.get("properties", {}).get(name) or node.get("items", {})
-    return f": it is one of {', '.join(node['enum'])}" if "enum" in node else ""
+    except msgspec.ValidationError:
+        raise InvalidOptions(flaws_of(kind, value)) from None
 
 
 def inlined_schema(kind: type[CustomerSip] | type[VendorSip]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import msgspec
 from services.common.errors import Invalid
 from services.common.logs import get_logger
 from services.common.postgres import Pool
-from services.common.sip_options.trunk import CustomerSip, T, VendorSip, read_options
+from services.common.sip_options.trunk import CustomerSip, T, VendorSip, stored_options
 from services.signaling.adapters.config_rows import (
     NO_ROWS,
     SHAPE,
@@ -24,8 +24,7 @@ from services.signaling.adapters.config_rows import (
 from services.signaling.adapters.names import VendorNames
 from services.signaling.core.addressing import vendor_peer
 from services.signaling.core.contacts import REGISTERED
-from services.signaling.core.reach import Reach, literal_address
-from services.signaling.core.route_finding import server_service
+from services.signaling.core.reach import Reach, literal_address, server_place
 from services.signaling.core.switch_settings import SwitchSettings, read_settings
 from services.signaling.core.targets import Service
 from services.signaling.core.trace_choice import NO_TRACES, TraceChoice, prefixes_of
@@ -195,8 +194,12 @@ def _names(read: _Read) -> tuple[set[str], set[Service]]:
         for place in read.places
         if place.sip.dns.lookup != "address"
     }
-    # A server named without port is one for SRV (RFC 3263 section 4.2).
-    services |= {server_service(uri) for uri in _servers(read) if uri.port is None}
+    servers = [*read.accounts.values(), *map(server_place, _servers(read))]
+    services |= {
+        Service(place.host, place.transport, place.lookup)
+        for place in servers
+        if place.lookup != "address"
+    }
     return _hosts(read), {each for each in services if not literal_address(each.host)}
 
 
@@ -232,11 +235,15 @@ def _digest(
 
 
 def _registrar(row: Row, sip: VendorSip) -> Place:
-    host, port = row["host"], row["port"]
-    if sip.register.registrar:
-        host, named = _split(sip.register.registrar)
-        port = named or default_port(row["transport"])
-    return Place(host, port, row["transport"])
+    transport, lookup = row["transport"], sip.dns.lookup
+    if not sip.register.registrar:
+        return Place(row["host"], row["port"], transport, lookup)
+    host, port = _split(sip.register.registrar)
+    if port is not None:
+        return Place(host, port, transport)
+    # Named without port it is found by SRV, whatever the trunk itself is found by.
+    lookup = "srv" if lookup == "address" else lookup
+    return Place(host, default_port(transport), transport, lookup)
 
 
 def _split(registrar: str) -> tuple[str, int | None]:
@@ -261,7 +268,7 @@ def _vendor(row: Row, sip: VendorSip) -> VendorPlace:
 def _options(kind: type[T], row: Row) -> T:
     """A row that makes no sense costs its trunk the options, not the others their calls."""
     try:
-        return read_options(kind, msgspec.json.decode(row["sip"]))
+        return stored_options(kind, msgspec.json.decode(row["sip"]))
     except Invalid as error:
         log.warning("trunk.options_refused", trunk=row["id"], error=str(error))
         return kind()

@@ -5,9 +5,10 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 
-from services.common.grpc import split_address
+from services.common.addresses import split_address
 from services.signaling.core.hep import Captured, encode
 from services.signaling.core.ladder import Step
+from services.signaling.core.loop import LOOP
 from services.signaling.sip.actions import Peer
 
 BUFFER_BYTES = 1024 * 1024
@@ -44,6 +45,8 @@ class HepSink:
     def take(self, call_id: str, step: Step) -> None:
         """See :meth:`services.signaling.ports.TraceSink.take`."""
         peer = step.peer
+        if peer == LOOP:
+            return  # no packet: one call of ours speaks to another
         host, port = self._local(peer)
         ours = Peer(peer.transport, host, port)
         source, destination = (ours, peer) if step.sent else (peer, ours)

@@ -21,7 +21,8 @@ _OTHER_DESCRIPTORS: Final = 500
 class Sockets:
     """Chooses the socket a message leaves by."""
 
-    def __init__(self, udp: list[UdpSocket], tcp: TcpTransport) -> None:
+    def __init__(self, udp: list[UdpSocket], tcp: TcpTransport, listeners: Listeners) -> None:
+        self._listeners = listeners
         self._udp = udp
         """Filled as the addresses are bound, in the order of the listeners."""
         self._tcp = tcp
@@ -30,13 +31,18 @@ class Sockets:
         """See :meth:`services.signaling.ports.Network.send`."""
         if peer.transport != "udp":
             return self._tcp.send(data, peer, key)
-        number = peer.connection
+        number, manner = peer.connection, peer.manner
+        if manner is not None and manner.listener:
+            chosen = self._listeners.chosen(peer)
+            if chosen is None:
+                return False
+            number = chosen.number
         is_v6 = ":" in peer.host
         for sock in self._udp:
             if sock.number == number if number else sock.is_v6 is is_v6:
                 return sock.send(data, peer)
         # The socket of that number is gone: a restart changed the addresses.
-        return bool(number) and self.send(data, peer._replace(connection=0), key)
+        return bool(peer.connection) and self.send(data, peer._replace(connection=0), key)
 
 
 def allow_descriptors(connections: int) -> int:

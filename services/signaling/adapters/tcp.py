@@ -41,6 +41,8 @@ class TcpTransport:
 
     ``on_lost`` hears of connections over which requests of ours went, ``on_closed`` of all.
     ``knows`` tells whether a trunk lives at an address. When there are too many connections,
+    ``source`` tells the address that a connection to a peer is made from: ``""`` for whichever
+    the kernel takes, ``None`` when there is none. When there are too many connections,
     those of strangers make room: first who has never said anything, then who has been quiet
     for longest.
     """
@@ -54,6 +56,7 @@ class TcpTransport:
         on_closed: Callable[[Peer], None] = lambda _: None,
         knows: Callable[[str], bool] = lambda _: False,
         is_banned: Callable[[str], bool] = lambda _: False,
+        source: Callable[[Peer], str | None] = lambda _: "",
         contexts: TlsContexts | None = None,
         limits: StreamLimits | None = None,
         dscp: int = 0,
@@ -68,6 +71,7 @@ class TcpTransport:
         self._on_closed = on_closed
         self._knows = knows
         self._is_banned = is_banned
+        self._source = source
         self._contexts = contexts
         self._limits = limits or StreamLimits()
         self._dscp = dscp
@@ -239,9 +243,16 @@ class TcpTransport:
     async def _connect(self, connection: Connection) -> None:
         loop = asyncio.get_running_loop()
         peer = connection.peer
+        source = self._source(peer)
+        if source is None:
+            self.forget(connection)
+            return
+        local = (source, 0) if source else None
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                await loop.create_connection(lambda: connection, peer.host, peer.port)
+                await loop.create_connection(
+                    lambda: connection, peer.host, peer.port, local_addr=local
+                )
         except OSError:
             self.forget(connection)
 

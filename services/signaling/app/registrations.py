@@ -14,6 +14,7 @@ from typing import Final, Protocol
 
 import msgspec
 
+from services.common.sip_options.trunk import VendorSip
 from services.signaling.app.gate import Gate
 from services.signaling.core.accounts import Account, AccountState
 from services.signaling.core.addressing import vendor_peer
@@ -232,6 +233,8 @@ class Registrations:
         if way is None:
             self._on_missed(binding)
             return
+        if not self._context.listeners.is_reachable(way.peer):
+            return  # our want of a listening address says nothing of the telephone
         ours = f"<sip:{self._context.host(way.peer)}>"
         draft = request(
             "OPTIONS",
@@ -260,8 +263,7 @@ class Registrations:
         wanted = {} if self._is_withdrawn else table.accounts
         for trunk_id, account in list(self.accounts.items()):
             place, sip = wanted.get(trunk_id), table.vendor(trunk_id)
-            same = (place, sip.auth, sip.register)
-            if same == (account.place, account.sip.auth, account.sip.register):
+            if (place, *_how(sip)) == (account.place, *_how(account.sip)):
                 continue
             del self.accounts[trunk_id]
             fresh = self._account(trunk_id, table) if place is not None else None
@@ -274,7 +276,7 @@ class Registrations:
         for trunk_id in wanted:
             if trunk_id not in self.accounts:
                 self.accounts[trunk_id] = account = self._account(trunk_id, table)
-                self._send(account, account.start(), now)
+                self._send(account, account.start(now), now)
         self._schedule()
 
     def _tidy(self, table: TrunkTable, now: float) -> None:
@@ -296,12 +298,22 @@ class Registrations:
         self._accounts_at = min([one.deadline for one in accounts], default=NEVER)
 
     def _account(self, trunk_id: str, table: TrunkTable) -> Account:
-        context, place = self._context, table.accounts[trunk_id]
+        context, place, sip = self._context, table.accounts[trunk_id], table.vendor(trunk_id)
+
+        def locate() -> list[Peer]:
+            return [
+                vendor_peer(place.host, peer.host, peer.port, peer.transport, sip)
+                for peer in context.reach.located(place)
+            ]
+
+        usual = vendor_peer(place.host, place.host, place.port, place.transport, sip)
+        known = [peer for peer in locate() if peer.transport == place.transport]
         return Account(
             trunk_id,
-            table.vendor(trunk_id),
+            sip,
             place,
-            advertised=context.host(Peer(place.transport, place.host, place.port)),
+            locate=locate,
+            advertised=context.host(known[0] if known else usual),
             agent=context.agent,
             call_id=context.new_call_id(),
             new_tag=context.new_tag,
@@ -319,14 +331,7 @@ class Registrations:
             if self._is_withdrawn and not self._leaving:
                 self._gone.set()
             return
-        host, port, transport = account.place
-        found = self._context.resolve(host)
-        if found is None:
-            account.on_failure(now)
-            self._send(account, None, now)
-            return
-        registrar = vendor_peer(host, found, port, transport, account.sip)
-        key, actions = self._layer.send_request(draft, registrar, now)
+        key, actions = self._layer.send_request(draft, account.target, now, timers=account.timers)
         self._account_of = {
             known: one for known, one in self._account_of.items() if one is not account
         }
@@ -372,8 +377,7 @@ class Registrations:
         """No response will come, if it was a request of ours."""
         account = self._account_of.pop(key, None)
         if account is not None:
-            account.on_failure(now)
-            self._send(account, None, now)
+            self._send(account, account.on_failure(now), now)
             self._schedule()
             return True
         binding = self._binding_of.pop(key, None)
@@ -428,3 +432,8 @@ class Registrations:
 
     def _unix_s(self) -> float:
         return self._utc_now().timestamp()
+
+
+def _how(sip: VendorSip) -> tuple[object, ...]:
+    """The options that a registration depends on."""
+    return sip.auth, sip.register, sip.listener, sip.tls, sip.transport

@@ -1,12 +1,14 @@
 """Our registration at one vendor: a pure machine (RFC 3261 section 10.2).
 
-Inputs take ``now`` (monotonic seconds) and return the REGISTER to send, or nothing; its owner
-gives it a transaction and reports what comes of it.
+Inputs take ``now`` (monotonic seconds) and return the REGISTER to send to :attr:`Account.target`,
+or nothing; its owner gives it a transaction and reports what comes of it. A registrar with
+several addresses is asked at the next one after silence, 503 or a failed connection (RFC 3263
+section 4.3); the one that granted the registration renews it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import Final
 
@@ -14,10 +16,12 @@ from services.common.sip_options.trunk import VendorSip
 from services.signaling.core.headers import address
 from services.signaling.core.logins import CHALLENGES, Login
 from services.signaling.core.trunks import Place
+from services.signaling.sip.actions import Peer
 from services.signaling.sip.build import RequestDraft, request
 from services.signaling.sip.errors import MalformedMessage
 from services.signaling.sip.headers import NameAddr, parse_number, parse_retry_after
 from services.signaling.sip.message import Response
+from services.signaling.sip.transaction.timers import TimerValues
 from services.signaling.sip.uri import equivalent, parse_sip_uri
 
 NEVER: Final = float("inf")
@@ -30,6 +34,8 @@ SHORTEST_S: Final = 15
 REFRESH_AT: Final = 0.8
 """Share of the time granted after which it is renewed: a failure leaves time for another try."""
 LONGEST_PAUSE_S: Final = 3600
+IMPATIENT: Final = TimerValues(patience=8)
+"""4 seconds for an address that is not the last one."""
 MOST_RAISES: Final = 2
 """How often in a row a 423 is obeyed."""
 
@@ -55,6 +61,7 @@ class Account:
         sip: VendorSip,
         place: Place,
         *,
+        locate: Callable[[], Sequence[Peer]],
         advertised: str,
         agent: tuple[str, ...] = (),
         call_id: str,
@@ -69,6 +76,12 @@ class Account:
         self.deadline = NEVER
         self.expires_at = 0.0
         """Monotonic; when what was granted last runs out."""
+        self._locate = locate
+        """The registrar's addresses now, in the order to try; empty while its name is unknown."""
+        self._round: list[Peer] = []
+        """Those of this attempt: the first is in use, the others are left."""
+        self._home: Peer | None = None
+        """The one that granted the registration."""
         self._agent = agent
         self._call_id = call_id
         self._tag = new_tag()
@@ -87,12 +100,30 @@ class Account:
         """Whether nothing is under way any more."""
         return self.state is AccountState.REMOVED
 
-    def start(self) -> RequestDraft:
-        """Register."""
+    @property
+    def target(self) -> Peer:
+        """Where the last REGISTER goes."""
+        return self._round[0]
+
+    @property
+    def timers(self) -> TimerValues | None:
+        """Of its transaction; ``None`` for the usual ones."""
+        return IMPATIENT if len(self._round) > 1 else None
+
+    def start(self, now: float) -> RequestDraft | None:
+        """Register; nothing to send while the registrar's name is unknown."""
         self._raises = 0
         self.state = AccountState.REGISTERING
         self.deadline = NEVER
         self._is_tried_again = False
+        peers = [*self._locate()]
+        if self._home in peers:
+            peers.remove(self._home)
+            peers.insert(0, self._home)
+        self._round = peers
+        if not peers:
+            self.on_failure(now)
+            return None
         return self._register(self._asked_s())
 
     def on_timer(self, now: float) -> RequestDraft | None:
@@ -102,13 +133,15 @@ class Account:
         if self.state is AccountState.REMOVING:
             self.state, self.deadline = AccountState.REMOVED, NEVER
             return None
-        return self.start()
+        return self.start(now)
 
     def stop(self, now: float, patience_s: float) -> RequestDraft | None:
         """Take the registration back; without an answer it counts as gone after a while."""
         if self.state is not AccountState.REGISTERING and self.expires_at <= now:
             self.state, self.deadline = AccountState.REMOVED, NEVER
             return None
+        if self._home is not None:
+            self._round = [self._home]
         self.state = AccountState.REMOVING
         self.deadline = now + patience_s
         self._is_tried_again = False
@@ -126,7 +159,10 @@ class Account:
             self.status, self.state, self.deadline = status, AccountState.REMOVED, NEVER
             return None
         self.status = status
+        if status == 503 and len(self._round) > 1:
+            return self._move()
         if status < 300:
+            self._home = self._round[0]
             self._granted(_expiry(response, self.contact), now)
             return None
         if status == 423 and self._raises < MOST_RAISES:
@@ -137,13 +173,23 @@ class Account:
         self._failed(AccountState.REFUSED, now, _retry_after(response))
         return None
 
-    def on_failure(self, now: float) -> None:
-        """No response will come."""
+    def on_failure(self, now: float) -> RequestDraft | None:
+        """No response will come: the next address may do better."""
         if self.state is AccountState.REMOVING:
             self.state, self.deadline = AccountState.REMOVED, NEVER
         elif self.state is not AccountState.REMOVED:
             self.status = 0
+            if len(self._round) > 1:
+                return self._move()
             self._failed(AccountState.UNREACHABLE, now, 0)
+        return None
+
+    def _move(self) -> RequestDraft:
+        """Ask the next address."""
+        del self._round[0]
+        self._raises = 0
+        self._is_tried_again = False
+        return self._register(self._asked_s())
 
     def _granted(self, expires_s: int | None, now: float) -> None:
         granted_s = max(SHORTEST_S, min(expires_s or self._asked_s(), LONGEST_S))

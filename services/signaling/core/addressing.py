@@ -25,10 +25,23 @@ def vendor_peer(name: str, address: str, port: int, transport: str, sip: VendorS
         manner = Manner(own.lower().rstrip("."), tls.verify, tls.least_version)
     elif transport == "udp" and sip.transport.oversize == "tcp":
         manner = _GROWING
+    if sip.listener:
+        manner = (manner or PLAIN)._replace(listener=sip.listener)
     return Peer(transport, address, port, manner=manner)
 
 
 _GROWING = Manner(grows=True)
+
+
+def leaving_from(listener: str, peer: Peer) -> Peer:
+    """``peer`` as it is reached from a listener of that name; from any when it is empty.
+
+    A stream that is open is used all the same, and one of WebSocket is its own way back.
+    """
+    if not listener or peer.transport not in _OPENED:
+        return peer
+    manner = (peer.manner or PLAIN)._replace(listener=listener)
+    return peer._replace(connection=peer.connection if peer.reliable else 0, manner=manner)
 
 
 def peer_of(uri: str, context: Context, transport: str = "udp") -> Peer | None:
@@ -86,7 +99,7 @@ def target_of(uri: str, peer: Peer, context: Context, rule: str = "auto") -> Pee
         # A private Contact behind a public source is a NAT that did not rewrite it.
         return peer
     if found.transport != peer.transport:
-        return found
+        return found if peer.manner is None else leaving_from(peer.manner.listener, found)
     if is_elsewhere and found.reliable:
         return _like(peer, found)
     if peer.transport == "tls" and not peer.connection:

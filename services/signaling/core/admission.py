@@ -6,7 +6,8 @@ from services.common.causes import EndReason
 from services.signaling.core.context import ALLOW, Context
 from services.signaling.core.headers import INVITE_PASSES, passed_lines
 from services.signaling.core.hunting import Answered, Hunt
-from services.signaling.core.legs import CALLER, Ingress, options_reply, session
+from services.signaling.core.ingress import Ingress
+from services.signaling.core.legs import CALLER, options_reply, session
 from services.signaling.core.limits import Limit
 from services.signaling.core.numbering import has_number_params
 from services.signaling.core.outgoing import Offer
@@ -29,6 +30,8 @@ def admit(
         return EndReason.CUSTOMER_DISABLED
     if sip.transports and ingress.source.transport not in sip.transports:
         return EndReason.TRANSPORT_REFUSED
+    if sip.listener and not context.listeners.is_reachable(ingress.peer):
+        return EndReason.LISTENER_MISSING
     if sip.keepalive.crlf_s:
         context.keep_alives.heard(ingress.source, sip.keepalive.crlf_s, now)
     if ingress.invite.max_forwards == 0:
@@ -79,24 +82,28 @@ def early_leg(
     ingress: Ingress | None,
     hunt: Hunt | RouteFinding | None,
     answered: Answered | None,
-) -> str:
-    """Which leg of an unanswered call a request truly belongs to; ``""`` for none."""
+) -> tuple[str, Peer]:
+    """Which leg of an unanswered call a request truly belongs to, and its peer.
+
+    The name is ``""`` for none.
+    """
     if ingress is None:
-        return ""
+        return "", source
     if received.to_tag.partition("-")[0] == ingress.base_tag:
-        return CALLER if ingress.accepts(received, source) else ""
+        return CALLER if ingress.accepts(received, source) else "", ingress.peer
     if answered is not None:
-        return answered.leg.name if answered.leg.accepts(received, source) else ""
+        leg = answered.leg
+        return leg.name if leg.accepts(received, source) else "", leg.peer
     attempt = hunt.current if hunt is not None else None
     if attempt is None or attempt.draft is None or received.to_tag != attempt.tag:
-        return ""
+        return "", source
     is_vendor = received.call_id == attempt.draft.call_id and source.host == attempt.peer.host
     if not is_vendor and attempt.dialogs is not None:
         is_vendor = attempt.dialogs.accepts(received, source)
-    return attempt.name if is_vendor else ""
+    return attempt.name if is_vendor else "", attempt.peer
 
 
-def early_reply(received: Request, leg: str, context: Context, source: Peer) -> Reply:
+def early_reply(received: Request, leg: str, context: Context, peer: Peer) -> Reply:
     """The answer to anything but BYE that is asked inside a dialog before the call is answered.
 
     There is an offer without answer on either leg: another one gets 500 or 491, by whose it is
@@ -108,7 +115,7 @@ def early_reply(received: Request, leg: str, context: Context, source: Peer) -> 
     if method == "REFER":
         return response_to(received, 405, headers=(ALLOW,))
     if method == "UPDATE" and not received.body:
-        return response_to(received, 200, headers=(context.contact(source), ALLOW))
+        return response_to(received, 200, headers=(context.contact(peer), ALLOW))
     if method == "PRACK":
         return prack_reply(received)
     if method == "UPDATE" and leg != CALLER:

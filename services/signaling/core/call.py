@@ -42,14 +42,15 @@ from services.signaling.core.early_requests import EarlyRequests, Hopeless
 from services.signaling.core.early_requests import Step as EarlyStep
 from services.signaling.core.headers import numbers
 from services.signaling.core.hunting import Answered, Hunt, Lost, Progress
+from services.signaling.core.ingress import Ingress
 from services.signaling.core.ladder import Trace
-from services.signaling.core.legs import CALLER, Ingress
+from services.signaling.core.legs import CALLER
 from services.signaling.core.offered_routes import Ruling
 from services.signaling.core.pickup import Pickup, pick_up
 from services.signaling.core.record import CallRecord, bounded, peer_text
 from services.signaling.core.redirects import redirection
 from services.signaling.core.refusing import refused
-from services.signaling.core.route_finding import RouteFinding, TurnedDown
+from services.signaling.core.route_finding import Asked, RouteFinding, TurnedDown
 from services.signaling.core.trunks import CustomerTrunk
 from services.signaling.core.values import CallState, Credit, MediaAnswer, MediaStats, Plan
 from services.signaling.sip.actions import Peer
@@ -107,8 +108,8 @@ class Call:
         self._pickup: Pickup | None = None
         self._conversation: Conversation | None = None
         self._tags: list[str] = []
-        self._is_counted = self.has_media = self._wants_stats = False
-        self._is_recorded = self._is_finished = False
+        self._is_counted = self._is_recorded = self._is_finished = False
+        self.has_media = self._wants_stats = False
         self._record_by = NEVER
 
     @classmethod
@@ -135,8 +136,6 @@ class Call:
             return self._conversation.deadline
         return NEVER if self._hunt is None else self._hunt.deadline
 
-    # --- the beginning ------------------------------------------------------------------
-
     def start(
         self, trunk: CustomerTrunk | None, now: float, veto: EndReason | None = None, *more: str
     ) -> list[Command]:
@@ -161,7 +160,7 @@ class Call:
         question = FindRoutes(trunk.id, *dialled(record, trunk, invite), busy)
         if not self._routing.server:
             return [Emit(record.started()), question]
-        self._hunt = RouteFinding(self._context, record, self._routing, question)
+        self._hunt = RouteFinding(self._context, record, trunk.sip, question)
         steps = self._hunt.start(offer_of(self._ingress), now)
         return [Emit(record.started()), *self._seek(steps, now)]
 
@@ -290,8 +289,8 @@ class Call:
 
     def on_response(self, owner: Owner, response: Response, now: float) -> list[Command]:
         """Take a response to a request of ours."""
-        if isinstance(owner, RouteFinding):
-            return self._seek(owner.on_answer(response), now)
+        if isinstance(owner, Asked):
+            return self._seek(owner.finding.on_answer(owner, response, now), now)
         if not isinstance(owner, Attempt):
             if self._conversation is not None:
                 return self._talk(self._conversation.on_response(owner, response, now), now)
@@ -307,8 +306,8 @@ class Call:
 
     def on_failure(self, owner: Owner, status: int, now: float) -> list[Command]:
         """No response will come: 408 after silence, 503 when it could not be sent."""
-        if isinstance(owner, RouteFinding):
-            return self._seek(owner.on_silence(), now)
+        if isinstance(owner, Asked):
+            return self._seek(owner.finding.on_silence(owner, now), now)
         if not isinstance(owner, Attempt):
             if self._conversation is not None:
                 return self._talk(self._conversation.on_failure(owner, status, now), now)
@@ -348,13 +347,13 @@ class Call:
         """Before the answer there is little to ask inside a dialog."""
         ingress, pickup = self._ingress, self._pickup
         answered = None if pickup is None else pickup.answered
-        name = early_leg(received, source, ingress, self._hunt, answered)
+        name, peer = early_leg(received, source, ingress, self._hunt, answered)
         if not name or ingress is None:
             return [Respond(key, response_to(received, 481), CALLER)]
         if received.method != "BYE":
             early = self._early = self._early or EarlyRequests(self._context, ingress)
             steps = early.on_request(
-                received, key, name, source, self._hunt, now, is_answered=pickup is not None
+                received, key, name, peer, self._hunt, now, is_answered=pickup is not None
             )
             commands = self._seek(steps, now)
             return commands + (self.on_durable(now, durable=True) if ingress.is_answer_due else [])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from services.signaling.core.addressing import peer_of
+from services.signaling.core.addressing import leaving_from, peer_of
 from services.signaling.core.context import Context
 from services.signaling.core.location import Binding
 from services.signaling.core.values import Candidate, Way
@@ -40,7 +40,11 @@ def way_to(binding: Binding, context: Context) -> Way | None:
         peer = peer_of(binding.uri, context, binding.transport)
     elif not is_here:
         peer = binding.source._replace(connection=0)
-    return None if peer is None else Way(text, binding.path, peer)
+    if peer is None:
+        return None
+    user = context.trunks.digest.users.get(binding.username)
+    listener = "" if user is None else user.trunk.sip.listener
+    return Way(text, binding.path, leaving_from(listener, peer))
 
 
 def contacts_of(candidate: Candidate, context: Context, unix_s: float) -> list[Candidate]:

@@ -394,10 +394,10 @@ class Conversation:
         for step in steps:
             if isinstance(step, Joined):
                 followed += self._take_place(step.leg)
-            elif not isinstance(step, Fallen):
-                followed.append(step)
-            else:
+            elif isinstance(step, Fallen):
                 followed += self._stay(now)
+            else:
+                followed += self._follow([step], now)
         return followed
 
     def _take_place(self, leg: Leg) -> list[Step]:

@@ -6,7 +6,8 @@ from services.signaling.core.context import Context
 from services.signaling.core.conversation import Conversation
 from services.signaling.core.exchanges import Exchanges
 from services.signaling.core.hunting import Answered
-from services.signaling.core.legs import Ingress, Leg
+from services.signaling.core.ingress import Ingress
+from services.signaling.core.legs import Leg
 from services.signaling.core.record import CallRecord
 from services.signaling.core.talk_time import TalkTime, shortest
 from services.signaling.core.values import Credit, Plan

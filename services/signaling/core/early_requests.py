@@ -20,7 +20,8 @@ from services.signaling.core.exchanges import RETRY_AFTER, Broken, Exchange, Exc
 from services.signaling.core.exchanges import Step as ExchangeStep
 from services.signaling.core.hunting import Hunt
 from services.signaling.core.hunting import Step as HuntStep
-from services.signaling.core.legs import CALLER, Ingress, Leg, session
+from services.signaling.core.ingress import Ingress
+from services.signaling.core.legs import CALLER, Leg, session
 from services.signaling.core.route_finding import RouteFinding
 from services.signaling.core.values import MediaAnswer
 from services.signaling.core.watch import allows_update
@@ -66,7 +67,7 @@ class EarlyRequests:
         received: Received,
         key: str,
         leg: str,
-        source: Peer,
+        peer: Peer,
         hunt: Hunt | RouteFinding | None,
         now: float,
         *,
@@ -83,7 +84,7 @@ class EarlyRequests:
             is_free = self._exchanges is None or self._exchanges.offer is None
             if not is_answered and not (is_free and hunt.has_answer):
                 return self._on_update(received, key, hunt, now, is_caller=is_caller)
-        return [Respond(key, early_reply(received, leg, self._context, source), leg)]
+        return [Respond(key, early_reply(received, leg, self._context, peer), leg)]
 
     def on_response(
         self, owner: Owner, response: Response, hunt: Hunt | RouteFinding | None, now: float

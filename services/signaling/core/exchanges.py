@@ -77,7 +77,7 @@ class Exchange(Owner):
 
     __slots__ = (
         "deadline", "from_leg", "has_given_up", "inviter", "is_late", "number", "received",
-        "response", "sent", "server_key", "state", "to_leg", "token",
+        "response", "said", "sent", "server_key", "state", "to_leg", "token",
     )  # fmt: skip
 
     def __init__(
@@ -102,6 +102,8 @@ class Exchange(Owner):
         self.token = 0
         self.sent = b""
         """SDP of the copy."""
+        self.said: tuple[Leg, bytes] | None = None
+        """What a party said here whose words are kept once they are agreed on."""
         self.response: Response | None = None
 
 
@@ -261,6 +263,7 @@ class Exchanges:
                 return self._on_answer_unusable(exchange, answer)
             case _:
                 self.offer = None
+                _agree(exchange)
                 steps: list[Step] = [self._acknowledge(exchange, sdp)]
                 return steps if sdp else [*steps, Broken(_why(answer), exchange.from_leg)]
 
@@ -393,6 +396,7 @@ class Exchanges:
         tag = leg.dialog.local_tag  # which an INVITE that takes the leg over does not have yet
         reply = response_to(received, response.status, to_tag=tag, headers=lines, body=sdp)
         leg.keep_session(sdp)
+        _agree(exchange)
         exchange.received = exchange.response = None
         exchange.state = State.ANSWERED
         self.agreed += 1
@@ -451,6 +455,7 @@ class Exchanges:
 
     def _offer_media(self, exchange: Exchange, leg: Leg, sdp: bytes) -> OfferMedia:
         exchange.token = next(self._context.tokens)
+        _note(exchange, leg, sdp)
         other = exchange.to_leg if leg is exchange.from_leg else exchange.from_leg
         return OfferMedia(
             exchange.token, leg.is_caller, sdp, leg.peer.host, leg.attempt, other.peer.host
@@ -458,9 +463,21 @@ class Exchanges:
 
     def _answer_media(self, exchange: Exchange, leg: Leg, sdp: bytes) -> AnswerMedia:
         exchange.token = next(self._context.tokens)
+        _note(exchange, leg, sdp)
         return AnswerMedia(
             exchange.token, leg.is_caller, sdp, leg.peer.host, leg.attempt, self._is_early
         )
+
+
+def _note(exchange: Exchange, leg: Leg, sdp: bytes) -> None:
+    if leg.said is not None:
+        exchange.said = (leg, sdp)
+
+
+def _agree(exchange: Exchange) -> None:
+    if exchange.said is not None:
+        leg, sdp = exchange.said
+        leg.said = sdp
 
 
 def _passed(message: Message, usual: tuple[str, ...], to: Leg, source: Leg) -> list[str]:

@@ -10,7 +10,7 @@ import msgspec
 
 from services.common.causes import EndReason
 from services.common.sip_options.trunk import VendorSip
-from services.signaling.core.addressing import vendor_peer
+from services.signaling.core.addressing import leaving_from, vendor_peer
 from services.signaling.core.contacts import REGISTERED, contacts_of
 from services.signaling.core.context import Context
 from services.signaling.core.limits import Limit
@@ -94,6 +94,10 @@ class Itinerary:
             return None
         if candidate.way is None:
             peer = vendor_peer(candidate.host, peer.host, peer.port, peer.transport, sip)
+        elif sip.listener:
+            peer = leaving_from(sip.listener, peer)
+        if peer.manner is not None and not context.listeners.is_reachable(peer):
+            return Skip(candidate, EndReason.LISTENER_MISSING)
         limit = context.vendor_limits.take(
             candidate.vendor_trunk_id,
             max_calls=candidate.max_calls or None,
@@ -116,6 +120,11 @@ class Itinerary:
         served = [] if service is None else reach.served(service)
         peers = served or reach.peers(candidate.host, candidate.port, candidate.transport)
         good, reason = reach.usable(candidate.vendor_trunk_id, peers, now)
+        if sip.listener and good:
+            listeners, reason = self._context.listeners, EndReason.LISTENER_MISSING
+            good = [
+                peer for peer in good if listeners.is_reachable(leaving_from(sip.listener, peer))
+            ]
         if not good:
             return reason
         if served:

@@ -11,7 +11,7 @@ from services.signaling.core.context import Context
 from services.signaling.core.conversation import Conversation
 from services.signaling.core.converse import converse
 from services.signaling.core.hunting import Answered
-from services.signaling.core.legs import Ingress
+from services.signaling.core.ingress import Ingress
 from services.signaling.core.record import CallRecord
 from services.signaling.core.snapshot import CallSnapshot
 from services.signaling.core.values import Credit, Plan

@@ -150,10 +150,12 @@ class Prober:
         is_resting = context.reach.health.is_resting(place, now)
         if is_resting or asked.waits_until != NEVER:
             return None
-        asked.number += 1
-        asked.waits_until = now + TIMEOUT_S
         vendor, (transport, host, port, *_) = asked.vendor, place[1]
         peer = vendor_peer(vendor.host, host, port, transport, vendor.sip)
+        if not context.listeners.is_reachable(peer):
+            return None
+        asked.number += 1
+        asked.waits_until = now + TIMEOUT_S
         uri = _uri(vendor, peer)
         draft = request(
             "OPTIONS",

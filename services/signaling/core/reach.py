@@ -13,10 +13,11 @@ from typing import Final
 from services.common.causes import EndReason
 from services.common.sip_options.trunk import VendorSip
 from services.signaling.core.targets import Choice, Draw, Service, in_order
-from services.signaling.core.trunks import VendorPlace, canonical_host, split_address
+from services.signaling.core.trunks import Place, VendorPlace, canonical_host, split_address
 from services.signaling.core.vendor_health import VendorHealth
 from services.signaling.sip.actions import Peer
-from services.signaling.sip.listeners import Listeners
+from services.signaling.sip.listeners import Listeners, default_port
+from services.signaling.sip.uri import SipUri
 
 _LITERAL: Final = re.compile(r"[0-9.]+|.*:.*")
 
@@ -76,6 +77,16 @@ class Reach:
         choices = self.services.get(service)
         return in_order(choices, self.draw) if choices else []
 
+    def located(self, place: Place) -> list[Peer]:
+        """Addresses of a server of which there may be several, in the order to try.
+
+        Empty while its name is unknown.
+        """
+        served: list[Peer] = []
+        if place.lookup != "address" and not literal_address(place.host):
+            served = self.served(Service(place.host.lower(), place.transport, place.lookup))
+        return served or self.peers(place.host, place.port, place.transport)
+
     def every_peer(self, place: VendorPlace) -> list[Peer]:
         """All addresses of a vendor, in no particular order."""
         service = self.service_of(place.host, place.transport, place.sip)
@@ -100,6 +111,19 @@ class Reach:
                 # One that rests will be back sooner than one that is down.
                 reason = trouble
         return good, reason
+
+
+def server_place(uri: SipUri) -> Place:
+    """Where the server of a URI is, as RFC 3263 section 4 has it.
+
+    A port, or an address for a name, leaves DNS no choice; a transport leaves it that of SRV.
+    """
+    transport = uri.transport or "udp"
+    host = uri.host.strip("[]").lower()
+    lookup = "srv" if uri.transport else "naptr"
+    if uri.port is not None or literal_address(host):
+        lookup = "address"
+    return Place(host, uri.port or default_port(transport), transport, lookup)
 
 
 def own_places(listeners: Listeners) -> frozenset[tuple[str, int]]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from services.common.causes import EndReason
 from services.signaling.core.code_policy import refusal
-from services.signaling.core.legs import Ingress
+from services.signaling.core.ingress import Ingress
 from services.signaling.core.record import CallRecord
 from services.signaling.core.trunk_policy import USUAL_VENDOR
 from services.signaling.sip.build import Reply

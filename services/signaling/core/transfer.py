@@ -6,7 +6,8 @@ transport that exists in this process only. That way the two calls are joined by
 is asked inside one, and its end, reach the other like any party's.
 
 The INVITE has no offer. That of the transfer target goes to the transferee in a re-INVITE, whose
-answer goes into our ACK (RFC 3725 section 4.1). Until then nothing of the old call changes.
+answer goes into our ACK (RFC 3725 section 4.1). Until then nothing of the old call changes; if it
+comes to nothing after the transferee has moved, he is brought back (:mod:`.restoring`).
 """
 
 from __future__ import annotations
@@ -24,12 +25,14 @@ from services.signaling.core.commands import (
     Request,
 )
 from services.signaling.core.context import ALLOW, Context
-from services.signaling.core.exchanges import Exchanges
+from services.signaling.core.exchanges import Broken, Exchanges
 from services.signaling.core.headers import address
 from services.signaling.core.legs import Leg, session
 from services.signaling.core.logins import CHALLENGES
 from services.signaling.core.loop import LOOP, Onward, holder
 from services.signaling.core.record import CallRecord
+from services.signaling.core.restoring import Restored, Restoring
+from services.signaling.core.restoring import Step as ReturnStep
 from services.signaling.core.values import MediaAnswer
 from services.signaling.sip.build import Reply, RequestDraft, request, response_to
 from services.signaling.sip.dialog import Dialog
@@ -55,10 +58,8 @@ class Joined(NamedTuple):
 class Fallen(NamedTuple):
     """Nothing has come of it; the old call is as it was."""
 
-    status: int
 
-
-Step = Command | Joined | Fallen
+Step = Command | Joined | Fallen | Broken
 
 
 def judge(context: Context, record: CallRecord, refer: Received) -> Target | Reply:
@@ -109,6 +110,8 @@ class State(Enum):
     """The transferee has been sent it."""
     ANSWERING = auto()
     """His answer is being rewritten."""
+    RESTORING = auto()
+    """It has failed; the transferee is brought back."""
     OVER = auto()
 
 
@@ -134,8 +137,8 @@ class Transfer(Owner):
         super().__init__()
         self.transferor = transferor
         self.transferee = transferee
-        self.rejoin = Owner()
-        """Of the re-INVITE to the transferee."""
+        self.rejoin: Owner | Restoring = Owner()
+        """Of the re-INVITE to the transferee, the last one."""
         self.name = NAME
         self.tag = tag
         """Ours, on the leg to the target."""
@@ -179,6 +182,8 @@ class Transfer(Owner):
 
     def on_response(self, owner: Owner, response: Response, now: float) -> list[Step]:
         """Take a response of the target or of the transferee."""
+        if isinstance(owner, Restoring):
+            return self._return(owner.on_response(response, now))
         if owner is self.rejoin:
             return self._on_rejoined(response, now)
         status = response.status
@@ -201,6 +206,8 @@ class Transfer(Owner):
     def on_failure(self, owner: Owner, status: int, now: float) -> list[Step]:
         """No response will come."""
         del now
+        if isinstance(owner, Restoring):
+            return self._return(owner.on_failure(status))
         if owner is self.rejoin:
             return self._on_not_rejoined(status)
         self._forget()
@@ -208,16 +215,23 @@ class Transfer(Owner):
 
     def on_media(self, answer: MediaAnswer | None, now: float) -> list[Step]:
         """Take rewritten SDP; ``None`` when media did not answer."""
+        if isinstance(self.rejoin, Restoring):
+            return self._return(self.rejoin.on_media(answer))
         self.token = 0
         sdp = b"" if answer is None or answer.error else answer.sdp
         if self.state is State.OFFERING:
             return self._reinvite(sdp) if sdp else self._on_not_rejoined(488)
         if self.state is State.ANSWERING:
-            return self._join(sdp, now) if sdp else self._on_not_rejoined(488)
+            return self._join(sdp, now) if sdp else self._on_moved_in_vain(now)
         return []
 
     def on_timer(self, now: float) -> list[Step]:
         """Look again whether the transferee can be asked."""
+        if isinstance(self.rejoin, Restoring):
+            steps = self.rejoin.on_timer(now)
+            if steps:
+                self._exchanges.reserve(self.transferee, self.rejoin, now)
+            return self._return(steps)
         if now < self.deadline or self.state is not State.WAITING:
             return []
         return self._ask(now)
@@ -227,7 +241,9 @@ class Transfer(Owner):
         if self.state is State.OVER:
             return []
         commands: list[Command] = []
-        if self.state is State.CALLING:
+        if isinstance(self.rejoin, Restoring):
+            self.rejoin.stop()
+        elif self.state is State.CALLING:
             commands.append(Cancel(self.key, self.name))
         else:
             commands += self._let_go()
@@ -278,7 +294,7 @@ class Transfer(Owner):
         steps: list[Step] = [self._acknowledge_transferee()]
         answer = session(response)
         if not answer:
-            return [*steps, *self._on_not_rejoined(488)]
+            return [*steps, *self._on_moved_in_vain(now)]
         if not self._exchanges.media_proxy:
             return [*steps, *self._join(answer, now)]
         self.state = State.ANSWERING
@@ -300,8 +316,32 @@ class Transfer(Owner):
         self._exchanges.release()
         return [*self._let_go(), *self._fall(status)]
 
+    def _on_moved_in_vain(self, now: float) -> list[Step]:
+        """The transferee has taken the target's offer, and what he answered is of no use."""
+        media_proxy = self._exchanges.media_proxy
+        back = Restoring(self._context, self.transferee, self.transferor, media_proxy=media_proxy)
+        if self.transferor.is_over or not back.is_possible:
+            return self._on_not_rejoined(488)
+        steps: list[Step] = [*self._let_go(), *self._notify(488)]
+        self.rejoin, self.state = back, State.RESTORING
+        self._exchanges.reserve(self.transferee, back, now)
+        return [*steps, *self._return(back.start())]
+
+    def _return(self, steps: list[ReturnStep]) -> list[Step]:
+        """Follow the way back: its token and its time are ours."""
+        back = self.rejoin
+        assert isinstance(back, Restoring)
+        self.token, self.deadline = back.token, back.deadline
+        followed: list[Step] = []
+        for step in steps:
+            if isinstance(step, (Restored, Broken)):
+                self._exchanges.release()
+                followed += self._end(488)
+            followed.append(Fallen() if isinstance(step, Restored) else step)
+        return followed
+
     def _fall(self, status: int) -> list[Step]:
-        return [*self._end(status), Fallen(status)]
+        return [*self._end(status), Fallen()]
 
     def _answered(self, response: Response) -> Leg:
         assert self.draft is not None
@@ -335,7 +375,7 @@ class Transfer(Owner):
 
     def _notify(self, status: int) -> list[Command]:
         """Tell the transferor; he may have hung up, his subscription has not (RFC 5057)."""
-        if status == self._notified:
+        if status == self._notified or self._notified >= 200:
             return []
         self._notified = status
         leg = self.transferor

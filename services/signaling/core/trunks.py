@@ -29,6 +29,7 @@ from services.signaling.core.trunk_policy import (
 from services.signaling.sip.actions import Peer
 from services.signaling.sip.errors import MalformedMessage
 from services.signaling.sip.headers import readable
+from services.signaling.sip.listeners import default_port
 from services.signaling.sip.message import Request
 
 
@@ -63,12 +64,15 @@ class Place(NamedTuple):
     host: str
     port: int
     transport: str
+    lookup: str = "address"
+    """What DNS is asked first, as in the options: ``address``, ``srv`` or ``naptr``."""
 
     @property
     def uri(self) -> str:
-        """Its URI."""
+        """Its URI; where DNS says the port, there is none in it (RFC 3263 section 4.2)."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        port = "" if self.port == 5060 else f":{self.port}"
+        is_usual = self.lookup != "address" or self.port == default_port(self.transport)
+        port = "" if is_usual else f":{self.port}"
         transport = "" if self.transport == "udp" else f";transport={self.transport}"
         return f"sip:{host}{port}{transport}"
 
@@ -306,6 +310,12 @@ class TrunkTable:
         if trunk is not None:
             return trunk.sip.nat.reply_to
         return self._vendor_rules.get(source.host, "auto")
+
+    def listeners_named(self) -> dict[str, str]:
+        """What trunks call the listening address they want, by the trunk's id."""
+        named = {trunk_id: trunk.sip.listener for trunk_id, trunk in self._by_id.items()}
+        named |= {trunk_id: sip.listener for trunk_id, sip in self._vendors.items()}
+        return {trunk_id: listener for trunk_id, listener in named.items() if listener}
 
     @property
     def asks_http(self) -> bool:

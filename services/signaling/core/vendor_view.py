@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from services.signaling.core.addressing import vendor_peer
 from services.signaling.core.context import Context
 from services.signaling.core.trunks import VendorPlace
 from services.signaling.core.vendor_health import Seen
@@ -42,6 +43,8 @@ def vendor_views(context: Context, now: float) -> list[VendorView]:
 def _view(context: Context, place: VendorPlace, seen: list[Seen]) -> VendorView:
     known = {each.peer: _state(each) for each in seen}
     own = context.reach.every_peer(place)
+    if place.sip.listener:
+        known |= {peer: lost for peer in own if (lost := _unlistened(context, place, peer))}
     # Where a redirection led is no address of the trunk, but may have asked to be left alone.
     targets = [(peer, known.get(peer, _UNKNOWN)) for peer in dict.fromkeys([*own, *known])]
     calls = context.vendor_limits.calls(place.id)
@@ -52,6 +55,12 @@ def _view(context: Context, place: VendorPlace, seen: list[Seen]) -> VendorView:
 
 
 _UNKNOWN = State("unknown", why="not asked")
+
+
+def _unlistened(context: Context, place: VendorPlace, peer: Peer) -> State | None:
+    """How an address is that the trunk's listener cannot reach."""
+    why = context.listeners.why_not(vendor_peer(place.host, *peer[1:3], peer.transport, place.sip))
+    return State("down", why=why) if why else None
 
 
 def _state(seen: Seen) -> State:

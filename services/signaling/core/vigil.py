@@ -14,7 +14,8 @@ from services.signaling.core.commands import Acknowledge, Command, Owner, Reques
 from services.signaling.core.context import ALLOW, Context
 from services.signaling.core.exchanges import Exchanges
 from services.signaling.core.hunting import Answered
-from services.signaling.core.legs import Ingress, Leg
+from services.signaling.core.ingress import Ingress
+from services.signaling.core.legs import Leg
 from services.signaling.core.logins import CHALLENGES
 from services.signaling.core.watch import Watch, WatchState, allows_update, is_watched, wishes_of
 from services.signaling.sip.build import response_to

@@ -43,7 +43,7 @@ def _contact(binding: Binding, table: TrunkTable) -> pb.Registration:
 def _account(
     account: Account, node: str, expires_ms: int, unix_ms: int, now: float
 ) -> pb.Registration:
-    host, port, transport = account.place
+    host, port, transport, _ = account.place
     waits = account.state in (AccountState.REFUSED, AccountState.UNREACHABLE)
     retry_s = account.deadline - now if waits and account.deadline != _NEVER else None
     return pb.Registration(

@@ -26,6 +26,8 @@ class Manner(NamedTuple):
     """Of TLS."""
     grows: bool = False
     """Whether a request too large for one UDP packet goes by TCP (section 18.1.1)."""
+    listener: str = ""
+    """Name or address of the listener that requests leave from; ``""`` for any."""
 
 
 PLAIN = Manner()
@@ -56,6 +58,10 @@ class Peer(NamedTuple):
     def is_framed(self) -> bool:
         """Whether messages are told apart by their Content-Length (section 18.3)."""
         return self.transport in _STREAMS
+
+    def goes_by(self, lost: Peer) -> bool:
+        """Whether what is sent here goes over the connection of ``lost``, however that is told."""
+        return self[:4] == lost[:4] if lost.connection else self == lost
 
 
 class Send(msgspec.Struct, frozen=True, gc=False):

@@ -393,7 +393,7 @@ class TransactionLayer:
 
     def on_peer_lost(self, peer: Peer, now: float) -> list[Action]:
         """Fail every client transaction towards a peer whose connection is gone."""
-        keys = [key for key, client in self._clients.items() if client.peer == peer]
+        keys = [key for key, client in self._clients.items() if client.peer.goes_by(peer)]
         return [action for key in keys for action in self.on_transport_error(key, now)]
 
     # --- time -----------------------------------------------------------------------------

@@ -1,7 +1,8 @@
 """Where we listen, and what we call ourselves towards each peer (RFC 3261 section 18.1.1).
 
 A switch may listen at several addresses, over several transports, each known to the outside by
-an address of its own. Via and Contact of what it sends name the one that the peer can reach.
+an address of its own. Via and Contact of what it sends name the one that the peer can reach, or
+the one that is chosen for it: by name, by address, or by the address it has outside.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ MOST_LISTENERS: Final = 63
 
 _DEFAULT_PORTS: Final = {"udp": 5060, "tcp": 5060, "tls": 5061, "ws": 80, "wss": 443}
 _ADDRESS: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.\-]+)(?::([0-9]{1,5}))?")
+_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_\-]{0,31}")
 _WILDCARDS: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared, not bound
 
 
@@ -38,11 +40,21 @@ class Listener:
     port: int
     advertised: str
     """``host:port`` as peers shall write to it."""
+    name: str = ""
+    """What trunks call it, in lower case; several may share it. Empty for none but its address."""
 
     @property
     def is_v6(self) -> bool:
         """Its address family."""
         return ":" in self.host
+
+    @property
+    def names(self) -> frozenset[str]:
+        """All that a trunk may choose it by."""
+        told = self.advertised.rpartition(":")[0]
+        hosts = {self.host, _bracketed(self.host), told, told.strip("[]")}
+        bound = f"{_bracketed(self.host)}:{self.port}"
+        return frozenset({self.name, bound, self.advertised, *hosts} - {""})
 
 
 class Local(NamedTuple):
@@ -63,13 +75,14 @@ class Local(NamedTuple):
 class Listeners:
     """All of them, looked up by peer."""
 
-    __slots__ = ("_by_number", "_by_way", "all")
+    __slots__ = ("_by_number", "_by_way", "_chosen", "all")
 
     def __init__(self, listeners: Sequence[Listener]) -> None:
         if not 0 < len(listeners) <= MOST_LISTENERS:
             raise ValueError(f"1 to {MOST_LISTENERS} listening addresses")
         self.all = tuple(listeners)
         numbered = list(enumerate(self.all, start=1))
+        self._chosen: dict[tuple[str, str, bool], Local | None] = {}
         self._by_number = {
             (number, listener.transport): _local(number, listener, listener.transport)
             for number, listener in numbered
@@ -103,13 +116,75 @@ class Listeners:
 
     def towards(self, peer: Peer) -> Local:
         """What we call ourselves to ``peer``: as the listener it uses, else as one like it."""
-        transport = peer.transport
+        transport, manner = peer.transport, peer.manner
+        if manner is not None and manner.listener:
+            chosen = self.chosen(peer)
+            if chosen is not None:
+                return chosen
         if peer.connection:
             local = self._by_number.get((peer.connection % 64, transport))
             if local is not None:
                 return local
         way = (transport, ":" in peer.host)
         return self._by_way.get(way) or self._between_ourselves(*way)
+
+    def chosen(self, peer: Peer) -> Local | None:
+        """The listener that is chosen for ``peer``; ``None`` for one that is not here.
+
+        Over UDP it is the socket. A stream leaves from its address, whatever is accepted there.
+        """
+        wanted = "" if peer.manner is None else peer.manner.listener
+        key = (wanted, peer.transport, ":" in peer.host)
+        if key not in self._chosen:
+            self._chosen[key] = self._choose(*key)
+        return self._chosen[key]
+
+    def has(self, wanted: str) -> bool:
+        """Whether any is called so."""
+        return any(wanted.lower() in listener.names for listener in self.all)
+
+    def is_reachable(self, peer: Peer) -> bool:
+        """Whether the listener that is chosen for ``peer``, if any, is here."""
+        manner = peer.manner
+        return manner is None or not manner.listener or self.chosen(peer) is not None
+
+    def why_not(self, peer: Peer) -> str:
+        """Why nothing can be sent to ``peer``; empty when something can."""
+        if peer.manner is None or self.is_reachable(peer):
+            return ""
+        wanted = peer.manner.listener
+        if not self.has(wanted):
+            return f"no listening address {wanted} on this node"
+        found = [each for each in self.all if wanted.lower() in each.names]
+        family = "IPv6" if ":" in peer.host else "IPv4"
+        if all(each.is_v6 is not (":" in peer.host) for each in found):
+            return f"listening address {wanted} has no {family} on this node"
+        return f"listening address {wanted} has no UDP over {family} on this node"
+
+    def source(self, peer: Peer) -> str | None:
+        """The address that a stream to ``peer`` leaves from.
+
+        ``""`` leaves that to the kernel; ``None``: the one that is chosen is not here.
+        """
+        if peer.manner is None or not peer.manner.listener:
+            return ""
+        local = self.chosen(peer)
+        if local is None:
+            return None
+        host = self.all[local.number - 1].host
+        return "" if host in _WILDCARDS else host
+
+    def _choose(self, wanted: str, transport: str, is_v6: bool) -> Local | None:
+        fit = [
+            (number, listener)
+            for number, listener in enumerate(self.all, start=1)
+            if wanted.lower() in listener.names
+            and listener.is_v6 is is_v6
+            and (transport != "udp" or listener.transport == "udp")
+        ]
+        if not fit:
+            return None
+        return _local(*_best(fit, transport, is_v6=is_v6), transport)
 
     def _between_ourselves(self, transport: str, is_v6: bool) -> Local:
         """What we are called where no network is in between: that way leads back there only."""
@@ -154,7 +229,7 @@ def _best(
 def read_listeners(
     text: str, advertised: str, outgoing: Callable[[bool], str]
 ) -> tuple[Listener, ...]:
-    """Listeners from ``[transport:]host:port[=advertised]``, separated by commas.
+    """Listeners from ``[name@][transport:]host:port[=advertised]``, separated by commas.
 
     Without a transport an entry means UDP and TCP. ``advertised`` is the address of entries of
     its family that have none of their own; a port in it counts for the first of them only, whose
@@ -166,7 +241,10 @@ def read_listeners(
     listeners: list[Listener] = []
     general = _split(advertised) if advertised.strip() else ("", None)
     for entry in text.split(","):
-        address, _, own = entry.strip().partition("=")
+        name, at, rest = entry.strip().partition("@")
+        if at and not _NAME.fullmatch(name):
+            raise ValueError(f"{name!r} is no name: a letter, then letters, digits, - and _")
+        address, _, own = (rest if at else entry.strip()).partition("=")
         transport, host, port = _read_entry(address)
         is_v6 = ":" in host
         if own:
@@ -177,8 +255,19 @@ def read_listeners(
             told = (outgoing(is_v6) if host in _WILDCARDS else host, None)
         known = f"{_bracketed(told[0])}:{told[1] or port}"
         transports = [transport] if transport else TRANSPORTS[:2]
-        listeners += [Listener(each, host, port, known) for each in transports]
+        label = name.lower() if at else ""
+        listeners += [Listener(each, host, port, known, label) for each in transports]
     return tuple(listeners)
+
+
+def read_advertised(text: str) -> str:
+    """``text``, if it is an address that peers can be told.
+
+    Raises:
+        ValueError: it is not of the form ``host[:port]``.
+    """
+    _split(text)
+    return text
 
 
 def _read_entry(text: str) -> tuple[str, str, int]:

@@ -50,7 +50,7 @@ class Toy:
     def notes(self):
         return {}
 
-run_service("toy", ServiceSettings(), Toy)
+run_service("toy", ServiceSettings, Toy)
 """
 
 
@@ -207,3 +207,17 @@ def test_rubbish_over_http_is_refused_and_forgotten(free_port: int) -> None:
         with socket.create_connection(("127.0.0.1", free_port), PATIENCE_S) as client:
             assert is_dropped(client, b"x" * 100_000)
         assert process.asks("/livez")[0] == 200
+
+
+def test_settings_that_cannot_be_are_all_named_and_nothing_is_started() -> None:
+    environment = {**os.environ, "TANDEM_NODE": "a b", "TANDEM_TRACE_RATIO": "2"}
+    done = subprocess.run(
+        [sys.executable, "-c", _SERVICE],
+        env=environment, capture_output=True, text=True, timeout=PATIENCE_S, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (78, "")
+    assert done.stderr.splitlines() == [
+        "toy cannot start with these settings:",
+        "  TANDEM_NODE is 'a b': must be 1 to 63 letters, digits, - and _",
+        "  TANDEM_TRACE_RATIO is '2': must be a number from 0 to 1",
+    ]

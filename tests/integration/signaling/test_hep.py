@@ -4,27 +4,43 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
 from services.common.clock import utc_now
 from services.signaling.adapters.hep import HepSink
+from services.signaling.adapters.network import local_address
 from services.signaling.core.ladder import Step
+from services.signaling.core.loop import LOOP
 from services.signaling.core.trace_choice import NO_TRACES, TraceChoice
 from services.signaling.core.trunks import TrunkTable
+from services.signaling.opening import outgoing_address
 from services.signaling.server import unix_us
 from services.signaling.sip.actions import Peer
+from services.signaling.sip.listeners import Listeners, read_listeners
 from services.signaling.sip.transaction.timers import TimerValues
+from tests.support.hep import AF_INET, AF_INET6, Packet, decode
 from tests.support.signaling.machine import ANSWER
-from tests.support.signaling.party import on_uvloop, reply, until
-from tests.support.signaling.switch import TABLE, VENDOR, two_parties
-from tests.unit.signaling.core.test_hep import chunks
+from tests.support.signaling.party import Party, StreamParty, Talk, on_uvloop, reply, until
+from tests.support.signaling.ports import FixedPlanner
+from tests.support.signaling.switch import (
+    CALLER,
+    HOST,
+    TABLE,
+    VENDOR,
+    LoopbackSwitch,
+    free_port,
+    serving,
+    to_vendor,
+    two_parties,
+)
 
 
 class Server:
     """Takes what is captured."""
 
-    def __init__(self) -> None:
+    def __init__(self, sip: str = "127.0.0.1:5060") -> None:
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.bind(("127.0.0.1", 0))
         self.socket.setblocking(False)
@@ -33,15 +49,15 @@ class Server:
             f"127.0.0.1:{port}",
             node="n1",
             agent=7,
-            local=lambda _: ("127.0.0.1", 5060),
+            local=partial(local_address, Listeners(read_listeners(sip, "", outgoing_address))),
             unix_us=unix_us,
         )
 
-    def taken(self) -> list[dict[int, bytes]]:
+    def taken(self) -> list[Packet]:
         found = []
         try:
             while True:
-                found.append(chunks(self.socket.recv(65_535)))
+                found.append(decode(self.socket.recv(65_535)))
         except BlockingIOError:
             return found
 
@@ -52,6 +68,43 @@ def server() -> Iterator[Server]:
     yield server
     server.sink.close()
     server.socket.close()
+
+
+@on_uvloop
+async def test_a_call_from_a_datagram_of_ipv4_to_a_stream_of_ipv6() -> None:
+    inner, outer = free_port(), free_port("::1")
+    sip = f"udp:{HOST}:{inner},tcp:[::1]:{outer}"
+    server = Server(sip)
+    async with Party.at(CALLER) as caller, StreamParty.serving("::1") as (vendor, _):
+        candidate = to_vendor((vendor.address[0], vendor.address[1]), "tcp")
+        switch = LoopbackSwitch(FixedPlanner(candidate), sink=server.sink, sip=sip)
+        switch.switch.trunks = TrunkTable(TABLE, traces=TRACED)
+        async with serving(switch):
+            talk = Talk(caller, vendor, (HOST, inner))
+            await talk.ring()
+            await talk.answer()
+            await talk.hang_up()
+            await until(lambda: not switch.switch.calls)
+    taken = server.taken()
+    server.sink.close()
+    server.socket.close()
+    assert len({each.correlation for each in taken}) == 1
+    near = [each for each in taken if each.family == AF_INET]
+    far = [each for each in taken if each.family == AF_INET6]
+    assert {each.protocol for each in near} == {"udp"}
+    assert {each.protocol for each in far} == {"tcp"}
+    ours, theirs = (HOST, inner), caller.address
+    assert {(each.source, each.source_port) for each in near} == {ours, theirs}
+    ours, theirs = ("::1", outer), vendor.address[:2]
+    assert {(each.source, each.source_port) for each in far} == {ours, theirs}
+    assert {(each.destination, each.destination_port) for each in far} == {ours, theirs}
+    invites = [each for each in taken if each.payload.startswith(b"INVITE")]
+    assert [each.protocol for each in invites] == ["udp", "tcp"]
+
+
+def test_what_never_leaves_the_process_is_not_shown(server: Server) -> None:
+    server.sink.take("cal_1", Step(1.0, "A2", True, LOOP, b"x"))
+    assert (server.sink.sent, server.sink.dropped) == (0, 0)
 
 
 TRACED = TraceChoice(trunks=["vtr_1"])
@@ -71,17 +124,17 @@ def test_both_legs_of_a_call_chosen_by_its_vendor_come_from_its_beginning(
 
     call()
     taken = server.taken()
-    assert [each[15].split(b"\r\n")[0].replace(b"SIP/2.0 ", b"")[:6] for each in taken][:4] == [
-        b"INVITE", b"100 Tr", b"INVITE", b"180 Ri",
-    ]  # fmt: skip
+    starts = [each.payload.removeprefix(b"SIP/2.0 ")[:6] for each in taken]
+    assert starts[:4] == [b"INVITE", b"100 Tr", b"INVITE", b"180 Ri"]
     assert len(taken) == 13
-    assert len({each[17] for each in taken}) == 1
-    assert taken[0][17].startswith(b"cal_")
-    assert (taken[0][3], taken[0][4]) == (bytes((127, 0, 0, 2)), bytes((127, 0, 0, 1)))
-    assert (taken[2][3], taken[2][4]) == (bytes((127, 0, 0, 1)), bytes((127, 0, 0, 3)))
-    instants = [int.from_bytes(each[9], "big") for each in taken]
+    assert len({each.correlation for each in taken}) == 1
+    assert taken[0].correlation.startswith("cal_")
+    assert (taken[0].source, taken[0].destination) == ("127.0.0.2", "127.0.0.1")
+    assert (taken[2].source, taken[2].destination) == ("127.0.0.1", "127.0.0.3")
+    assert {(each.node, each.agent, each.kind) for each in taken} == {("n1", 7, 1)}
+    instants = [each.at for each in taken]
     assert instants == sorted(instants)
-    assert abs(instants[-1] - utc_now().timestamp()) < 30
+    assert abs((instants[-1] - utc_now()).total_seconds()) < 30
     assert server.sink.sent == 13
 
 
@@ -135,7 +188,7 @@ def test_what_we_repeat_is_shown_as_often_as_it_is_sent(server: Server) -> None:
             assert len(byes) >= 2
 
     call()
-    assert sum(each[15].startswith(b"SIP/2.0 200") for each in server.taken()) >= 4
+    assert sum(each.payload.startswith(b"SIP/2.0 200") for each in server.taken()) >= 4
 
 
 def test_a_server_that_is_away_costs_nothing_but_its_messages(server: Server) -> None:

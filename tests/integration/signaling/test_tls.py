@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from services.common.settings import InvalidSettings
 from services.signaling.adapters.tls import TlsContexts, TlsFailed, TlsFiles, TlsSession
 from services.signaling.settings import SignalingSettings
 from services.signaling.sip.actions import PLAIN, Manner
@@ -135,7 +136,7 @@ def test_files_that_make_no_sense_are_refused_at_the_start(tmp_path: Path) -> No
 
 def test_tls_is_not_listened_for_without_a_certificate() -> None:
     for sip in ("tls:127.0.0.1:5061", "127.0.0.1:5060, wss:127.0.0.1:443"):
-        with pytest.raises(ValueError, match="TANDEM_TLS_CERTIFICATE"):
+        with pytest.raises(InvalidSettings, match="TANDEM_TLS_CERTIFICATE is not set: must be"):
             SignalingSettings(sip=sip)
     assert SignalingSettings(sip="ws:127.0.0.1:80").tls_certificate == ""
 

@@ -14,8 +14,9 @@ from services.common.sip_options.transport import VendorTransport
 from services.common.sip_options.trunk import CustomerSip, VendorSip
 from services.signaling.app import keep_alive
 from services.signaling.core.addressing import vendor_peer
+from services.signaling.core.values import Candidate
 from services.signaling.sip.stream import PING
-from tests.support.signaling.machine import OFFER
+from tests.support.signaling.machine import ANSWER, OFFER
 from tests.support.signaling.party import (
     PATIENCE_S,
     Party,
@@ -34,6 +35,7 @@ from tests.support.signaling.switch import (
     VENDOR,
     LoopbackSwitch,
     free_port,
+    running,
     secured,
     serving,
     settled,
@@ -200,3 +202,85 @@ async def test_who_wants_it_is_kept_alive(monkeypatch: pytest.MonkeyPatch) -> No
             assert {peer.transport for peer in heard} == {"udp", "tcp"}
             stream.transport.close()
             await until(lambda: len(heard) == 1)  # nothing is opened for a sign of life
+
+
+# --- from which address -------------------------------------------------------------------------
+
+INSIDE, OUTSIDE = "127.0.0.11", "127.0.0.12"
+
+
+def two_sides(candidate: Candidate) -> tuple[LoopbackSwitch, int, int]:
+    inner, outer = free_port(INSIDE), free_port(OUTSIDE)
+    sip = f"udp:{HOST}:{free_port()},in@{INSIDE}:{inner},out@{OUTSIDE}:{outer}"
+    return LoopbackSwitch(FixedPlanner(candidate), sip=sip), inner, outer
+
+
+@on_uvloop
+async def test_either_leg_leaves_from_the_listener_of_its_trunk() -> None:
+    async with Party.at(CALLER) as caller, Party.at(VENDOR) as vendor:
+        switch, inner, outer = two_sides(to_vendor(vendor.address))
+        switch.switch.trunks = table(VendorSip(listener="out"), CustomerSip(listener=INSIDE))
+        with running(switch):
+            talk = Talk(caller, vendor, (HOST, switch.port))
+            await talk.ring()
+            assert talk.invite is not None
+            assert talk.invite.contact is not None
+            assert talk.invite.contact.uri == f"sip:{OUTSIDE}:{outer}"
+            assert talk.invite.via.sent_by == f"{OUTSIDE}:{outer}"
+            assert vendor.source == (OUTSIDE, outer)
+            vendor.send(reply(vendor, talk.invite, 200, ANSWER), vendor.source)
+            ok = await caller.response(200)
+            assert caller.source == (HOST, switch.port)  # answers go back the way they came
+            assert ok.contact is not None
+            assert ok.contact.uri == f"sip:{INSIDE}:{inner}"
+            talk.to_tag = ok.to_tag
+            ack = await vendor.request("ACK")
+            assert (ack.via.sent_by, vendor.source) == (f"{OUTSIDE}:{outer}", (OUTSIDE, outer))
+            talk.say("ACK", 1)
+            fork = reply(vendor, talk.invite, 200, ANSWER).replace(b"tag=callee", b"tag=fork")
+            vendor.send(fork, (OUTSIDE, outer))
+            await vendor.request("ACK")
+            stray = await vendor.request("BYE")
+            assert (stray.to_tag, vendor.source) == ("fork", (OUTSIDE, outer))
+            vendor.send(reply(vendor, stray, 200), vendor.source)
+            bye = message(
+                vendor, "BYE", (OUTSIDE, outer), call_id=talk.invite.call_id,
+                from_tag="callee", to_tag=talk.invite.from_tag,
+            )  # fmt: skip
+            vendor.send(bye, (OUTSIDE, outer))
+            passed = await caller.request("BYE")
+            assert caller.source == (INSIDE, inner)
+            assert passed.via.sent_by == f"{INSIDE}:{inner}"
+            caller.send(reply(caller, passed, 200), caller.source)
+            await settled(switch)
+            assert switch.events.ended[-1].end_reason == EndReason.NORMAL
+
+
+@on_uvloop
+async def test_a_stream_leaves_from_the_listener_of_its_trunk() -> None:
+    async with Party.at(CALLER) as caller, StreamParty.serving(VENDOR) as (vendor, _):
+        switch, _, outer = two_sides(to_vendor(vendor.address, "tcp"))
+        switch.switch.trunks = table(VendorSip(listener="out"))
+        async with serving(switch):
+            talk = Talk(caller, vendor, (HOST, switch.port))
+            await talk.ring()
+            assert talk.invite is not None
+            assert talk.invite.via.sent_by == f"{OUTSIDE}:{outer}"
+            assert vendor.transport.get_extra_info("peername")[0] == OUTSIDE
+            await talk.answer()
+            await talk.hang_up()
+            await settled(switch)
+
+
+@on_uvloop
+async def test_without_its_listener_a_vendor_is_unreachable() -> None:
+    async with Party.at(CALLER) as caller, Party.at(VENDOR) as vendor:
+        switch, _, _ = two_sides(to_vendor(vendor.address))
+        switch.switch.trunks = table(VendorSip(listener="upstairs"))
+        with running(switch):
+            Talk(caller, vendor, (HOST, switch.port)).say("INVITE", 1, OFFER)
+            await caller.response(503)
+            await settled(switch)
+            (attempt,) = switch.events.ended[-1].attempts
+            assert attempt.end_reason == EndReason.LISTENER_MISSING
+            assert vendor.nothing_came()

@@ -95,9 +95,11 @@ class Party(Endpoint, asyncio.DatagramProtocol):
             transport.close()
 
     transport: asyncio.DatagramTransport
+    source = ("", 0)
+    """Where the last datagram came from."""
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        del addr
+        self.source = addr
         self.inbox.put_nowait(data)
 
     def send(self, data: bytes, to: tuple[str, int]) -> None:

@@ -26,8 +26,9 @@ from services.signaling.core.ladder import Ladders
 from services.signaling.core.takeover import Left
 from services.signaling.core.trunks import CustomerTrunk, TrunkTable
 from services.signaling.core.values import Candidate
+from services.signaling.opening import outgoing_address
 from services.signaling.ports import TraceSink
-from services.signaling.server import outgoing_address, random_token
+from services.signaling.server import random_token
 from services.signaling.sip.layer import TransactionLayer
 from services.signaling.sip.listeners import Listeners, read_listeners
 from services.signaling.sip.transaction.timers import RFC3261_TIMERS, TimerValues
@@ -89,6 +90,7 @@ class LoopbackSwitch:
             if listener.transport == "udp"
         ]
         self.udp = self.sockets[0]
+        found = Listeners(self.listeners)
         self.tcp = TcpTransport(
             on_messages=lambda batch: self.switch.receive(batch),
             on_failed=lambda key: self.switch.on_transport_error(key),
@@ -96,13 +98,14 @@ class LoopbackSwitch:
             on_closed=lambda peer: self.switch.registrations.on_peer_lost(peer),
             knows=lambda host: self.switch.trunks.knows(host),
             is_banned=lambda host: self.switch.gate.guard.is_banned(host, monotonic()),
+            source=found.source,
             contexts=contexts,
             limits=limits,
             resets=resets,
         )
         self.port = self.udp.address[1]
-        advertised = Listeners(self.listeners) if sip else f"127.0.0.1:{self.port}"
-        self.network = Sockets(self.sockets, self.tcp)
+        advertised = found if sip else f"127.0.0.1:{self.port}"
+        self.network = Sockets(self.sockets, self.tcp, found)
         self.layer = TransactionLayer(
             sent_by=advertised, ids=random_token, capabilities=CAPABILITIES, timers=timers
         )

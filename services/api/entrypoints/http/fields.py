@@ -15,6 +15,7 @@ from pydantic import (
     StringConstraints,
     WithJsonSchema,
 )
+from pydantic_core import PydanticCustomError
 
 from services.api.core.address import USERNAME, host_name, trunk_address
 from services.api.core.keys import known_scope
@@ -23,6 +24,7 @@ from services.api.core.text import many_lines, one_line, plain_json
 from services.api.core.webhook_event import TYPES
 from services.common.errors import Invalid
 from services.common.money import parse_amount, to_text
+from services.common.sip_options.flaws import InvalidOptions
 from services.common.sip_options.trunk import (
     CustomerSip,
     T,
@@ -31,6 +33,9 @@ from services.common.sip_options.trunk import (
     plain,
     read_options,
 )
+
+OPTIONS = "sip_options"
+"""The code of an error that stands for all that is wrong with the options of a trunk."""
 
 # The digits a binary float carries for sure: a JSON number within them was meant exactly so.
 _EXACT_FLOAT_DIGITS = 15
@@ -189,9 +194,10 @@ def _sip_options(kind: type[T]) -> Callable[[object], object]:
     def check(value: object) -> object:
         try:
             return plain(read_options(kind, value))
-        except Invalid as error:
-            where = error.field.removeprefix("sip").removeprefix(".")
-            raise ValueError(f"{where}: {error.reason}" if where else error.reason) from None
+        except InvalidOptions as error:
+            raise PydanticCustomError(
+                OPTIONS, "{said}", {"said": str(error), "flaws": error.flaws}
+            ) from None
 
     return check
 
@@ -202,9 +208,9 @@ def _sip_schema(kind: type[CustomerSip] | type[VendorSip]) -> WithJsonSchema:
 
 
 CustomerSipOptions = Annotated[
-    dict[str, Any], AfterValidator(_sip_options(CustomerSip)), _sip_schema(CustomerSip)
+    dict[str, Any], BeforeValidator(_sip_options(CustomerSip)), _sip_schema(CustomerSip)
 ]
 VendorSipOptions = Annotated[
-    dict[str, Any], AfterValidator(_sip_options(VendorSip)), _sip_schema(VendorSip)
+    dict[str, Any], BeforeValidator(_sip_options(VendorSip)), _sip_schema(VendorSip)
 ]
 Json = Annotated[Any, AfterValidator(plain_json)]

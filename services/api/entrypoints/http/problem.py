@@ -1,8 +1,9 @@
 """Errors as ``application/problem+json`` (RFC 9457), each with a code that never changes."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -12,6 +13,7 @@ from starlette.exceptions import HTTPException
 from services.api.core import problems
 from services.api.core.problems import Problem
 from services.api.core.tariff import NoRate
+from services.api.entrypoints.http.fields import OPTIONS
 from services.common.errors import Invalid, SwitchError, Unavailable
 from services.common.logs import get_logger
 
@@ -137,15 +139,26 @@ def _validation(error: RequestValidationError) -> ProblemDetails:
         return ProblemDetails("malformed", "the body is not JSON")
     errors = [
         {
-            "pointer": _pointer(one["loc"]),
-            "path": _path(one["loc"]),
-            "in": str(one["loc"][0]),
-            "code": one["type"],
-            "reason": str(one["msg"]).removeprefix("Value error, "),
+            "pointer": _pointer(loc),
+            "path": _path(loc),
+            "in": str(loc[0]),
+            "code": code,
+            "reason": reason,
         }
         for one in error.errors()
+        for loc, code, reason in _wrongs(one)
     ]
     return ProblemDetails("invalid", f"{errors[0]['path']}: {errors[0]['reason']}", errors)
+
+
+def _wrongs(error: Mapping[str, Any]) -> Iterator[tuple[Sequence[object], str, str]]:
+    """Where, the code and why, of one error of the framework's; options have many in one."""
+    loc, code = error["loc"], error["type"]
+    if code != OPTIONS:
+        yield loc, code, str(error["msg"]).removeprefix("Value error, ")
+        return
+    for flaw in error["ctx"]["flaws"]:
+        yield (*loc, *flaw.path), "invalid", flaw.reason
 
 
 def _pointer(loc: Sequence[object]) -> str:

@@ -86,6 +86,15 @@ async def test_a_process_that_never_comes_up_fails_the_start(layout: Layout) -> 
     assert seen.count(Phase.STARTING) == 3
 
 
+async def test_wrong_settings_are_not_tried_again(layout: Layout) -> None:
+    seen: list[Phase] = []
+    program = "import sys; sys.exit(78)"
+    keeper = Keeper(service(program), layout, lambda step: seen.append(step.phase))
+    with pytest.raises(StartFailed, match="exit 78"):
+        await keeper.run()
+    assert seen.count(Phase.STARTING) == 1
+
+
 async def test_a_program_that_is_not_there_fails_the_start(layout: Layout) -> None:
     keeper = Keeper(Service("toy", Command(("/no/such",)), ops_port=1), layout, lambda _: None)
     with pytest.raises(StartFailed) as failed:

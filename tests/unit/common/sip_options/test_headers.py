@@ -20,7 +20,7 @@ def test_headers_of_the_stack_are_nobodys(name: str) -> None:
     for options in ({"listed": [name]}, {"strip": [name]}, {"add": {name: "1"}}):
         with pytest.raises(Invalid) as refused:
             read(**options)
-        assert refused.value.field == "sip.headers"
+        assert refused.value.field == f"sip.headers.{next(iter(options))}"
 
 
 @pytest.mark.parametrize("name", sorted(GOVERNED_HEADERS))

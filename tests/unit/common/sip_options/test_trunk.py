@@ -24,8 +24,8 @@ def test_options_left_out_have_their_defaults_and_are_not_written() -> None:
     [
         ({"timeouts": {"progress_ms": -1}}, "sip.timeouts.progress_ms"),
         ({"timeouts": {"progress_ms": "5"}}, "sip.timeouts.progress_ms"),
-        ({"timeouts": {"progres_ms": 1}}, "sip.timeouts"),
-        ({"unknown": {}}, "sip"),
+        ({"timeouts": {"progres_ms": 1}}, "sip.timeouts.progres_ms"),
+        ({"unknown": {}}, "sip.unknown"),
         ({"tls": {"server_name": "a b"}}, "sip.tls.server_name"),
         ({"tls": {"server_name": "a\r\nb"}}, "sip.tls.server_name"),
         ({"tls": {"least_version": "1.1"}}, "sip.tls.least_version"),
@@ -33,11 +33,11 @@ def test_options_left_out_have_their_defaults_and_are_not_written() -> None:
         ({"nat": {"request_to": "via"}}, "sip.nat.request_to"),
         ({"keepalive": {"crlf_s": 3601}}, "sip.keepalive.crlf_s"),
         ({"transport": {"oversize": "tls"}}, "sip.transport.oversize"),
-        ({"transports": ["udp"]}, "sip"),
+        ({"transports": ["udp"]}, "sip.transports"),
         ({"auth": {"username": "a\r\nRoute: <sip:evil>"}}, "sip.auth.username"),
         ({"auth": {"password": 7}}, "sip.auth.password"),
         ({"auth": {"weakest": "SHA-1"}}, "sip.auth.weakest"),
-        ({"register": {"enabled": True}}, "sip"),
+        ({"register": {"enabled": True}}, "sip.register.enabled"),
         ({"register": {"contact_user": "a@b"}}, "sip.register.contact_user"),
         ({"register": {"expires_s": "never"}}, "sip.register.expires_s"),
         ([], "sip"),
@@ -52,9 +52,13 @@ def test_what_makes_no_sense_is_named(value: object, field: str) -> None:
 @pytest.mark.parametrize(
     ("value", "field", "said"),
     [
-        ({"codes": {"treat_as": {"abc": 486}}}, "sip.codes.treat_as", "Expected `str` matching"),
-        ({"nat": {"reply_to": "me"}}, "sip.nat.reply_to", ": it is one of auto, source, "),
-        ({"identity": {"host": "a:65536"}}, "sip.identity.host", "matching regex"),
+        (
+            {"codes": {"treat_as": {"abc": 486}}},
+            "sip.codes.treat_as",
+            "'abc' must be a SIP status from 300",
+        ),
+        ({"nat": {"reply_to": "me"}}, "sip.nat.reply_to", "must be one of auto, source, "),
+        ({"identity": {"host": "a:65536"}}, "sip.identity.host", "must be HOST or HOST:PORT"),
     ],
 )
 def test_a_wrong_value_is_told_what_it_could_be(value: object, field: str, said: str) -> None:

@@ -7,7 +7,14 @@ import pytest
 from services.common.sip_options.tls import VendorTls
 from services.common.sip_options.transport import VendorTransport
 from services.common.sip_options.trunk import DEFAULT_VENDOR, VendorSip
-from services.signaling.core.addressing import peer_of, place_of, target_of, vendor_peer
+from services.signaling.core.addressing import (
+    leaving_from,
+    peer_of,
+    place_of,
+    target_of,
+    vendor_peer,
+)
+from services.signaling.core.loop import LOOP
 from services.signaling.core.outgoing import bracketed, request_uri
 from services.signaling.sip.actions import Manner, Peer
 from tests.support.signaling.machine import CALLER, candidate, context
@@ -118,6 +125,31 @@ def test_where_and_how_a_vendor_is_called() -> None:
     assert vendor_peer("h", "192.0.2.1", 5060, "udp", growing).manner == Manner(grows=True)
     assert vendor_peer("h", "192.0.2.1", 5060, "tcp", growing).manner is None
     assert vendor_peer("h", "192.0.2.1", 5060, "udp", DEFAULT_VENDOR).manner is None
+
+
+def test_the_listener_of_a_trunk_stays_with_its_dialogs() -> None:
+    sip = VendorSip(listener="outside", transport=VendorTransport(oversize="tcp"))
+    peer = vendor_peer("h", "192.0.2.1", 5060, "udp", sip)
+    assert peer.manner == Manner(grows=True, listener="outside")
+    for contact in ("sip:x@192.0.2.1:5090", "sip:x@192.0.2.2", "sip:x@192.0.2.1;transport=tcp"):
+        found = target_of(contact, peer, context())
+        assert found.manner is not None
+        assert found.manner.listener == "outside"
+        assert found.connection == 0
+    by_tcp = vendor_peer("h", "192.0.2.1", 5060, "tcp", sip)
+    elsewhere = target_of("sip:x@192.0.2.2;transport=tcp", by_tcp, context())
+    assert elsewhere == Peer("tcp", "192.0.2.2", 5060, manner=Manner(listener="outside"))
+    other = target_of("sip:x@192.0.2.1;transport=tcp", Peer("udp", "192.0.2.1", 5060), context())
+    assert other.manner is None
+
+
+def test_what_leaves_from_a_listener() -> None:
+    source = Peer("udp", "192.0.2.1", 5060, 2)
+    assert leaving_from("", source) is source
+    assert leaving_from("in", source) == Peer("udp", "192.0.2.1", 5060, 0, Manner(listener="in"))
+    stream = Peer("tcp", "192.0.2.1", 5060, 130)
+    assert leaving_from("in", stream) == stream._replace(manner=Manner(listener="in"))
+    assert leaving_from("in", LOOP) is LOOP
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from services.common.causes import EndReason
 from services.common.sip_options.keepalive import KeepAlive
 from services.common.sip_options.trunk import CustomerSip
 from services.signaling.core.admission import admit, offer_of
-from services.signaling.core.legs import Ingress
+from services.signaling.core.ingress import Ingress
 from services.signaling.core.trunks import CustomerTrunk
 from services.signaling.core.values import CallState
 from tests.support.signaling.machine import (
@@ -35,6 +35,17 @@ def test_limits_count_admitted_calls_only() -> None:
     shared.customer_limits.give_back("ctr_1")
     assert admit(shared, trunk, invite, 1.5) is EndReason.CUSTOMER_CPS
     assert admit(shared, trunk, invite, 2.0) is None
+
+
+def test_a_customer_whose_listener_is_not_here_is_refused() -> None:
+    shared = context()
+    for listener, outcome in (("inside", EndReason.LISTENER_MISSING), ("203.0.113.1", None)):
+        sip = CustomerSip(listener=listener)
+        ingress = Ingress(wire_request("INVITE"), "k", CALLER, shared)
+        ingress.meet(sip)
+        trunk = CustomerTrunk(id="ctr_1", account_id="acc_1", sip=sip)
+        assert admit(shared, trunk, ingress, 1.0) is outcome
+        assert ingress.source is CALLER
 
 
 def test_calls_come_by_the_transports_of_their_trunk() -> None:

@@ -6,12 +6,12 @@ import pytest
 
 from services.common.causes import EndReason
 from services.common.sip_options.auth import VendorRegistered
-from services.common.sip_options.trunk import VendorSip
+from services.common.sip_options.trunk import CustomerSip, VendorSip
 from services.signaling.core.commands import Request as Dial
 from services.signaling.core.contacts import way_to
 from services.signaling.core.location import Binding
-from services.signaling.core.trunks import TrunkTable
-from services.signaling.sip.actions import Peer
+from services.signaling.core.trunks import CustomerTrunk, DigestRules, DigestUser, TrunkTable
+from services.signaling.sip.actions import Manner, Peer
 from tests.support.signaling.machine import WALL, Machine, candidate, context, only, received
 from tests.unit.signaling.core.test_location import binding
 
@@ -50,6 +50,22 @@ def test_a_stream_that_is_gone_or_elsewhere_is_made_anew(
     way = way_to(lasting(contact, transport="tcp", **changes), context())
     assert way is not None
     assert way.peer == peer
+
+
+def test_from_the_listener_of_the_users_trunk() -> None:
+    shared = context()
+    trunk = CustomerTrunk(id="c", account_id="a", sip=CustomerSip(listener="inside"))
+    user = DigestUser(trunk=trunk, realm="sip", ha1={})
+    shared.trunks = TrunkTable({}, digest=DigestRules(users={lasting().username: user}))
+    way = way_to(lasting(), shared)
+    assert way is not None
+    assert way.peer == SOURCE._replace(connection=0, manner=Manner(listener="inside"))
+    flow = way_to(lasting(transport="tcp", connection=7), shared)
+    assert flow is not None
+    assert flow.peer.connection == 7  # the stream that is open
+    browser = way_to(lasting(transport="wss", connection=7), shared)
+    assert browser is not None
+    assert browser.peer.manner is None
 
 
 def test_by_its_path() -> None:

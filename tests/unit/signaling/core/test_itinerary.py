@@ -14,7 +14,8 @@ from services.signaling.core.commands import Request as Dial
 from services.signaling.core.reach import Reach
 from services.signaling.core.targets import Choice, Service
 from services.signaling.core.trunks import TrunkTable
-from services.signaling.sip.actions import Peer
+from services.signaling.sip.actions import Manner, Peer
+from services.signaling.sip.listeners import Listeners, read_listeners
 from tests.support.signaling.machine import (
     ANSWER,
     Machine,
@@ -72,6 +73,29 @@ def test_the_next_address_of_the_same_vendor_is_tried_before_the_next_vendor(sta
     assert received(second.draft).uri == "sip:2000@sip.example"
     third = only(machine.fail(second.owner, status, 102.0), Dial)
     assert third.peer.host == "198.51.100.2"
+
+
+def test_a_vendor_whose_listener_is_not_here_is_passed_over() -> None:
+    machine = two_addresses()
+    machine.context.trunks = TrunkTable({}, vendors={"vtr_1": VendorSip(listener="outside")})
+    invite = machine.dial()
+    assert invite.peer == Peer("udp", "198.51.100.2", 5060)
+    assert [(each.target, each.end_reason) for each in machine.call.record.attempts] == [
+        ("", EndReason.LISTENER_MISSING),
+        ("198.51.100.2:5060;udp", ""),
+    ]
+
+
+def test_calls_to_a_vendor_leave_from_its_listener() -> None:
+    sides = "203.0.113.1:5060,out@udp:203.0.113.2:5070"
+    shared = context()
+    shared.listeners = Listeners(read_listeners(sides, "", lambda _: ""))
+    machine = Machine(candidate(1), shared=shared)
+    machine.context.trunks = TrunkTable({}, vendors={"vtr_1": VendorSip(listener="out")})
+    invite = machine.dial()
+    assert invite.peer.manner == Manner(listener="out")
+    assert received(invite.draft).headers("contact") == ["<sip:203.0.113.2:5070>"]
+    assert received(invite.draft).from_.uri == "sip:1000@203.0.113.2:5070"
 
 
 def test_a_503_is_followed_by_the_next_address() -> None:

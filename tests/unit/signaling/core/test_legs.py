@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
-from services.common.sip_options.early_media import EarlyMedia
 from services.common.sip_options.nat import Nat
 from services.common.sip_options.trunk import CustomerSip
 from services.signaling.core.addressing import peer_of
-from services.signaling.core.early_media import EarlyDialogs
-from services.signaling.core.legs import Ingress, Leg, asks_security, dialog_of, session
+from services.signaling.core.ingress import Ingress
+from services.signaling.core.legs import Leg, dialog_of, session
 from services.signaling.core.reach import Reach
 from services.signaling.sip.actions import Peer
 from services.signaling.sip.dialog import Dialog
-from services.signaling.sip.message import Request, parse
+from services.signaling.sip.message import Request
 from tests.support.signaling.machine import (
     ANSWER,
     CALLER,
@@ -53,19 +50,6 @@ def test_whom_a_leg_believes() -> None:
     assert not leg.accepts(request(call_id="other"), CALLER)
 
 
-def test_whom_an_unanswered_call_believes() -> None:
-    ingress = Ingress(wire_request("INVITE"), "k", CALLER, context())
-    assert ingress.accepts(request(), CALLER)
-    assert not ingress.accepts(request(), STRANGER)
-    assert not ingress.accepts(request(from_tag="other"), CALLER)
-
-
-def test_a_fork_that_had_no_tag_keeps_the_one_we_gave_it() -> None:
-    ingress = Ingress(wire_request("INVITE"), "k", CALLER, context())
-    assert ingress.tag(1, "") == ingress.tag(1, "named") == "tag1"
-    assert ingress.tag(2, "named") == "tag1-1"
-
-
 def test_the_dialog_of_a_stray_answer() -> None:
     machine = Machine()
     invite = machine.dial()
@@ -89,29 +73,6 @@ def test_peer_of_nonsense() -> None:
     assert peer_of("tel:+49", context()) is None
 
 
-@pytest.mark.parametrize(
-    ("changes", "expected"),
-    [
-        ({}, False),
-        ({"uri": "sips:2000@203.0.113.1"}, True),
-        ({"contact": "sips:1000@192.0.2.10"}, True),
-        ({"contact": "sips:1@a", "headers": ["Record-Route: <sip:p;lr>, <sips:q;lr>"]}, False),
-        ({"headers": ["Record-Route: <sips:p;lr>, <sip:q;lr>"]}, True),
-    ],
-)
-def test_a_secure_dialog_is_one_that_was_asked_for(
-    changes: dict[str, Any], expected: bool
-) -> None:
-    invite = wire_request("INVITE", **changes)
-    assert asks_security(invite) is expected
-    secure = Ingress(invite, "k", CALLER._replace(transport="tls"), context())
-    contact = parse(secure.answer(200, "t", b"").data).contact
-    assert contact is not None
-    assert contact.uri.startswith("sips:" if expected else "sip:")
-    # What came in the clear cannot be promised to be secure.
-    assert b"<sips:203" not in Ingress(invite, "k", CALLER, context()).answer(200, "t", b"").data
-
-
 def test_a_leg_follows_the_rule_of_its_trunk() -> None:
     invite = wire_request("INVITE", contact="sip:x@198.51.100.77:5070")
     ingress = Ingress(invite, "k", CALLER, context())
@@ -129,31 +90,3 @@ def test_of_a_names_addresses_the_one_that_answered_is_kept(contact: str, port: 
     shared.reach = Reach(names, {}, draw=lambda: 0.0)
     answered = Peer("udp", "192.0.2.10", 5071, 1)
     assert caller_leg(contact, answered).target(shared) == answered._replace(port=port)
-
-
-def test_which_egress_dialog_our_tag_stands_for() -> None:
-    ingress = Ingress(wire_request("INVITE"), "k", CALLER, context())
-    first, second = ingress.tag(1, "one"), ingress.tag(2, "one")
-    assert (ingress.fork(first), ingress.fork(second)) == ((1, "one"), (2, "one"))
-    assert ingress.fork("other") == ingress.fork("") == (0, "")
-    assert (ingress.known_tag(2, "one"), ingress.known_tag(2, "two")) == (second, "")
-    assert ingress.known_tag(3, "one") == ""
-
-
-def test_one_dialog_that_stands_for_all_forks_is_that_of_the_first() -> None:
-    ingress = Ingress(wire_request("INVITE"), "k", CALLER, context())
-    ingress.early = EarlyDialogs(EarlyMedia(forks="one"))
-    tag = ingress.tag(1, "one")
-    assert ingress.fork(tag) == (1, "")
-    ingress.early.pass_on(1, "two", 183, b"sdp")
-    assert (ingress.fork(tag), ingress.known_tag(1, "two")) == ((1, "two"), tag)
-    assert ingress.known_tag(1, "one") == ""
-
-
-def test_a_dialog_in_which_something_was_asked_early_is_the_one_that_is_confirmed() -> None:
-    ingress = Ingress(wire_request("INVITE"), "k", CALLER, context())
-    early = ingress.early_leg("ours", 1)
-    assert early.keeps_session
-    assert not early.dialog.is_confirmed
-    assert ingress.early_leg("ours", 1) is ingress.leg("ours", 1) is early
-    assert ingress.leg("theirs", 1) is not ingress.leg("theirs", 1)

@@ -7,7 +7,7 @@ from services.common.sip_options.reliable import Reliable
 from services.common.sip_options.transfer import Transfer
 from services.common.sip_options.trunk import CustomerSip
 from services.signaling.core.admission import admit
-from services.signaling.core.legs import Ingress
+from services.signaling.core.ingress import Ingress
 from services.signaling.core.loop import (
     LOOP,
     Onward,

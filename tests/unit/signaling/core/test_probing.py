@@ -9,7 +9,7 @@ from services.signaling.core.context import Context
 from services.signaling.core.probing import NEVER, Prober, Question
 from services.signaling.core.reach import Reach
 from services.signaling.core.trunks import VendorPlace
-from services.signaling.sip.actions import Peer
+from services.signaling.sip.actions import Manner, Peer
 from tests.support.signaling.machine import answer_to, context, received
 
 PROBED = VendorSip(probe=VendorProbe(every_s=10, down_after=2, up_after=2))
@@ -45,6 +45,15 @@ def test_the_question_is_a_plain_options() -> None:
     assert options.first("to") == "<sip:198.51.100.1:5070>"
     assert options.max_forwards == 70
     assert question.peer == PEER
+
+
+def test_a_vendor_without_its_listener_is_not_asked() -> None:
+    lost = VendorSip(probe=PROBED.probe, listener="outside")
+    machine, _ = prober(VENDOR._replace(sip=lost))
+    assert machine.on_timer(100.0) == []
+    here = VendorSip(probe=PROBED.probe, listener="203.0.113.1")
+    machine, _ = prober(VENDOR._replace(sip=here))
+    assert ask(machine, 100.0).peer.manner == Manner(listener="203.0.113.1")
 
 
 def test_it_asks_every_so_often_and_only_those_with_the_option() -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import pytest
+
 from services.common.causes import EndReason
 from services.common.sip_options.dns import VendorDns
 from services.common.sip_options.probe import VendorProbe
 from services.common.sip_options.trunk import DEFAULT_VENDOR, VendorSip
-from services.signaling.core.reach import Reach, literal_address
+from services.signaling.core.reach import Reach, literal_address, server_place
 from services.signaling.core.targets import Choice, Service
-from services.signaling.core.trunks import VendorPlace
+from services.signaling.core.trunks import Place, VendorPlace
 from services.signaling.sip.actions import Peer
+from services.signaling.sip.uri import parse_sip_uri
 
 SRV = VendorSip(dns=VendorDns(lookup="srv"))
 SERVICE = Service("sip.example", "udp", "srv")
@@ -61,3 +64,28 @@ def test_usable_leaves_out_what_is_down_or_rests() -> None:
     known.health.rest("vtr_1", SECOND, 10, "503", 1.0)
     assert known.usable("vtr_1", [FIRST, SECOND], 1.0) == ([], EndReason.VENDOR_BACKOFF)
     assert known.usable("vtr_1", [SECOND, FIRST], 1.0) == ([], EndReason.VENDOR_BACKOFF)
+
+
+@pytest.mark.parametrize(
+    ("uri", "place"),
+    [
+        ("sip:192.0.2.5", Place("192.0.2.5", 5060, "udp", "address")),
+        ("sip:[2001:db8::5]:5080;transport=tcp", Place("2001:db8::5", 5080, "tcp", "address")),
+        ("sip:R.example", Place("r.example", 5060, "udp", "naptr")),
+        ("sip:r.example:5070", Place("r.example", 5070, "udp", "address")),
+        ("sip:r.example;transport=tcp", Place("r.example", 5060, "tcp", "srv")),
+        ("sip:r.example;transport=tls", Place("r.example", 5061, "tls", "srv")),
+    ],
+)
+def test_what_a_servers_uri_leaves_to_dns(uri: str, place: Place) -> None:
+    assert server_place(parse_sip_uri(uri)) == place
+
+
+def test_a_server_is_located_by_its_services_else_its_addresses() -> None:
+    assert reach().located(Place("SIP.example", 5060, "udp", "srv")) == [FIRST, SECOND]
+    found = reach(none=True).located(Place("sip.example", 5060, "udp", "srv"))
+    assert [peer.host for peer in found] == ["192.0.2.1", "192.0.2.2"]
+    assert reach().located(Place("sip.example", 5080, "tcp")) == [
+        Peer("tcp", "192.0.2.1", 5080), Peer("tcp", "192.0.2.2", 5080),
+    ]  # fmt: skip
+    assert reach().located(Place("other.example", 5060, "udp", "srv")) == []

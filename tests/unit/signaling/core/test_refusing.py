@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from services.common.causes import EndReason
-from services.signaling.core.legs import Ingress
+from services.signaling.core.ingress import Ingress
 from services.signaling.core.record import CallRecord
 from services.signaling.core.refusing import refused
 from services.signaling.sip.message import Response, parse

@@ -18,8 +18,10 @@ from services.signaling.core.commands import (
 )
 from services.signaling.core.commands import Request as Dial
 from services.signaling.core.offered_routes import Refusal
+from services.signaling.core.reach import Reach
+from services.signaling.core.targets import Choice, Service
 from services.signaling.core.values import OfferedRoute
-from services.signaling.sip.actions import Peer
+from services.signaling.sip.actions import Manner, Peer
 from tests.support.signaling.machine import (
     OFFER,
     TRUNK,
@@ -156,6 +158,113 @@ def test_an_operator_ends_it_while_the_server_thinks() -> None:
 def test_a_server_that_has_no_address_or_is_ourselves_is_not_asked(server: str) -> None:
     one = machine(server)
     assert kinds(one.start()) == ["CallStarted", "FindRoutes"]
+
+
+# --- several addresses ------------------------------------------------------------------------
+
+UDP_1, UDP_2 = Peer("udp", "192.0.2.81", 5070), Peer("udp", "192.0.2.82", 5070)
+TLS = Peer("tls", "192.0.2.83", 5061)
+
+
+def located(
+    *peers: Peer, server: str = "sip:router.example", sip: CustomerSip | None = None
+) -> Machine:
+    service = Service("router.example", "udp", "naptr")
+    choices = tuple(Choice(rank, 1, (peer,)) for rank, peer in enumerate(peers))
+    routing = CustomerRouting(server=server, timeout_ms=2_000)
+    sip = msgspec.structs.replace(sip or CustomerSip(), routing=routing)
+    shared = context()
+    shared.reach = Reach({}, {service: choices}, draw=lambda: 0.0, own=shared.reach.own)
+    return Machine(trunk=msgspec.structs.replace(TRUNK, sip=sip), shared=shared)
+
+
+def test_the_server_is_found_by_naptr_and_srv() -> None:
+    question = asked(located(TLS))
+    assert question.peer == TLS._replace(manner=Manner("router.example"))
+    assert received(question.draft).uri == "sip:2000@router.example"
+
+
+@pytest.mark.parametrize("status", [408, 503])
+def test_an_address_that_cannot_be_reached_is_followed_by_the_next(status: int) -> None:
+    one = located(UDP_1, UDP_2)
+    first = asked(one)
+    second = only(one.fail(first.owner, status, 100.2), Dial)
+    assert (first.peer, second.peer) == (UDP_1, UDP_2)
+    assert received(first.draft).call_id != received(second.draft).call_id
+    contact = "Contact: <sip:4930@north>"
+    find = only(say(one, second, 302, contact), FindRoutes)
+    assert find.offered == (OfferedRoute(vendor="north", called="4930"),)
+
+
+def test_each_address_has_its_share_of_the_time() -> None:
+    one = located(UDP_1, UDP_2, TLS)
+    first = asked(one)
+    assert one.call.deadline == pytest.approx(100.0 + 2.0 / 3)
+    commands = one.take(one.call.on_timer(100.8))
+    assert kinds(commands) == ["Cancel", "R INVITE"]
+    assert only(commands, Cancel).key == first.owner.key
+    assert one.call.deadline == pytest.approx(100.8 + 1.2 / 2)
+    # The last one has all that is left.
+    one.take(one.call.on_timer(101.5))
+    assert one.call.deadline == 102.0
+    commands = one.take(one.call.on_timer(102.0))
+    assert kinds(commands) == ["Cancel", "FindRoutes"]
+    assert only(commands, FindRoutes).note == "routing server did not answer in time"
+
+
+def test_503_of_one_address_is_not_the_servers_word() -> None:
+    one = located(UDP_1, UDP_2)
+    second = only(say(one, asked(one), 503, "Retry-After: 60"), Dial)
+    find = only(say(one, second, 503), FindRoutes)
+    assert find.note == "routing server gave no usable answer"
+
+
+def test_any_other_refusal_is_the_servers_word() -> None:
+    one = located(UDP_1, UDP_2)
+    say(one, asked(one), 404)
+    one.assert_ended(EndReason.ROUTING_SERVER_REFUSED, 404)
+
+
+def test_a_late_answer_of_the_first_address_is_as_good() -> None:
+    one = located(UDP_1, UDP_2)
+    first = asked(one)
+    second = only(one.take(one.call.on_timer(101.0)), Dial)
+    assert say(one, first, 487, now=101.1) == []
+    commands = say(one, first, 302, "Contact: <sip:4930@north>", now=101.2)
+    assert kinds(commands) == ["Cancel", "FindRoutes"]
+    assert only(commands, Cancel).key == second.owner.key
+    assert say(one, second, 302, "Contact: <sip:1@south>", now=101.3) == []
+    assert one.fail(first.owner, 408, 132.0) == []
+
+
+def test_an_address_that_failed_comes_last_for_a_while() -> None:
+    one = located(UDP_1, UDP_2)
+    one.fail(asked(one).owner, 408, 100.2)
+    two = Machine(trunk=one.trunk, shared=one.context)
+    assert asked(two).peer == UDP_2
+    health = one.context.reach.health
+    assert health.is_resting(("sip:router.example", UDP_1), 130.1)
+    assert not health.is_resting(("sip:router.example", UDP_1), 130.2)
+
+
+def test_the_caller_gives_up_between_two_addresses() -> None:
+    one = located(UDP_1, UDP_2)
+    first = asked(one)
+    second = only(one.take(one.call.on_timer(101.0)), Dial)
+    commands = one.take(one.call.on_cancel(wire_request("CANCEL"), "invite", 101.5))
+    assert kinds(commands)[:2] == ["Cancel", "A 487"]
+    assert only(commands, Cancel).key == second.owner.key
+    assert one.fail(first.owner, 408, 132.0) == []
+
+
+def test_our_own_address_is_none_of_the_servers() -> None:
+    one = located(Peer("udp", "203.0.113.1", 5060), UDP_2)
+    assert asked(one).peer == UDP_2
+
+
+def test_the_question_leaves_from_the_customers_listener() -> None:
+    question = asked(located(UDP_1, sip=CustomerSip(listener="203.0.113.1")))
+    assert question.peer == UDP_1._replace(manner=Manner(listener="203.0.113.1"))
 
 
 def test_an_http_server_is_asked_in_json() -> None:

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from services.common.sip_options.nat import Nat
-from services.common.sip_options.trunk import CustomerSip
+from services.common.sip_options.trunk import CustomerSip, VendorSip
 from services.signaling.core.trunks import (
     CustomerTrunk,
     DigestRules,
@@ -166,6 +166,8 @@ def test_whose_address_it_is() -> None:
     ("place", "uri"),
     [
         (Place("sip.example", 5060, "udp"), "sip:sip.example"),
+        (Place("sip.example", 5061, "tls"), "sip:sip.example;transport=tls"),
+        (Place("sip.example", 5070, "udp", "srv"), "sip:sip.example"),
         (Place("2001:db8::1", 5080, "tcp"), "sip:[2001:db8::1]:5080;transport=tcp"),
     ],
 )
@@ -184,3 +186,11 @@ def test_a_trunk_with_passwords_alone_is_known_by_its_id() -> None:
     assert table.customer("ctr_1") is ONE
     assert table.customer("ctr_2") is TWO
     assert table.customer("ctr_3") is None
+
+
+def test_the_listening_addresses_trunks_want() -> None:
+    inside = CustomerTrunk(id="ctr_1", account_id="acc_1", sip=CustomerSip(listener="in"))
+    usual = CustomerTrunk(id="ctr_2", account_id="acc_1")
+    vendors = {"vtr_1": VendorSip(listener="out"), "vtr_2": VendorSip()}
+    table = TrunkTable({"192.0.2.1": inside, "192.0.2.2": usual}, vendors=vendors)
+    assert table.listeners_named() == {"ctr_1": "in", "vtr_1": "out"}

@@ -9,6 +9,7 @@ from services.signaling.core.reach import Reach
 from services.signaling.core.trunks import TrunkTable, VendorPlace
 from services.signaling.core.vendor_view import State, vendor_views
 from services.signaling.sip.actions import Peer
+from services.signaling.sip.listeners import Listener, Listeners
 from tests.support.signaling.machine import context
 
 OPTIONS = VendorProbe(every_s=10, down_after=1, up_after=1)
@@ -51,6 +52,22 @@ def test_it_is_as_well_as_the_best_of_its_addresses() -> None:
         (FIRST, "down"),
         (SECOND, "down"),
     ]
+
+
+def test_a_listener_that_is_not_here_leaves_no_way_to_the_vendor() -> None:
+    lost = VENDOR._replace(sip=VendorSip(listener="outside"))
+    down = State("down", why="no listening address outside on this node")
+    assert state_of(known(lost), 1.0) == down
+    here = VENDOR._replace(sip=VendorSip(listener="203.0.113.1"))
+    assert state_of(known(here), 1.0).state == "unknown"
+    shared = known(lost)
+    shared.reach.addresses = {"sip.example": ("192.0.2.1", "2001:db8::1")}
+    shared.listeners = Listeners([Listener("udp", "::1", 5060, "[::1]:5060", "outside")])
+    (view,) = vendor_views(shared, 1.0)
+    assert [state.why for _, state in view.targets] == [
+        "listening address outside has no IPv4 on this node", "not asked",
+    ]  # fmt: skip
+    assert view.state.state == "unknown"
 
 
 def test_left_alone_until_the_first_address_is_called_again() -> None:

@@ -1,6 +1,6 @@
 import pytest
 
-from services.signaling.sip.actions import Peer
+from services.signaling.sip.actions import Manner, Peer
 from services.signaling.sip.listeners import (
     MOST_LISTENERS,
     Listener,
@@ -121,3 +121,88 @@ def test_there_are_as_many_as_connections_can_name() -> None:
 def test_default_ports() -> None:
     transports = ("udp", "tcp", "tls", "ws", "wss", "sctp")
     assert [default_port(each) for each in transports] == [5060, 5060, 5061, 80, 443, 5060]
+
+
+# --- chosen by trunks -------------------------------------------------------------------------
+
+SIDES = "in@10.0.0.5:5060,out@udp:10.0.0.6:5060=203.0.113.6:5080,out@tls:10.0.0.6:5061,[::1]:5070"
+OUTSIDE = "Via: SIP/2.0/UDP 203.0.113.6:5080;rport;branch="
+
+
+def sides() -> Listeners:
+    return Listeners(read_listeners(SIDES, "", lambda _: "192.0.2.7"))
+
+
+def leaving(listener: str, transport: str = "udp", host: str = "192.0.2.1") -> Peer:
+    return Peer(transport, host, 5060, manner=Manner(listener=listener))
+
+
+def test_entries_may_have_names() -> None:
+    found = read_listeners(SIDES, "", lambda _: "192.0.2.7")
+    assert [(each.transport, each.host, each.name) for each in found] == [
+        ("udp", "10.0.0.5", "in"), ("tcp", "10.0.0.5", "in"), ("udp", "10.0.0.6", "out"),
+        ("tls", "10.0.0.6", "out"), ("udp", "::1", ""), ("tcp", "::1", ""),
+    ]  # fmt: skip
+    for wrong in ("5@10.0.0.5:5060", "@10.0.0.5:5060", "a b@10.0.0.5:5060", f"{'x' * 33}@h:1"):
+        with pytest.raises(ValueError, match="no name"):
+            read(wrong)
+
+
+@pytest.mark.parametrize(
+    ("peer", "number", "via"),
+    [
+        (leaving("out"), 3, OUTSIDE),
+        (leaving("OUT"), 3, OUTSIDE),
+        (leaving("10.0.0.6"), 3, OUTSIDE),
+        (leaving("203.0.113.6:5080"), 3, OUTSIDE),
+        (leaving("in"), 1, "Via: SIP/2.0/UDP 10.0.0.5:5060;rport;branch="),
+        (leaving("in", "tcp"), 2, "Via: SIP/2.0/TCP 10.0.0.5:5060;branch="),
+        (leaving("out", "tls"), 4, "Via: SIP/2.0/TLS 10.0.0.6:5061;branch="),
+        (
+            leaving("[::1]:5070", host="2001:db8::2"),
+            5,
+            "Via: SIP/2.0/UDP [::1]:5070;rport;branch=",
+        ),
+        (leaving("out")._replace(connection=1), 3, OUTSIDE),
+    ],
+)  # fmt: skip
+def test_a_trunk_chooses_its_listener_by_name_or_address(
+    peer: Peer, number: int, via: str
+) -> None:
+    listeners = sides()
+    local = listeners.towards(peer)
+    assert (local.number, local.via) == (number, via)
+    assert listeners.is_reachable(peer)
+    assert listeners.why_not(peer) == ""
+
+
+@pytest.mark.parametrize(
+    ("peer", "why"),
+    [
+        (leaving("side"), "no listening address side on this node"),
+        (leaving("10.0.0.5:5061"), "no listening address 10.0.0.5:5061 on this node"),
+        (leaving("out", "udp", "2001:db8::2"), "listening address out has no IPv6 on this node"),
+        (leaving("::1", "tcp"), "listening address ::1 has no IPv4 on this node"),
+        (
+            leaving("10.0.0.6:5061"),
+            "listening address 10.0.0.6:5061 has no UDP over IPv4 on this node",
+        ),
+    ],
+)
+def test_what_is_not_here_is_not_replaced_silently(peer: Peer, why: str) -> None:
+    listeners = sides()
+    assert not listeners.is_reachable(peer)
+    assert listeners.why_not(peer) == why
+    assert listeners.chosen(peer) is None
+    assert listeners.source(peer) is None
+
+
+def test_the_address_a_stream_leaves_from() -> None:
+    listeners = sides()
+    assert listeners.source(leaving("out", "tcp")) == "10.0.0.6"
+    assert listeners.source(leaving("", "tcp")) == ""
+    assert listeners.source(Peer("tcp", "192.0.2.1", 5060)) == ""
+    wild = Listeners(read_listeners("any@0.0.0.0:5060", "", lambda _: "192.0.2.7"))
+    assert wild.source(leaving("any", "tcp")) == ""
+    assert wild.source(leaving("192.0.2.7", "tcp")) == ""
+    assert wild.source(leaving("192.0.2.8", "tcp")) is None
