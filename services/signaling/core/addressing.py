@@ -88,7 +88,7 @@ def target_of(uri: str, peer: Peer, context: Context, rule: str = "auto") -> Pee
     place = place_of(uri)
     if place is not None and context.reach.has_address(place[0], peer.host):
         # The dialog stays with the address that answered, of all those the name has.
-        return peer._replace(port=place[1]) if place[1] else peer
+        return peer if place[1] in {0, peer.port} else peer._replace(port=place[1])
     found = peer_of(uri, context, peer.transport)
     if found is None:
         return peer

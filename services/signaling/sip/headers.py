@@ -38,15 +38,19 @@ _NAME_ADDR: Final = re.compile(
 )
 # Matching it proves URI and parameters sound; nearly every address does.
 USUAL_ADDRESS: Final = re.compile(
-    rf"[ \t]?(?:(?:(\"[^\"\\<>]*\") ?|([{_WORD} ]*))<({USUAL_URI})>"
+    rf"[^:]*:[ \t]?(?:(?:(\"[^\"\\<>]*\") ?|([{_WORD} ]*))<({USUAL_URI})>"
     rf"|({USUAL_BARE_URI}))(?:;tag=([{_WORD}=]+))?"
 )
-"""An address, from after the colon of its line to the end, that needs no second look."""
+"""The line of an address that needs no second look.
+
+Lines are matched from their beginning: to look for the colon first costs as much again.
+"""
 _BRANCH_VALUE = r"[^\x00-\x20;,\"<>\x7f]+"
 _RPORT_VALUE = r";rport(?:=[0-9]+)?"
 # The same for Via: no parameter twice, a port that is one, IPv4 or a name.
 _USUAL_VIA: Final = re.compile(
-    r"[ \t]*(SIP/2\.0/([A-Z]+) (([A-Za-z0-9_\-.]{1,255})(?::([1-9][0-9]{0,3}|[1-5][0-9]{4}))?)"
+    r"[^:]*:[ \t]*"
+    r"(SIP/2\.0/([A-Z]+) (([A-Za-z0-9_\-.]{1,255})(?::([1-9][0-9]{0,3}|[1-5][0-9]{4}))?)"
     rf"(?:;branch=({_BRANCH_VALUE})({_RPORT_VALUE})?|({_RPORT_VALUE});branch=({_BRANCH_VALUE}))"
     r"(;received=[0-9a-fA-F.:]+)?)"
 )
@@ -69,6 +73,11 @@ _UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f]")
 def is_token(text: str) -> bool:
     """Whether ``text`` is a token (section 25.1), as methods and parameter names must be."""
     return _IS_TOKEN.fullmatch(text) is not None
+
+
+def line_value(line: str) -> str:
+    """What stands behind the colon of a header line, stripped."""
+    return line.partition(":")[2].strip(" \t")
 
 
 def readable(text: str) -> str:
@@ -216,15 +225,15 @@ class NameAddr:
         return format_address(self.uri, self.display, self.params)
 
 
-def read_address(text: str, at: int = 0) -> NameAddr:
-    """Parse the one address from ``at`` to the end of a header line or value.
+def read_address(line: str) -> NameAddr:
+    """Parse the one address of a header line.
 
     Raises:
         MalformedMessage: neither name-addr nor addr-spec.
     """
-    match = USUAL_ADDRESS.fullmatch(text, at)
+    match = USUAL_ADDRESS.fullmatch(line)
     if match is None:
-        return NameAddr.parse(text[at:].strip(" \t"))
+        return NameAddr.parse(line_value(line))
     quoted, plain, uri, bare, tag = match.groups()
     address = NameAddr(uri or bare, quoted or (plain or "").strip(" "), is_sound=True)
     if tag is not None:
@@ -358,15 +367,15 @@ class Via:
         return self.branch.startswith(MAGIC_COOKIE) and len(self.branch) > len(MAGIC_COOKIE)
 
 
-def read_via(line: str, at: int) -> Via:
-    """Parse the first value from ``at`` to the end of a Via line.
+def read_via(line: str) -> Via:
+    """Parse the first value of a Via line.
 
     Raises:
         MalformedMessage: it breaks the grammar.
     """
-    match = _USUAL_VIA.fullmatch(line, at)
+    match = _USUAL_VIA.fullmatch(line)
     if match is None:
-        return Via.parse(first_item(line[at:].strip(" \t")))
+        return Via.parse(first_item(line_value(line)))
     text, transport, sent_by, host, port, branch, rport, early_rport, late_branch, received = (
         match.groups()
     )

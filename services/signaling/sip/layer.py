@@ -430,7 +430,7 @@ class TransactionLayer:
             del self._clients[transaction.key]
             self._grown.pop(transaction.key, None)
             actions.append(Terminated(transaction.key))
-        if transaction.key.endswith("CANCEL"):
+        if " CANCEL" in transaction.key:
             # A CANCEL is the layer's own business: what matters is how the INVITE ends.
             return [action for action in actions if isinstance(action, Send)]
         return actions

@@ -20,6 +20,7 @@ from services.signaling.sip.headers import (
     Via,
     first_item,
     is_token,
+    line_value,
     parse_number,
     read_address,
     read_via,
@@ -119,13 +120,13 @@ class Message:
     def first(self, name: str) -> str | None:
         """The value of the first such line, stripped, commas and all."""
         line = self._first.get(name)
-        return None if line is None else line[line.index(":") + 1 :].strip(" \t")
+        return None if line is None else line.partition(":")[2].strip(" \t")
 
     def headers(self, name: str) -> list[str]:
         """All values in order; lines of comma-separated values are split."""
         if name not in self._first:
             return []
-        values = [line[line.index(":") + 1 :].strip(" \t") for line in self.raw_lines(name)]
+        values = [line_value(line) for line in self.raw_lines(name)]
         if name not in LISTED:
             return values
         return [item for value in values for item in split_list(value)]
@@ -149,7 +150,7 @@ class Message:
         via = self._via
         if via is None:
             line = self._first.get("via") or _missing("via")
-            via = self._via = read_via(line, line.index(":") + 1)
+            via = self._via = read_via(line)
         return via
 
     @property
@@ -166,7 +167,7 @@ class Message:
         address = self._from
         if address is None:
             line = self._first.get("from") or _missing("from")
-            address = self._from = read_address(line, line.index(":") + 1)
+            address = self._from = read_address(line)
         return address
 
     @property
@@ -175,7 +176,7 @@ class Message:
         to = self._to
         if to is None:
             line = self._first.get("to") or _missing("to")
-            to = self._to = read_address(line, line.index(":") + 1)
+            to = self._to = read_address(line)
         return to
 
     @property
@@ -201,7 +202,7 @@ class Message:
         call_id = self._call_id
         if call_id is None:
             line = self._first.get("call-id", ":")
-            call_id = self._call_id = line[line.index(":") + 1 :].strip(" \t")
+            call_id = self._call_id = line.partition(":")[2].strip(" \t")
         return call_id
 
     @property
@@ -209,14 +210,13 @@ class Message:
         """The first Contact value."""
         if self._contact is None and (line := self._first.get("contact")) is not None:
             if "," in line:
-                line = ":" + first_item(_value(line))
-            self._contact = read_address(line, line.index(":") + 1)
+                line = ":" + first_item(line_value(line))
+            self._contact = read_address(line)
         return self._contact
 
     def has_usual(self, name: str) -> bool:
         """Whether the only line of an address header shows at one glance that it is sound."""
-        line = self._first[name]
-        return USUAL_ADDRESS.fullmatch(line, line.index(":") + 1) is not None
+        return USUAL_ADDRESS.fullmatch(self._first[name]) is not None
 
     @property
     def max_forwards(self) -> int | None:
@@ -237,28 +237,24 @@ class Message:
 
 @lru_cache(1024)
 def _cseq_of(line: str) -> CSeq:
-    return CSeq.parse(_value(line))
+    return CSeq.parse(line_value(line))
 
 
 @lru_cache(256)
 def _max_forwards_of(line: str) -> int:
-    return parse_number(_value(line), 255)
+    return parse_number(line_value(line), 255)
 
 
 @lru_cache(256)
 def _media_type_of(line: str) -> str:
-    return _value(line).partition(";")[0].strip(" \t").lower()
+    return line_value(line).partition(";")[0].strip(" \t").lower()
 
 
 @lru_cache(1024)
 def _length_of(line: str) -> int | None:
     """Content-Length; ``None`` when it is no number."""
-    text = _value(line)
+    text = line_value(line)
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 10 else None
-
-
-def _value(line: str) -> str:
-    return line[line.index(":") + 1 :].strip(" \t")
 
 
 class Request(Message):

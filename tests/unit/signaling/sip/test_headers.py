@@ -237,11 +237,12 @@ def test_the_short_way_to_an_address_leads_where_the_long_way_does() -> None:
     for parts in product(DISPLAYS, URIS, PARAMS):
         value = "".join(parts)
         whole = value.strip(" \t")
-        assert outcome(headers.read_address, "To:" + value, 3) == outcome(NameAddr.parse, whole)
+        assert outcome(headers.read_address, "To:" + value) == outcome(NameAddr.parse, whole)
         if outcome(NameAddr.parse, whole):
             assert headers.tag_in("To:" + value) in {None, NameAddr.parse(whole).tag or ""}
-        if outcome(headers.read_address, value) and headers.read_address(value).is_sound:
-            address = headers.read_address(value)
+        line = "To:" + value
+        if outcome(headers.read_address, line) and headers.read_address(line).is_sound:
+            address = headers.read_address(line)
             short_ways += 1
             assert isinstance(address.address, SipUri)
             assert not address.address.headers
@@ -273,8 +274,9 @@ def test_the_short_way_to_a_via_leads_where_the_long_way_does() -> None:
     ):
         value = start + "".join(parts)
         first = headers.first_item(value)
-        assert seen(headers.read_via, "v: " + value, 2) == seen(Via.parse, first)
+        assert seen(headers.read_via, "v: " + value) == seen(Via.parse, first)
         usual += (
-            seen(headers.read_via, value, 0) is not None and headers.read_via(value, 0).is_usual
+            seen(headers.read_via, "v:" + value) is not None
+            and headers.read_via("v:" + value).is_usual
         )
     assert usual > 20
