@@ -39,6 +39,8 @@ log = get_logger(__name__)
 Publish: TypeAlias = Callable[[str, bytes, str], Awaitable[None]]
 """``(subject, payload, message id)``: returns when stored, raises :class:`Unavailable`."""
 OnDurable: TypeAlias = Callable[[bool], None]
+State: TypeAlias = bytes | Callable[[], bytes]
+"""What is kept, or what makes it when it is written: much is replaced before that."""
 
 COMMIT_SPACING_S = 0.015
 """From the start of one commit to the next at the least; the first after a pause is at once.
@@ -76,8 +78,10 @@ class _Write(NamedTuple):
 
     carried: list[tuple[str, Place]]
     entries: list[_Entry]
+    keeping: dict[str, State | None]
+    """State by key; ``None`` for a key that is gone."""
     kept: dict[str, tuple[bytes, bool]]
-    """Frames by key, and whether the key is gone."""
+    """The same as frames, and whether the key is gone."""
 
 
 class Spool:
@@ -95,7 +99,7 @@ class Spool:
         self._publish = publish
         self._waiting: list[_Entry] = []
         self._acks: list[bytes] = []
-        self._keeping: dict[str, tuple[bytes, bool]] = {}
+        self._keeping: dict[str, State | None] = {}
         self._kept_seq = 0
         self._kept = KeptBook()
         self._numbers: deque[int] = deque()
@@ -190,24 +194,20 @@ class Spool:
         if self._close_at is None:
             self._arm_closing()
 
-    def keep(self, key: str, state: bytes, *, is_urgent: bool = True) -> None:
+    def keep(self, key: str, state: State, *, is_urgent: bool = True) -> None:
         """Keep ``state`` under ``key`` until :meth:`forget`, in place of what was kept before.
 
         Never blocks. It is on disk no later than any event appended afterwards; without
         ``is_urgent`` it waits for one.
         """
-        self._kept_seq += 1
-        frame = encode_kept(self._epoch, self._kept_seq, key.encode("ascii"), state)
-        self._keeping[key] = frame, False
+        self._keeping[key] = state
         if is_urgent and self.healthy and not self._is_committing:
             wish = self._loop.time() + UNHURRIED_COMMIT_S
             self._commit_by(max(self._committed_at + COMMIT_SPACING_S, wish))
 
     def forget(self, key: str) -> None:
         """Keep nothing under ``key`` any more; written with the next commit, whenever that is."""
-        self._kept_seq += 1
-        frame = encode_gone(self._epoch, self._kept_seq, key.encode("ascii"))
-        self._keeping[key] = frame, True
+        self._keeping[key] = None
 
     @property
     def left_at(self) -> dt.datetime | None:
@@ -266,18 +266,26 @@ class Spool:
             return
         entries, self._waiting = self._waiting, []
         acks, self._acks = self._acks, []
-        kept, self._keeping = self._keeping, {}
+        keeping, self._keeping = self._keeping, {}
         if not self.healthy and not acks:
             acks = [encode_acked(self._epoch, 0)]  # something to try the disk with
-        if not entries and not acks and not kept:
+        if not entries and not acks and not keeping:
             return
         self._is_committing = True
         self._committed_at = self._loop.time()
-        write = _Write(self._burden(), entries, kept)
+        kept = {key: self._frame_of(key, state) for key, state in keeping.items()}
+        write = _Write(self._burden(), entries, keeping, kept)
         frames = [entry.frame for entry in entries]
         frames += [frame for frame, _ in kept.values()]
         work = partial(self._append, write.carried, b"".join(frames + acks))
         self._thread.submit(work, partial(self._on_committed, write))
+
+    def _frame_of(self, key: str, state: State | None) -> tuple[bytes, bool]:
+        self._kept_seq += 1
+        if state is None:
+            return encode_gone(self._epoch, self._kept_seq, key.encode("ascii")), True
+        data = state() if callable(state) else state
+        return encode_kept(self._epoch, self._kept_seq, key.encode("ascii"), data), False
 
     def _burden(self) -> list[tuple[str, Place]]:
         oldest = self._numbers[0] if self._numbers else 0
@@ -297,7 +305,7 @@ class Spool:
         try:
             segment, at, has_carried = written.get()
         except OSError as error:
-            self._keeping = {**write.kept, **self._keeping}
+            self._keeping = {**write.keeping, **self._keeping}
             self._on_disk_failed(entries, error)
             return
         self._on_disk_works()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import msgspec
 
@@ -17,12 +18,17 @@ log = get_logger(__name__)
 
 _END = "+"
 """Added to the id of a call, the key of how it ended."""
-_DIALLED = "-"
-"""The same for whom it was being sent to."""
 _ALIVE = "alive"
 """The key of nothing: written now and then, so that the folder tells when we last ran."""
 BEAT_S = 10.0
 """Between two such writings, while there are calls."""
+
+
+class SettingUp(msgspec.Struct, array_like=True, tag="begun"):
+    """A call that is not answered yet, on disk."""
+
+    begun: Begun
+    dialled: Dialled | None = None
 
 
 class Kept(msgspec.Struct, array_like=True, frozen=True, tag="answered"):
@@ -34,8 +40,7 @@ class Kept(msgspec.Struct, array_like=True, frozen=True, tag="answered"):
 
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode_call = msgspec.msgpack.Decoder(Kept | Begun).decode
-_decode_dialled = msgspec.msgpack.Decoder(Dialled).decode
+_decode_call = msgspec.msgpack.Decoder(Kept | SettingUp).decode
 _decode_end = msgspec.msgpack.Decoder(EndNote).decode
 
 
@@ -47,34 +52,40 @@ class SpooledCalls:
         self._boot = boot
         self._utc_now = utc_now
         self._kept: set[str] = set()
+        self._setting_up: dict[str, SettingUp] = {}
         self._beat_at = 0.0
         self.unreadable = 0
         """Snapshots of an earlier process that this version cannot read."""
 
     def keep(self, call_id: str, snapshot: CallSnapshot) -> None:
         """See :meth:`services.signaling.ports.Journal.keep`."""
+        self._setting_up.pop(call_id, None)
         self._kept.add(call_id)
-        self._spool.keep(call_id, _encode(Kept(self._boot, snapshot)))
+        self._spool.keep(call_id, partial(_encode, Kept(self._boot, snapshot)))
 
     def begin(self, call_id: str, begun: Begun) -> None:
         """See :meth:`services.signaling.ports.Journal.begin`."""
+        self._setting_up[call_id] = state = SettingUp(begun)
         self._kept.add(call_id)
-        self._spool.keep(call_id, _encode(begun), is_urgent=False)
+        self._spool.keep(call_id, partial(_encode, state), is_urgent=False)
 
     def dial(self, call_id: str, dialled: Dialled) -> None:
         """See :meth:`services.signaling.ports.Journal.dial`."""
-        self._kept.add(call_id + _DIALLED)
-        self._spool.keep(call_id + _DIALLED, _encode(dialled), is_urgent=False)
+        state = self._setting_up.get(call_id)
+        if state is not None:
+            state.dialled = dialled
+            self._spool.keep(call_id, partial(_encode, state), is_urgent=False)
 
     def keep_end(self, call_id: str, note: EndNote) -> None:
         """See :meth:`services.signaling.ports.Journal.keep_end`."""
         self._kept.add(call_id + _END)
-        self._spool.keep(call_id + _END, _encode(note))
+        self._spool.keep(call_id + _END, partial(_encode, note))
 
     def forget(self, call_id: str) -> None:
         """See :meth:`services.signaling.ports.Journal.forget`."""
+        self._setting_up.pop(call_id, None)
         kept = self._kept
-        for key in (call_id, call_id + _DIALLED, call_id + _END):
+        for key in (call_id, call_id + _END):
             if key in kept:
                 kept.discard(key)
                 self._spool.forget(key)
@@ -98,7 +109,7 @@ class SpooledCalls:
             self._spool.forget(_ALIVE)
         self._kept.update(found)
         left = Left([], [])
-        for call_id in sorted({key.rstrip(_DIALLED + _END) for key in found}):
+        for call_id in sorted({key.rstrip(_END) for key in found}):
             try:
                 self._read(call_id, found, left, now)
             except msgspec.DecodeError as error:
@@ -115,11 +126,8 @@ class SpooledCalls:
             self.forget(call_id)
             return
         read = _decode_call(kept)
-        if isinstance(read, Begun):
-            dialled = found.get(call_id + _DIALLED)
-            left.interrupted.append(
-                InterruptedCall(read, None if dialled is None else _decode_dialled(dialled))
-            )
+        if isinstance(read, SettingUp):
+            left.interrupted.append(InterruptedCall(read.begun, read.dialled))
             return
         end = found.get(call_id + _END)
         left.answered.append(self._live(read, None if end is None else _decode_end(end), now))

@@ -15,7 +15,7 @@ from services.signaling.sip.errors import MalformedMessage
 from services.signaling.sip.message import parse
 
 
-class Begun(msgspec.Struct, array_like=True, frozen=True, tag="begun"):
+class Begun(msgspec.Struct, array_like=True, frozen=True):
     """A call as it is when its INVITE has been accepted for processing."""
 
     event: CallStarted
