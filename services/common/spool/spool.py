@@ -42,16 +42,16 @@ OnDurable: TypeAlias = Callable[[bool], None]
 State: TypeAlias = bytes | Callable[[], bytes]
 """What is kept, or what makes it when it is written: much is replaced before that."""
 
-COMMIT_SPACING_S = 0.015
+COMMIT_SPACING_S = 0.025
 """From the start of one commit to the next at the least; the first after a pause is at once.
 
 A commit costs some 0.4 ms of CPU, half of it in the kernel, however little it writes: closer
-together they would be the dearest part of a call at moderate rates. Nobody hears 15 ms between
+together they would be the dearest part of a call at moderate rates. Nobody hears 25 ms between
 the called party lifting the receiver and the caller learning of it."""
-UNHURRIED_COMMIT_S = 0.015
+UNHURRIED_COMMIT_S = 0.025
 """How long events that nobody waits for may stay in memory."""
-GATHER_S = 0.05
-"""How long a batch takes in events."""
+GATHER_S = 0.1
+"""How long a batch takes in events: a message on the bus costs as much as 20 events in it."""
 GATHER_BEHIND_S = 1.0
 """The same while the bus does not keep up: fewer, larger batches to hold and to send."""
 IN_FLIGHT = 8

@@ -42,6 +42,7 @@ from services.signaling.core.loop import LOOP, call_to_join, caller_of, origin_o
 from services.signaling.core.overload import Overload
 from services.signaling.core.refusals import RETRY_AFTER, Refusals, refused_record
 from services.signaling.core.trunks import TrunkTable
+from services.signaling.core.values import CallState
 from services.signaling.ports import EventLog, LocationStore, Network, Observer, TraceSink
 from services.signaling.sip.actions import (
     Action,
@@ -89,6 +90,7 @@ class Switch:
         self.calls: dict[str, Call] = {}
         """Live calls by id, oldest first."""
         self.ladders = ladders
+        ladders.is_waiting = self._is_waiting
         self._tracer = Tracer(ladders, context, sink)
         self._overload = overload or Overload(random)
         self.gate = Gate(
@@ -477,6 +479,10 @@ class Switch:
         if not is_acknowledged:
             self._invites[call.invite_key] = call
         self._resume(call, commands)
+
+    def _is_waiting(self, call_id: str) -> bool:
+        call = self.calls.get(call_id)
+        return call is not None and call.state not in {CallState.ANSWERED, CallState.ENDING}
 
     def live(self, after: str = "") -> Iterator[Call]:
         """Live calls with ids above ``after``, oldest first: ids grow with time."""

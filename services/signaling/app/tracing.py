@@ -89,8 +89,7 @@ class Tracer:
 
     def ended(self, event: CallEnded) -> None:
         """The call is over; one that was never answered is kept longer."""
-        if event.answered_at is None:
-            self.ladders.keep_failed(event.call_id)
+        self.ladders.ended(event.call_id, is_failure=event.answered_at is None)
 
     def forget(self, call_id: str) -> None:
         """The call is gone."""

@@ -7,6 +7,7 @@ failed call is what an operator looks for when thousands of good ones have passe
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import NamedTuple
 
 from services.signaling.sip.actions import Peer
@@ -47,8 +48,15 @@ class Trace:
         if len(raw) > self._looked_at_from or len(rows) > self._bounds[0]:
             self._trim()
 
+    def shrink(self) -> None:
+        """Only the last message is of interest from now on."""
+        self._bounds = (1, self._bounds[1])
+        self._trim()
+
     def _trim(self) -> None:
         rows, (most_steps, most_bytes) = self._rows, self._bounds
+        if not rows:
+            return
         size_bytes = sum(len(row[-1]) for row in rows)
         if len(rows[-1][-1]) > self._looked_at_from:
             self._looked_at_from = -1  # every further one may be too much
@@ -62,7 +70,10 @@ class Trace:
 
 
 class Ladders:
-    """Traces by call. ``calls`` of 0 switches it off."""
+    """Traces by call. ``calls`` of 0 switches it off.
+
+    Calls that wait for their answer are kept beyond that number: they may still fail.
+    """
 
     def __init__(
         self,
@@ -76,22 +87,29 @@ class Ladders:
         self._calls = calls
         self._failed_calls = failed
         self._bounds = (steps, size_bytes)
+        self.is_waiting: Callable[[str], bool] = lambda _: False
+        """Whether a call is not answered yet; the owner's to replace."""
         self._recent: OrderedDict[str, Trace] = OrderedDict()
+        self._waiting: dict[str, Trace] = {}
         self._failed: OrderedDict[str, Trace] = OrderedDict()
 
     def open(self, call_id: str) -> Trace:
         """Where the messages of a new call go. It may be forgotten while they still come."""
         while len(self._recent) >= self._calls > 0:
-            self._recent.popitem(last=False)
+            passed, old = self._recent.popitem(last=False)
+            if self.is_waiting(passed):
+                self._waiting[passed] = old
+            elif passed not in self._failed:
+                old.shrink()
         trace = Trace(*self._bounds)
         if self._calls:
             self._recent[call_id] = trace
         return trace
 
-    def keep_failed(self, call_id: str) -> None:
-        """The call ended badly: keep its steps longer than those of others."""
-        trace = self._recent.get(call_id)
-        if trace is None:
+    def ended(self, call_id: str, *, is_failure: bool) -> None:
+        """The call is over; the steps of one that was never answered are kept longer."""
+        trace = self._waiting.pop(call_id, None) or self._recent.get(call_id)
+        if trace is None or not is_failure:
             return
         self._failed[call_id] = trace
         while len(self._failed) > self._failed_calls:
@@ -99,5 +117,6 @@ class Ladders:
 
     def steps(self, call_id: str) -> tuple[Step, ...]:
         """What is still known of ``call_id``, oldest first."""
-        trace = self._recent.get(call_id) or self._failed.get(call_id)
+        recent, waiting = self._recent.get(call_id), self._waiting.get(call_id)
+        trace = recent or waiting or self._failed.get(call_id)
         return () if trace is None else trace.steps

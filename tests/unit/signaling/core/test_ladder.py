@@ -27,7 +27,7 @@ def test_the_oldest_call_makes_room_and_failed_ones_stay_longer() -> None:
     ladders = Ladders(calls=2, failed=1)
     bad = ladders.open("bad")
     bad.add(*step(1))
-    ladders.keep_failed("bad")
+    ladders.ended("bad", is_failure=True)
     for name in ("a", "b", "c"):
         ladders.open(name).add(*step(2))
     assert ladders.steps("a") == ()
@@ -35,8 +35,34 @@ def test_the_oldest_call_makes_room_and_failed_ones_stay_longer() -> None:
     assert len(ladders.steps("bad")) == 1
     bad.add(*step(3))  # the ACK of its refusal
     assert len(ladders.steps("bad")) == 2
-    ladders.keep_failed("c")
+    ladders.ended("c", is_failure=True)
     assert ladders.steps("bad") == ()
+
+
+def test_who_waits_for_an_answer_is_kept_however_many_come_after() -> None:
+    ladders = Ladders(calls=1)
+    ladders.is_waiting = {"rings", "talks later"}.__contains__
+    for name in ("rings", "talks later", "talks", "new"):
+        trace = ladders.open(name)
+        trace.add(*step(1))
+        trace.add(*step(2))
+    assert len(ladders.steps("rings")) == len(ladders.steps("talks later")) == 2
+    assert ladders.steps("talks") == ()
+    ladders.ended("rings", is_failure=True)
+    ladders.ended("talks later", is_failure=False)
+    assert len(ladders.steps("rings")) == 2
+    assert ladders.steps("talks later") == ()
+
+
+def test_of_a_call_that_is_not_looked_at_any_more_one_message_stays() -> None:
+    ladders = Ladders(calls=1)
+    trace = ladders.open("talks")
+    trace.add(*step(1))
+    trace.add(*step(2))
+    ladders.open("new")
+    assert [s.at for s in trace.steps] == [2.0]
+    trace.add(*step(3))  # for who follows it live
+    assert [s.at for s in trace.steps] == [3.0]
 
 
 def test_unknown_and_switched_off() -> None:
@@ -45,7 +71,7 @@ def test_unknown_and_switched_off() -> None:
     off.open("c").add(*step(1))
     assert off.steps("c") == ()
     ladders = Ladders()
-    ladders.keep_failed("unknown")
+    ladders.ended("unknown", is_failure=True)
     assert ladders.steps("unknown") == ()
 
 
