@@ -51,12 +51,10 @@ class Trace:
     def shrink(self) -> None:
         """Only the last message is of interest from now on."""
         self._bounds = (1, self._bounds[1])
-        self._trim()
+        del self._rows[:-1]
 
     def _trim(self) -> None:
         rows, (most_steps, most_bytes) = self._rows, self._bounds
-        if not rows:
-            return
         size_bytes = sum(len(row[-1]) for row in rows)
         if len(rows[-1][-1]) > self._looked_at_from:
             self._looked_at_from = -1  # every further one may be too much

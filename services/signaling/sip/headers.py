@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from services.signaling.sip.errors import MalformedMessage
@@ -225,8 +226,9 @@ class NameAddr:
         return format_address(self.uri, self.display, self.params)
 
 
+@lru_cache(4096)
 def read_address(line: str) -> NameAddr:
-    """Parse the one address of a header line.
+    """Parse the one address of a header line; equal lines share the result.
 
     Raises:
         MalformedMessage: neither name-addr nor addr-spec.
@@ -242,6 +244,7 @@ def read_address(line: str) -> NameAddr:
     return address
 
 
+@lru_cache(4096)
 def tag_in(line: str) -> str | None:
     """The tag of a From or To line at one glance: ``""`` for none, ``None`` if a parser must say.
 

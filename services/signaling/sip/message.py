@@ -216,7 +216,7 @@ class Message:
 
     def has_usual(self, name: str) -> bool:
         """Whether the only line of an address header shows at one glance that it is sound."""
-        return USUAL_ADDRESS.fullmatch(self._first[name]) is not None
+        return _is_usual(self._first[name])
 
     @property
     def max_forwards(self) -> int | None:
@@ -238,6 +238,11 @@ class Message:
 @lru_cache(1024)
 def _cseq_of(line: str) -> CSeq:
     return CSeq.parse(line_value(line))
+
+
+@lru_cache(4096)
+def _is_usual(line: str) -> bool:
+    return USUAL_ADDRESS.fullmatch(line) is not None
 
 
 @lru_cache(256)
