@@ -172,6 +172,7 @@ class UdpSocket:
         # The loop calls again while there is more, so the socket need not be read until it is
         # empty: as many are asked for as came last time, twice as many when that was too few.
         expected = self._expected
+        self._rest_s = 0.0
         if self._on_age is not None and (self._was_late or expected >= WATCHED_FROM):
             self._receive_stamped(batch)
         for _ in range(expected - len(batch)):
