@@ -269,9 +269,11 @@ class RelayEndpoint:
     def _connect(self) -> bool:
         assert self._latch.source is not None
         try:
-            self._guard = _guard_of(self.rtp)
+            # First: between the two, a packet of the party would go to the guard.
             self.rtp.connect(self._latch.source)
+            self._guard = _guard_of(self.rtp)
         except OSError:
+            disconnect(self.rtp)
             self._unfasten()
             return False
         return True
