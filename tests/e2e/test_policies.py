@@ -300,7 +300,9 @@ def test_audio_keeps_the_caller_with_its_vendor(stage: Stage, lab: Lab) -> None:
             far.relay = audio_of(received)
             far.talk()
             await near.heard()
-            await asyncio.sleep(0.5)  # what is refused before signaling was told keeps nobody
+            # Media tells signaling of the audio before it answers for another early SDP.
+            vendor.send(reply_of(vendor, received, 183, far.sdp()), lab.sip)
+            await caller.response(183)
             vendor.send(reply_of(vendor, received, 503), lab.sip)
             await vendor.request("ACK")
             await caller.response(503)

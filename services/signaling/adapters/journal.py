@@ -24,13 +24,6 @@ BEAT_S = 10.0
 """Between two such writings, while there are calls."""
 
 
-class SettingUp(msgspec.Struct, array_like=True, tag="begun"):
-    """A call that is not answered yet, on disk."""
-
-    begun: Begun
-    dialled: Dialled | None = None
-
-
 class Kept(msgspec.Struct, array_like=True, frozen=True, tag="answered"):
     """One snapshot on disk."""
 
@@ -40,7 +33,7 @@ class Kept(msgspec.Struct, array_like=True, frozen=True, tag="answered"):
 
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode_call = msgspec.msgpack.Decoder(Kept | SettingUp).decode
+_decode_call = msgspec.msgpack.Decoder(Kept | InterruptedCall).decode
 _decode_end = msgspec.msgpack.Decoder(EndNote).decode
 
 
@@ -52,7 +45,7 @@ class SpooledCalls:
         self._boot = boot
         self._utc_now = utc_now
         self._kept: set[str] = set()
-        self._setting_up: dict[str, SettingUp] = {}
+        self._setting_up: dict[str, InterruptedCall] = {}
         self._beat_at = 0.0
         self.unreadable = 0
         """Snapshots of an earlier process that this version cannot read."""
@@ -65,7 +58,7 @@ class SpooledCalls:
 
     def begin(self, call_id: str, begun: Begun) -> None:
         """See :meth:`services.signaling.ports.Journal.begin`."""
-        self._setting_up[call_id] = state = SettingUp(begun)
+        self._setting_up[call_id] = state = InterruptedCall(begun)
         self._kept.add(call_id)
         self._spool.keep(call_id, partial(_encode, state), is_urgent=False)
 
@@ -126,8 +119,8 @@ class SpooledCalls:
             self.forget(call_id)
             return
         read = _decode_call(kept)
-        if isinstance(read, SettingUp):
-            left.interrupted.append(InterruptedCall(read.begun, read.dialled))
+        if isinstance(read, InterruptedCall):
+            left.interrupted.append(read)
             return
         end = found.get(call_id + _END)
         left.answered.append(self._live(read, None if end is None else _decode_end(end), now))

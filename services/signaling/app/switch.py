@@ -92,10 +92,9 @@ class Switch:
         self.ladders = ladders
         ladders.is_waiting = self._is_waiting
         self._tracer = Tracer(ladders, context, sink)
-        self._overload = overload or Overload(random)
         self.gate = Gate(
             context, layer, self.counters, self._put,
-            overload=self._overload,
+            overload=overload or Overload(random),
             records=events if isinstance(events, SummedEvents) else None,
         )  # fmt: skip
         self._context = context
@@ -177,8 +176,7 @@ class Switch:
         is_stranger = False
         if source != LOOP:
             is_stranger = not self._context.trunks.knows(source.host)
-            is_let_in = not is_stranger and not self._overload.is_active
-            if not is_let_in and not self.gate.admits(data, source, now, is_stranger=is_stranger):
+            if not self.gate.admits(data, source, now, is_stranger=is_stranger):
                 return
         self._keeper.data = data
         actions = self._layer.on_message(data, source, now, is_stranger=is_stranger)

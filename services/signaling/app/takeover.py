@@ -123,7 +123,7 @@ def _give_up(
     wall: dt.datetime,
 ) -> None:
     """Refuse the caller, who may have another way to go; let the vendor's telephone be silent."""
-    begun, dialled = interrupted
+    begun, dialled = interrupted.begun, interrupted.dialled
     event = given_up(context.node, begun, wall)
     if dialled is not None:
         resume_ringing(layer, dialled.key, dialled.invite, reachable(dialled.peer))

@@ -15,8 +15,7 @@ from services.signaling.core.values import Candidate
 from services.signaling.sip.actions import Peer
 from services.signaling.sip.build import RequestDraft
 from services.signaling.sip.message import Response
-
-NEVER = float("inf")
+from services.signaling.sip.transaction.timers import NEVER
 
 
 class State(Enum):

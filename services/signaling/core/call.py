@@ -17,7 +17,7 @@ from services.common.causes import EndReason
 from services.common.sip_options.trunk import DEFAULT_CUSTOMER
 from services.signaling.core.admission import admit, dialled, early_leg, offer_of
 from services.signaling.core.answers import hang_up_answer
-from services.signaling.core.attempt import NEVER, Attempt
+from services.signaling.core.attempt import Attempt
 from services.signaling.core.closing import Over, given_back
 from services.signaling.core.code_policy import known_reason
 from services.signaling.core.commands import (
@@ -58,6 +58,7 @@ from services.signaling.sip.build import response_to
 from services.signaling.sip.headers import readable
 from services.signaling.sip.message import Request as Received
 from services.signaling.sip.message import Response
+from services.signaling.sip.transaction.timers import NEVER
 
 SETTLE_S = 5.0
 """A record waits this long for the last word of a cancelled vendor."""

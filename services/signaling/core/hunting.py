@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from services.common.causes import SIP_OF_REASON, EndReason, reason_of_status
 from services.signaling.core.answers import acknowledge, answered_leg, hang_up_answer, prove
-from services.signaling.core.attempt import NEVER, Attempt, State
+from services.signaling.core.attempt import Attempt, State
 from services.signaling.core.code_policy import known_reason, status_out, verdict
 from services.signaling.core.commands import (
     AnswerMedia,
@@ -44,6 +44,7 @@ from services.signaling.sip.message import Request as Received
 from services.signaling.sip.message import Response
 from services.signaling.sip.reliable import is_reliable
 from services.signaling.sip.session_timer import min_se
+from services.signaling.sip.transaction.timers import NEVER
 
 
 class Progress(NamedTuple):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import NamedTuple
 
 import msgspec
 
@@ -31,8 +30,8 @@ class Dialled(msgspec.Struct, array_like=True, frozen=True):
     peer: Peer
 
 
-class InterruptedCall(NamedTuple):
-    """What is known of one call that was being set up when its process died."""
+class InterruptedCall(msgspec.Struct, array_like=True, tag="begun"):
+    """What is kept of a call that is being set up, for when its process dies."""
 
     begun: Begun
     dialled: Dialled | None = None

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from services.signaling.core.attempt import NEVER, Attempt, State
+from services.signaling.core.attempt import Attempt, State
 from services.signaling.core.record import AttemptRecord
 from services.signaling.sip.actions import Peer
+from services.signaling.sip.transaction.timers import NEVER
 from tests.support.signaling.machine import candidate
 
 
