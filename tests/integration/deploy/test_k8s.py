@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from services.common.settings import ServiceSettings
+from services.signaling.sip.listeners import read_listeners
 
 CHART = Path(__file__).parents[3] / "deploy/k8s/tandem"
 KUBERNETES = "1.31"
@@ -128,6 +129,26 @@ def test_further_transports_have_ports_and_certificates() -> None:
     assert volume["secret"] == {"secretName": "sip-tls"}
     media = workload(documents, "tdm-media")["spec"]["template"]["spec"]
     assert "tls" not in {each["name"] for each in media["volumes"]}
+
+
+def test_listening_addresses_may_be_named() -> None:
+    listed = ["outside@$(HOST_IP):5060=192.0.2.1", "inside@udp:$(HOST_IP):5070"]
+    signaling = workload(render(signaling={"listeners": listed}), "tdm-signaling")
+    kubernetes_validate.validate(signaling, KUBERNETES, strict=True)
+    told = env(signaling)["TANDEM_SIP"]
+    assert told == ",".join(listed)
+    listeners = read_listeners(told.replace("$(HOST_IP)", "10.0.0.5"), "", str)
+    assert {(each.name, each.transport, each.port) for each in listeners} == {
+        ("outside", "udp", 5060),
+        ("outside", "tcp", 5060),
+        ("inside", "udp", 5070),
+    }
+
+
+@pytest.mark.parametrize("listed", ["a:5060,b:5060", "outside @a:5060"])
+def test_a_listening_address_is_one_word(listed: str) -> None:
+    with pytest.raises(helm_python.HelmError, match="listeners"):
+        render(signaling={"listeners": [listed]})
 
 
 def test_values_that_cannot_work_are_refused() -> None:

@@ -48,14 +48,14 @@ app.kubernetes.io/component: {{ .service }}
 {{- end }}
 
 {{- define "tandem.sip" -}}
-{{- /* Where signaling listens: UDP and TCP, and what else has a port. */ -}}
+{{- /* Where signaling listens: as listed, else UDP and TCP and what else has a port. */ -}}
 {{- $entries := list (printf "$(HOST_IP):%d" (int .sipPort)) }}
 {{- range $transport, $port := dict "tls" .tlsPort "ws" .wsPort "wss" .wssPort }}
 {{- if $port }}
 {{- $entries = append $entries (printf "%s:$(HOST_IP):%d" $transport (int $port)) }}
 {{- end }}
 {{- end }}
-{{- join "," $entries }}
+{{- join "," (.listeners | default $entries) }}
 {{- end }}
 
 {{- define "tandem.address" -}}
