@@ -20,6 +20,7 @@ from typing import Generic, Protocol, TypeVar, cast
 from google.protobuf.message import DecodeError
 
 from services.common.logs import get_logger
+from services.common.pace import Pace
 
 log = get_logger(__name__)
 
@@ -122,27 +123,6 @@ def field(tag: bytes, message: bytes) -> bytes:
     return tag + bytes(varint) + message
 
 
-class Pace:
-    """How long a message should wait for others: nothing while quiet, more as the rate rises."""
-
-    __slots__ = ("_count", "_since", "delay_s")
-
-    def __init__(self) -> None:
-        self._count = 0
-        self._since = 0.0
-        self.delay_s = 0.0
-
-    def note(self, now: float) -> None:
-        """Count one message; the delay is worked out anew every 32 of them or 100 ms."""
-        self._count += 1
-        if self._count < 32 and now - self._since < 0.1:
-            return
-        rate = self._count / max(now - self._since, 1e-6)
-        share = min(max((rate - QUIET_RATE) / (BUSY_RATE - QUIET_RATE), 0.0), 1.0)
-        self.delay_s = share * LONGEST_GATHER_S
-        self._count, self._since = 0, now
-
-
 class Outbox:
     """Gathers messages for one transport and writes them as batches."""
 
@@ -151,7 +131,7 @@ class Outbox:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._parts: list[bytes] = []
-        self._pace = Pace()
+        self._pace = Pace(quiet_rate=QUIET_RATE, busy_rate=BUSY_RATE, longest_s=LONGEST_GATHER_S)
         self._flush_at: asyncio.Handle | None = None
         self.transport: asyncio.WriteTransport | None = None
         self.batches = 0

@@ -286,6 +286,7 @@ class SignalingService:
                 number,
                 on_datagrams=self._switch.receive,
                 on_refused=self._switch.on_refused,
+                on_failed=self._switch.on_transport_error,
                 dscp=self._settings.sip_dscp,
                 on_age=lambda age_s: self._overload.on_queue_age(age_s, monotonic()),
             )

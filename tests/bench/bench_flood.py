@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from services.signaling.adapters.nftables import find_nft
-from tests.bench.processes import Usage, held_to, rss_bytes
+from tests.bench.processes import Usage, apart, give, rss_bytes
 from tests.support import scenarios
 from tests.support.lab import (
     CALLER_HOST,
@@ -41,9 +41,7 @@ SCENARIO = scenarios.answered_or_refused(503)
 class Plan:
     """How much, in calls per second and seconds."""
 
-    processor: float = 0.25
-    """Of one, that signaling gets in the first part."""
-    first_cps: int = 90
+    first_cps: int = 300
     step: float = 1.15
     """By how much the rate rises from one step to the next."""
     step_s: int = 8
@@ -138,13 +136,14 @@ def capacity(lab: Lab, plan: Plan) -> tuple[int, float]:
 def overload(plan: Plan) -> dict[str, float]:
     """Calls answered at ``plan.times`` the capacity, memory, and how it goes on afterwards.
 
-    Where that can be done signaling gets only a part of a processor, so that SIPp's own appetite
-    at five times the rate does not come out of the capacity.
+    Where there are several processors signaling has one to itself, so that SIPp's own appetite at
+    five times the rate does not come out of the capacity.
     """
-    with _lab() as lab, held_to(lab.switch.pid("signaling") or 0, plan.processor) as is_held:
+    with apart() as processor, _lab() as lab:
+        pid = lab.switch.pid("signaling") or 0
+        give(pid, processor)
         offer(lab, "warm", rate=30, seconds=4)
         best, most = capacity(lab, plan)
-        pid = lab.switch.pid("signaling") or 0
         before = rss_bytes(pid)
         watch = _Peak(pid)
         rate = plan.times * best
@@ -158,7 +157,7 @@ def overload(plan: Plan) -> dict[str, float]:
     steady_cps = steady / (plan.flood_s - plan.settled_s)
     whole_cps = flooded.answered_between(0, plan.flood_s) / plan.flood_s
     return {
-        "flood.processor_share": plan.processor if is_held else 1.0,
+        "flood.has_own_processor": len(processor),
         "flood.capacity_cps": best,
         "flood.most_answered_cps": most,
         "flood.offered_cps": rate,

@@ -22,28 +22,25 @@ def rss_bytes(pid: int) -> int:
 
 
 @contextmanager
-def held_to(pid: int, share: float) -> Iterator[bool]:
-    """Give a process only so much of one processor, by a control group; whether that works."""
-    period_us = 10_000
-    quota_us = round(period_us * share)
-    first, second = Path("/sys/fs/cgroup/cpu"), Path("/sys/fs/cgroup")
-    group = (first if first.is_dir() else second) / f"tandem-bench-{os.getpid()}"
+def apart() -> Iterator[set[int]]:
+    """Keep this process, and what it starts, off one processor: yielded, for :func:`give`.
+
+    Empty where there is only one.
+    """
+    allowed = os.sched_getaffinity(0)
+    kept = {min(allowed)} if len(allowed) > 1 else set[int]()
+    os.sched_setaffinity(0, allowed - kept)
     try:
-        group.mkdir()
-    except OSError:
-        yield False
-        return
-    try:
-        if group.parent == first:
-            (group / "cpu.cfs_period_us").write_text(f"{period_us}")
-            (group / "cpu.cfs_quota_us").write_text(f"{quota_us}")
-        else:
-            (group / "cpu.max").write_text(f"{quota_us} {period_us}")
-        (group / "cgroup.procs").write_text(f"{pid}")
-        yield True
+        yield kept
     finally:
-        (group.parent / "cgroup.procs").write_text(f"{pid}")
-        group.rmdir()
+        os.sched_setaffinity(0, allowed)
+
+
+def give(pid: int, processors: set[int]) -> None:
+    """Let a process run on these only; on any if there are none."""
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        if processors:
+            os.sched_setaffinity(int(thread.name), processors)
 
 
 @dataclass

@@ -40,7 +40,8 @@ class Sockets:
         is_v6 = ":" in peer.host
         for sock in self._udp:
             if sock.number == number if number else sock.is_v6 is is_v6:
-                return sock.send(data, peer)
+                sock.send(data, peer, key)
+                return True
         # The socket of that number is gone: a restart changed the addresses.
         return bool(peer.connection) and self.send(data, peer._replace(connection=0), key)
 

@@ -22,6 +22,7 @@ from services.signaling.sip.errors import MalformedMessage
 from services.signaling.sip.glance import Glance, calls_last, glance, is_ack_of_shed
 from services.signaling.sip.layer import TransactionLayer
 from services.signaling.sip.message import Request, parse
+from services.signaling.sip.replies import AUTO
 
 _SHOWN = ("unknown_dropped", "banned_dropped", "scanners_dropped", "shed", "shed_dropped")
 
@@ -113,7 +114,9 @@ class Gate:
         verdict = self.overload.judge(now, reliable=source.reliable, heavy=is_heavy)
         if verdict is Verdict.ADMIT and not self._refused:
             return False
-        seen = glance(data)
+        reply_to = self._layer.reply_to
+        # A glance knows only the usual way back.
+        seen = glance(data) if reply_to is None or reply_to(source) == AUTO else None
         invite: Request | None = None
         if seen is not None:
             key = "" if self._layer.has(seen.transaction) else seen.transaction

@@ -26,9 +26,6 @@ AGE_TARGET_S: Final = 0.1
 """How long messages may wait: never empty, so that capacity is used, and far below T1."""
 SETUP_TARGET_S: Final = 0.25
 """How long a call may wait for its routes: a hundredth of that is normal."""
-REST_S: Final = 0.02
-"""How long messages are let gather while new calls are being refused: many at once find their code
-in the processor's caches, and cost a quarter less than one by one."""
 STALE_S: Final = 0.5
 """T1: who sent an INVITE that waited longer has repeated it, and the copy waits behind it."""
 LEAST_SHARE: Final = 0.02
@@ -86,17 +83,13 @@ class Overload:
         self._judged = self._heavy = 0
         """New INVITEs since the last tick, and those of them from heavy sources."""
 
-    def on_queue_age(self, age_s: float, now: float) -> float:
-        """Messages about to be handled had waited so long; 0 ends a run of late ones.
-
-        Returns for how many seconds to let more of them gather afterwards.
-        """
+    def on_queue_age(self, age_s: float, now: float) -> None:
+        """Messages about to be handled had waited so long; 0 ends a run of late ones."""
         self.age_s = age_s
         if self.is_active or age_s > AGE_TARGET_S:
             self._wake(now)
             self._least_age_s = min(self._least_age_s, age_s)
             self.on_timer(now)
-        return REST_S if self.share < 1.0 else 0.0
 
     def on_setup_time(self, waited_s: float, now: float) -> None:
         """A call got its routes after so long."""

@@ -29,28 +29,16 @@ def kernel_stamps() -> bool:
         return int(seconds) * 1_000_000_000 + int(nanoseconds) < read_at
 
 
-class Ages:
-    """Told how long batches waited; wants ``rest_s`` of peace after each."""
-
-    def __init__(self, rest_s: float = 0.0) -> None:
-        self.told: list[float] = []
-        self.rest_s = rest_s
-
-    def take(self, age_s: float) -> float:
-        self.told.append(age_s)
-        return self.rest_s
-
-
 async def test_age_of_what_waited_is_told_before_it_is_handed_over() -> None:
-    ages = Ages()
-    told = ages.told
+    told: list[float] = []
     taken: list[tuple[int, int]] = []
     sock = UdpSocket(
         ("127.0.0.1", 0),
         1,
         on_datagrams=lambda batch: taken.append((len(told), len(batch))),
         on_refused=lambda _: None,
-        on_age=ages.take,
+        on_failed=lambda _: None,
+        on_age=told.append,
     )
     await until(kernel_stamps)
     total = 8 * WATCHED_FROM
@@ -68,12 +56,11 @@ async def test_age_of_what_waited_is_told_before_it_is_handed_over() -> None:
 
 
 async def test_quiet_socket_is_not_looked_at() -> None:
-    ages = Ages()
-    told = ages.told
+    told: list[float] = []
     taken: list[tuple[bytes, Peer]] = []
     sock = UdpSocket(
         ("127.0.0.1", 0), 1, on_datagrams=taken.extend, on_refused=lambda _: None,
-        on_age=ages.take,
+        on_failed=lambda _: None, on_age=told.append,
     )  # fmt: skip
     sock.start()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
@@ -82,34 +69,6 @@ async def test_quiet_socket_is_not_looked_at() -> None:
             await until(lambda n=n: len(taken) == n + 1)  # type: ignore[misc]
     sock.close()
     assert told == []
-
-
-async def test_messages_gather_where_that_is_wanted() -> None:
-    ages = Ages(rest_s=0.05)
-    batches: list[int] = []
-    loop = asyncio.get_running_loop()
-
-    def take(batch: list[tuple[bytes, Peer]]) -> None:
-        batches.append(len(batch))
-        if sum(batches) == total:  # three more, each in a turn of the loop of its own
-            loop.call_soon(send, 3)
-
-    def send(count: int) -> None:
-        sender.sendto(b"x", sock.address)
-        if count > 1:
-            loop.call_soon(send, count - 1)
-
-    sock = UdpSocket(
-        ("127.0.0.1", 0), 1, on_datagrams=take, on_refused=lambda _: None, on_age=ages.take
-    )
-    total = 3 * WATCHED_FROM + 3
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
-        for _ in range(total):
-            sender.sendto(b"x", sock.address)
-        sock.start()
-        await until(lambda: sum(batches) == total + 3)
-    sock.close()
-    assert batches[-1] == 3
 
 
 async def test_under_overload_new_calls_are_refused_and_those_in_progress_end_well() -> None:

@@ -138,9 +138,9 @@ async def bench() -> AsyncIterator[Bench]:
         ports: dict[int, int] = {}
         send = switch.udp.send
 
-        def forward(data: bytes, peer: Peer) -> bool:
+        def forward(data: bytes, peer: Peer, key: str) -> None:
             port = ports.get(peer.port, peer.port) if peer.host == host else peer.port
-            return send(data, peer._replace(port=port))
+            send(data, peer._replace(port=port), key)
 
         switch.udp.send = forward  # type: ignore[method-assign] # a network of this test's own
         with running(switch):

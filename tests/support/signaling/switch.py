@@ -85,6 +85,7 @@ class LoopbackSwitch:
                 number,
                 on_datagrams=lambda batch: self.switch.receive(batch),
                 on_refused=lambda branch: self.switch.on_refused(branch),
+                on_failed=lambda key: self.switch.on_transport_error(key),
             )
             for number, listener in enumerate(self.listeners, start=1)
             if listener.transport == "udp"

@@ -4,10 +4,8 @@ from proto.media.v1.media_pb2 import MediaEvent, MediaReply, MediaReplyBatch
 from proto.routing.v1.routing_pb2 import PlanBatch, PlanRequest
 from services.common.link import (
     LARGEST_FRAME,
-    LONGEST_GATHER_S,
     FrameReader,
     MalformedFrame,
-    Pace,
     field,
     framed,
 )
@@ -41,33 +39,3 @@ def test_events_join_beside_replies() -> None:
     assert MediaReplyBatch.FromString(joined) == MediaReplyBatch(
         items=[MediaReply(id=3)], events=[MediaEvent(call_id="c")]
     )
-
-
-def at_rate(pace: Pace, rate: float, *, start: float, count: int) -> float:
-    now = start
-    for _ in range(count):
-        now += 1 / rate
-        pace.note(now)
-    return now
-
-
-def test_nothing_waits_while_quiet() -> None:
-    pace = Pace()
-    at_rate(pace, 40.0, start=1000.0, count=500)
-    assert pace.delay_s == 0.0
-
-
-def test_waiting_grows_with_the_rate_up_to_its_bound() -> None:
-    pace = Pace()
-    now = at_rate(pace, 200.0, start=1000.0, count=500)
-    medium = pace.delay_s
-    assert 0.0 < medium < LONGEST_GATHER_S
-    at_rate(pace, 50_000.0, start=now, count=500)
-    assert pace.delay_s == LONGEST_GATHER_S
-
-
-def test_a_pause_ends_the_waiting() -> None:
-    pace = Pace()
-    now = at_rate(pace, 50_000.0, start=1000.0, count=500)
-    pace.note(now + 5.0)
-    assert pace.delay_s == 0.0

@@ -113,6 +113,15 @@ def test_new_calls_are_refused_under_overload_and_can_be_answered_without_state(
     assert not door.admits(ack)
 
 
+@pytest.mark.parametrize(("rule", "port"), [("auto", 25070), ("source", CALLER.port)])
+def test_refusals_go_where_the_trunk_wants_them(rule: str, port: int) -> None:
+    door = Door()
+    door.layer.reply_to = lambda _: rule
+    door.overload(0.5)
+    assert not door.admits(_invite(1))
+    assert door.sent[0].peer == CALLER._replace(port=port)
+
+
 def test_who_was_refused_is_not_let_in_by_repeating_himself() -> None:
     throws = iter([0.9, 0.1, 0.1])
     door = Door()

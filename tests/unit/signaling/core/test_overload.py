@@ -12,7 +12,6 @@ from services.signaling.core.overload import (
     AGE_TARGET_S,
     DROWNING_S,
     LEAST_SHARE,
-    REST_S,
     STALE_S,
     TICK_S,
     Overload,
@@ -98,14 +97,6 @@ def test_who_floods_does_not_make_the_share_fall_twice_as_fast() -> None:
         shares.append(overload.share**2 if heavy else overload.share)
     assert shares[0] < 1.0
     assert shares[1] == pytest.approx(shares[0])
-
-
-def test_messages_gather_while_calls_are_refused() -> None:
-    overload = Overload(dice())
-    assert overload.on_queue_age(2 * AGE_TARGET_S, 1.0) == 0.0
-    assert overload.on_queue_age(2 * AGE_TARGET_S, 1.0 + TICK_S) == REST_S
-    overload.share = 1.0
-    assert overload.on_queue_age(0.0, 1.0 + TICK_S) == 0.0
 
 
 @pytest.mark.parametrize("times", [2, 5, 20])
