@@ -42,7 +42,8 @@ test: setup  ## all tests, with real servers and SIPp
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check --quiet .
 	@$(BIN)/lint-imports --no-cache > build/imports.txt || { cat build/imports.txt; exit 1; }
 	@$(BIN)/mypy
-	@$(BIN)/pytest
+	@$(BIN)/pytest -m alone
+	@$(BIN)/pytest -m "not alone" --numprocesses 2 --dist loadscope --no-loadscope-reorder
 
 fuzz: setup  ## guided fuzzing, bounded by count; what it finds is left in build/fuzz
 	@$(BIN)/python -m tests.fuzz

@@ -12,6 +12,8 @@ from tests.support import scenarios
 from tests.support.lab import CALLER_HOST, Lab, free_port
 from tests.support.sipp import Sipp
 
+pytestmark = pytest.mark.alone
+
 RATE, SECONDS = 20, 30
 OUTAGE_S = 10.0
 

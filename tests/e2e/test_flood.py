@@ -24,6 +24,8 @@ from tests.support.lab import (
 )
 from tests.support.sipp import Sipp
 
+pytestmark = pytest.mark.alone
+
 CAPACITY_CPS = 20
 SECONDS = 10
 FLAT_BYTES = 32 * 1024 * 1024

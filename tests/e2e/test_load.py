@@ -3,10 +3,14 @@
 from decimal import Decimal
 from pathlib import Path
 
+import pytest
+
 from tests.e2e.books import assert_exact, movements
 from tests.support import scenarios
 from tests.support.lab import CALLER_HOST, Lab, free_port
 from tests.support.sipp import Sipp
+
+pytestmark = pytest.mark.alone
 
 CALLS = 1000
 CALLED = "49770000"
