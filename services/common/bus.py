@@ -74,24 +74,28 @@ class Bus:
         """Connect, create the streams, and stay connected until cancelled."""
         try:
             while True:
-                client = await self._connect()
-                try:
-                    with surfaced_cancellation():
-                        await self._prepare(client)
-                    self._client = client
-                    self._closed.clear()
-                    self._up.set()
-                    log.info("bus.connected")
-                    await self._closed.wait()
-                except (nats.errors.Error, OSError) as error:
-                    log.warning("bus.not_ready", error=_text(error))
-                    await asyncio.sleep(0.5)
-                finally:
-                    self._up.clear()
-                    self._client = None
-                    await _close(client)
+                with surfaced_cancellation():
+                    await self._stay_connected()
         finally:
             self._closed.set()
+
+    async def _stay_connected(self) -> None:
+        client = await self._connect()
+        try:
+            with surfaced_cancellation():
+                await self._prepare(client)
+            self._client = client
+            self._closed.clear()
+            self._up.set()
+            log.info("bus.connected")
+            await self._closed.wait()
+        except (nats.errors.Error, OSError) as error:
+            log.warning("bus.not_ready", error=_text(error))
+            await asyncio.sleep(0.5)
+        finally:
+            self._up.clear()
+            self._client = None
+            await _close(client)
 
     async def wait_connected(self) -> None:
         """Return once connected with the streams in place; waits as long as it takes."""
@@ -178,8 +182,9 @@ class Bus:
             await self._up.wait()
             client = self._client
             try:
-                if client is not None and client.is_connected:
-                    await consumer.run(client)
+                with surfaced_cancellation():
+                    if client is not None and client.is_connected:
+                        await consumer.run(client)
             except (nats.errors.Error, OSError) as error:
                 log.warning("bus.consumer_interrupted", durable=durable, error=_text(error))
             await asyncio.sleep(0.5)
@@ -193,26 +198,36 @@ class Bus:
     async def _connect(self) -> Client:
         pause_s = 0.1
         while True:
+            client = Client()
             try:
-                async with asyncio.timeout(10.0):
-                    return await nats.connect(
-                        self._servers,
-                        name=self._name,
-                        connect_timeout=3,
-                        allow_reconnect=True,
-                        max_reconnect_attempts=-1,
-                        reconnect_time_wait=0.25,
-                        ping_interval=10,
-                        max_outstanding_pings=2,
-                        error_cb=self._on_error,
-                        disconnected_cb=self._on_disconnected,
-                        reconnected_cb=self._on_reconnected,
-                        closed_cb=self._on_closed,
-                    )
+                await self._reach(client)
+            except asyncio.CancelledError:
+                await _close(client)
+                raise
             except (nats.errors.Error, OSError) as error:
                 log.warning("bus.unreachable", error=_text(error))
+            else:
+                return client
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, 2.0)
+
+    async def _reach(self, client: Client) -> None:
+        with surfaced_cancellation():
+            async with asyncio.timeout(10.0):
+                await client.connect(
+                    self._servers,
+                    name=self._name,
+                    connect_timeout=3,
+                    allow_reconnect=True,
+                    max_reconnect_attempts=-1,
+                    reconnect_time_wait=0.25,  # type: ignore[arg-type]  # only slept for
+                    ping_interval=10,
+                    max_outstanding_pings=2,
+                    error_cb=self._on_error,
+                    disconnected_cb=self._on_disconnected,
+                    reconnected_cb=self._on_reconnected,
+                    closed_cb=self._on_closed,
+                )
 
     async def _prepare(self, client: Client) -> None:
         streams = client.jetstream(timeout=5.0)

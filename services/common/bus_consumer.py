@@ -62,14 +62,16 @@ class Consumer:
         Raises:
             nats.errors.Error: the server refused, or went away.
         """
-        await client.jetstream(timeout=5.0).add_consumer(self.stream, self._config())
+        with surfaced_cancellation():
+            await client.jetstream(timeout=5.0).add_consumer(self.stream, self._config())
         arrived = _Arrivals()
         inbox = client.new_inbox()
 
         async def on_message(message: Msg) -> None:
             arrived.add(message)
 
-        subscription = await client.subscribe(inbox, cb=on_message)
+        with surfaced_cancellation():
+            subscription = await client.subscribe(inbox, cb=on_message)
         try:
             await self._pull(client, inbox, arrived)
         finally:

@@ -4,9 +4,12 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 import nats
 import pytest
+from nats.aio.client import Client
+from nats.js import JetStreamContext
 
 from services.common.bus import Bus, Message
 from services.common.errors import Unavailable
@@ -200,6 +203,46 @@ async def test_stored_messages_and_consumers_survive_the_death_of_the_server(
             consuming = tasks.create_task(bus.consume("CALLS", "calls.progress", "e", late))
             assert await late.until(1) == [b"unread"]
             consuming.cancel()
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [
+        (JetStreamContext, "add_consumer"),
+        (JetStreamContext, "add_stream"),
+        (Client, "subscribe"),
+        (Client, "connect"),
+        (Client, "close"),
+    ],
+)
+async def test_what_is_cancelled_ends_wherever_the_library_swallows_it(
+    owner: Any, name: str, own_nats: KillableNats, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    swallowing = asyncio.Event()
+    called = getattr(owner, name)
+
+    async def swallow(*args: Any, **named: Any) -> Any:
+        swallowing.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            if name == "add_consumer":
+                raise nats.errors.TimeoutError from None
+            return await called(*args, **named)
+
+    async with running(own_nats.url) as bus:
+        monkeypatch.setattr(owner, name, swallow)
+        own = Bus(own_nats.url, "own")
+        is_of_consumer = name in {"add_consumer", "subscribe"}
+        doing = bus.consume("CALLS", "calls.ended", "d", Sink()) if is_of_consumer else own.run()
+        async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as tasks:
+            task = tasks.create_task(doing)
+            if name == "close":
+                await own.wait_connected()
+                own._closed.set()  # as if the connection had been lost for good
+            await swallowing.wait()
+            monkeypatch.undo()
+            task.cancel()
 
 
 async def handed_out(url: str, durable: str, count: int) -> None:
