@@ -176,6 +176,11 @@ class UdpSocket:
                 self.queue_full += 1  # the transaction will repeat it
             except OSError as error:
                 self._send_again(data, peer, key, error)
+            except (OverflowError, ValueError):  # no address at all
+                self._fail(key)
+
+    def _fail(self, key: str) -> None:
+        self._loop.call_soon(self._on_failed, key)
 
     def _send_again(self, data: bytes, peer: Peer, key: str, error: OSError) -> None:
         """Errors of earlier datagrams surface at the next call: once reported, they are gone."""
@@ -189,7 +194,7 @@ class UdpSocket:
             except OSError:
                 is_lost = True
         if is_lost:
-            self._on_failed(key)
+            self._fail(key)
 
     def _receive(self) -> None:
         """Take what has come, and see when to look again."""

@@ -82,8 +82,10 @@ async def test_what_cannot_leave_is_told_by_its_key_and_stops_nothing() -> None:
     traffic = Traffic()
     traffic.sock.send(b"nobody may", BROADCAST, "key")
     traffic.sock.send(bytes(65_508), traffic.peer_address, "large")
+    traffic.sock.send(b"nowhere", Peer("udp", "127.0.0.1", 70_000), "port")
+    traffic.sock.send(b"nowhere", Peer("udp", "a..b", 5060), "name")
     traffic.sock.send(b"this goes", traffic.peer_address, "fine")
-    await until(lambda: len(traffic.failed) == 2)
-    assert traffic.failed == ["key", "large"]
+    await until(lambda: len(traffic.failed) == 4)
+    assert traffic.failed == ["key", "large", "port", "name"]
     assert traffic.peer.recv(100) == b"this goes"
     traffic.close()
