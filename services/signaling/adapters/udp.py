@@ -43,12 +43,14 @@ _BUFFERS: Final = ((33, socket.SO_RCVBUF), (32, socket.SO_SNDBUF))
 _STAMP: Final = struct.Struct("@qq")
 WATCHED_FROM: Final = 16
 """Datagrams in one wakeup from which on it is looked at how long they have waited."""
-QUIET_RATE: Final = 500.0
+QUIET_RATE: Final = 1000.0
 """Datagrams per second up to which each is taken as it comes."""
-BUSY_RATE: Final = 2000.0
+BUSY_RATE: Final = 2500.0
 """From here on they gather for as long as they ever do."""
 LONGEST_GATHER_S: Final = 0.005
 """Two messages of a call come in before its caller hears ringing."""
+SHORTEST_GATHER_S: Final = 0.002
+"""Looking more often, at sockets with less to take, costs more than being woken."""
 _LATE_S: Final = 0.01
 _WATCHED: Final = select.EPOLLIN | select.EPOLLERR
 _ABSURD_AGE_S: Final = 60.0
@@ -203,7 +205,7 @@ class UdpSocket:
         self._pace.note(self._loop.time(), len(batch))
         wait_s = self._pace.delay_s
         # Counted from here: what is handled now lets more of them come meanwhile.
-        if wait_s:
+        if wait_s >= SHORTEST_GATHER_S:
             self._look_again(wait_s if is_empty else 0.0)
         elif self._next_look is not None:
             self._next_look = None
