@@ -204,9 +204,10 @@ class UdpSocket:
         is_empty = self._take(batch)
         self._pace.note(self._loop.time(), len(batch))
         wait_s = self._pace.delay_s
-        # Counted from here: what is handled now lets more of them come meanwhile.
+        # Counted from here: what is handled now lets more of them come meanwhile. Where they
+        # come late there is no time to lose, and enough of them anyway.
         if wait_s >= SHORTEST_GATHER_S:
-            self._look_again(wait_s if is_empty else 0.0)
+            self._look_again(wait_s if is_empty and not self._was_late else 0.0)
         elif self._next_look is not None:
             self._next_look = None
             self._events.register(self._socket.fileno(), _WATCHED)

@@ -61,6 +61,19 @@ async def test_when_there_is_much_datagrams_are_taken_together_and_none_is_lost(
     traffic.close()
 
 
+async def test_nothing_gathers_where_datagrams_come_late() -> None:
+    traffic = Traffic()
+    looks: list[float] = []
+    traffic.sock._look_again = looks.append  # type: ignore[assignment]
+    pace = traffic.sock._pace = Pace(quiet_rate=0.0, busy_rate=1.0, longest_s=0.005)
+    pace.note(asyncio.get_running_loop().time(), 10**9)
+    traffic.sock._receive()
+    traffic.sock._was_late = True
+    traffic.sock._receive()
+    assert looks == [0.005, 0.0]
+    traffic.close()
+
+
 async def test_what_is_sent_in_one_go_leaves_after_it_in_order() -> None:
     traffic = Traffic()
     for n in range(3):
