@@ -156,7 +156,6 @@ def overload(plan: Plan) -> dict[str, float]:
         (node,) = lab.get("/v1/guard")["nodes"]
         # The machine is not equally fast all the time: the flood lay between two measurements.
         again, _ = capacity(lab, plan, best / plan.step**3)
-    mean = (best + again) / 2
     steady = flooded.answered_between(plan.settled_s, plan.flood_s)
     steady_cps = steady / (plan.flood_s - plan.settled_s)
     whole_cps = flooded.answered_between(0, plan.flood_s) / plan.flood_s
@@ -167,8 +166,9 @@ def overload(plan: Plan) -> dict[str, float]:
         "flood.most_answered_cps": most,
         "flood.offered_cps": rate,
         "flood.answered_cps": steady_cps,
-        "flood.answered_of_capacity": steady_cps / mean,
-        "flood.answered_of_capacity_with_its_beginning": whole_cps / mean,
+        "flood.answered_of_capacity": steady_cps / best,
+        "flood.answered_of_capacity_with_its_beginning": whole_cps / best,
+        "flood.answered_of_mean_capacity": steady_cps / ((best + again) / 2),
         "flood.byes_unanswered": flooded.answered - flooded.ended,
         "flood.calls_without_any_answer": flooded.failed,
         "flood.signaling_growth_mb": (peak - before) / 1e6,

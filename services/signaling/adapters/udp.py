@@ -52,6 +52,7 @@ LONGEST_GATHER_S: Final = 0.005
 SHORTEST_GATHER_S: Final = 0.002
 """Looking more often, at sockets with less to take, costs more than being woken."""
 _LATE_S: Final = 0.01
+"""Older than this, a datagram has not merely gathered: there is more to do than is done."""
 _WATCHED: Final = select.EPOLLIN | select.EPOLLERR
 _ABSURD_AGE_S: Final = 60.0
 """The wall clock was set meanwhile."""

@@ -220,20 +220,21 @@ async def test_what_is_cancelled_ends_wherever_the_library_swallows_it(
 ) -> None:
     swallowing = asyncio.Event()
     called = getattr(owner, name)
+    is_of_consumer = name in {"add_consumer", "subscribe"}
 
     async def swallow(*args: Any, **named: Any) -> Any:
         swallowing.set()
         try:
             await asyncio.Event().wait()
         except asyncio.CancelledError:
-            if name == "add_consumer":
+            if is_of_consumer:  # as requests do; and the connection is gone
+                bus._up.clear()
                 raise nats.errors.TimeoutError from None
             return await called(*args, **named)
 
     async with running(own_nats.url) as bus:
         monkeypatch.setattr(owner, name, swallow)
         own = Bus(own_nats.url, "own")
-        is_of_consumer = name in {"add_consumer", "subscribe"}
         doing = bus.consume("CALLS", "calls.ended", "d", Sink()) if is_of_consumer else own.run()
         async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as tasks:
             task = tasks.create_task(doing)
