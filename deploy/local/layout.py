@@ -4,17 +4,13 @@ import fcntl
 import json
 import os
 import secrets
-import socket
 import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from deploy.local.errors import AlreadyRunning, StartFailed
-
-PORTS = range(20_000, 32_000)
-"""Below the range from which Linux takes the local ports of outgoing connections, so that nobody
-has taken ours by chance while a server was down."""
+from deploy.local.ports import Ports
 
 SECRETS = ("nats", "postgres", "clickhouse", "admin_key")
 
@@ -34,6 +30,7 @@ class Layout:
         self.postgres = self.data / "postgres"
         self.clickhouse = self.data / "clickhouse"
         self.spool = self.data / "spool"
+        self._ports = Ports()
 
     def create(self) -> None:
         """Make the folders, closed to other users.
@@ -60,7 +57,7 @@ class Layout:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the data folder; the lock goes with its holder, however that ends.
+        """Hold the data folder and its ports; both go with their holder, however that ends.
 
         Raises:
             AlreadyRunning: somebody else holds it.
@@ -76,7 +73,8 @@ class Layout:
             lock.truncate(0)
             lock.write(f"{os.getpid()}\n")
             lock.flush()
-            yield
+            with self._ports:
+                yield
             lock.truncate(0)
 
     def secrets(self) -> dict[str, str]:
@@ -93,7 +91,7 @@ class Layout:
         """A loopback port for each name: the one it had before, unless that is taken now."""
         path = self.data / "ports.json"
         kept = {name: int(port) for name, port in _load(path).items()}
-        chosen = choose_ports(names, kept)
+        chosen = self._ports.choose(names, kept)
         if chosen != kept:
             _store(path, {name: str(port) for name, port in (kept | chosen).items()})
         return chosen
@@ -108,37 +106,6 @@ class Layout:
             return
         with tempfile.TemporaryDirectory(prefix="tandem-", dir="/tmp") as short:
             yield Path(short)
-
-
-def choose_ports(names: Collection[str], kept: Mapping[str, int]) -> dict[str, int]:
-    """Keep the ports that are free, pick new ones for the rest; no two the same."""
-    chosen: dict[str, int] = {}
-    for name in names:
-        port = kept.get(name)
-        if port is None or port in chosen.values() or not is_free(port):
-            port = _pick({*kept.values(), *chosen.values()})
-        chosen[name] = port
-    return chosen
-
-
-def is_free(port: int) -> bool:
-    """Whether a server could listen on loopback ``port`` now."""
-    with socket.socket() as probe:
-        # As servers do: connections of a predecessor that linger do not count.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-        return True
-
-
-def _pick(taken: Collection[int]) -> int:
-    for _ in range(len(PORTS)):
-        port = secrets.choice(PORTS)
-        if port not in taken and is_free(port):
-            return port
-    raise StartFailed("ports", f"no free loopback port in {PORTS.start} to {PORTS.stop - 1}")
 
 
 def _load(path: Path) -> dict[str, str]:

@@ -18,8 +18,8 @@ from tests.support.lab import (
     Lab,
     document,
     eventually,
-    free_port,
 )
+from tests.support.ports import free_port
 from tests.support.sipp import Address
 
 SERVICES = ("signaling", "media", "routing", "rating", "api")

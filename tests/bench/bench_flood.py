@@ -29,8 +29,8 @@ from tests.support.lab import (
     VENDOR_HOST,
     Lab,
     document,
-    free_port,
 )
+from tests.support.ports import free_port
 from tests.support.sipp import Sipp
 
 STRANGER_HOST = "127.0.0.77"

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.support.lab import CALLER_HOST, Lab, free_port
+from tests.support.lab import CALLER_HOST, Lab
+from tests.support.ports import free_port
 from tests.support.sipp import Sipp
 
 _NUMBERS = itertools.count(4_930_000_000)

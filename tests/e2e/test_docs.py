@@ -10,7 +10,8 @@ import httpx
 import pytest
 
 from tests.support.docs import DOCS, PAGES, Terminal, blocks
-from tests.support.lab import Lab, answers_options, eventually, free_port
+from tests.support.lab import Lab, answers_options, eventually
+from tests.support.ports import free_port
 
 STARTED = DOCS / "getting-started.md"
 STAND_ALONE = ("README.md", "getting-started.md", "configuration.md")

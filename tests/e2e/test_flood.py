@@ -20,8 +20,8 @@ from tests.support.lab import (
     answers_options,
     document,
     eventually,
-    free_port,
 )
+from tests.support.ports import free_port
 from tests.support.sipp import Sipp
 
 pytestmark = pytest.mark.alone

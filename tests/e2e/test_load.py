@@ -7,7 +7,8 @@ import pytest
 
 from tests.e2e.books import assert_exact, movements
 from tests.support import scenarios
-from tests.support.lab import CALLER_HOST, Lab, free_port
+from tests.support.lab import CALLER_HOST, Lab
+from tests.support.ports import free_port
 from tests.support.sipp import Sipp
 
 pytestmark = pytest.mark.alone

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from tests.e2e.books import assert_exact, money
 from tests.support import scenarios
-from tests.support.lab import CALLED, Lab, document, free_port
+from tests.support.lab import CALLED, Lab, document
+from tests.support.ports import free_port
 from tests.support.sipp import Sipp
 
 PREPAID_HOST = "127.0.0.4"

@@ -13,7 +13,8 @@ import pytest
 from tests.e2e import ladders
 from tests.support import scenarios
 from tests.support.dns_server import dns_in_background
-from tests.support.lab import CALLER_HOST, VENDOR_HOST, Lab, eventually, free_port
+from tests.support.lab import CALLER_HOST, VENDOR_HOST, Lab, eventually
+from tests.support.ports import free_port
 from tests.support.scenarios import receive, reply, scenario
 from tests.support.sipp import Address, Sipp
 

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from tests.support import scenarios
-from tests.support.lab import VENDOR_HOST, Lab, document, eventually, free_port
+from tests.support.lab import VENDOR_HOST, Lab, document, eventually
+from tests.support.ports import free_port
 from tests.support.scenarios import (
     PROVISIONAL,
     ack,

@@ -12,8 +12,9 @@ from tests.e2e import ladders
 from tests.e2e.books import assert_exact
 from tests.integration.media.service import children
 from tests.support import scenarios
-from tests.support.lab import CALLER_HOST, Lab, document, eventually, free_port
+from tests.support.lab import CALLER_HOST, Lab, document, eventually
 from tests.support.phones import Ear, Phones
+from tests.support.ports import free_port
 from tests.support.sipp import Sipp
 
 TALKING = 10

@@ -11,11 +11,11 @@ import pytest
 
 from tests.e2e.stage import Stage
 from tests.support import scenarios
-from tests.support.lab import CALLER_HOST, Lab, document, eventually, free_port
+from tests.support.lab import CALLER_HOST, Lab, document, eventually
+from tests.support.ports import RTP, free_port
 from tests.support.signaling.machine import OFFER
 from tests.support.signaling.party import PATIENCE_S, Endpoint, Party, StreamParty, message
 from tests.support.signaling.secure import Authority, TlsParty, WebSocketParty
-from tests.support.signaling.switch import free_port as free_port_of
 from tests.support.sipp import Sipp
 
 HOST = "127.0.0.1"
@@ -28,7 +28,7 @@ class Doors:
         self.authority = authority
         self.tls = (HOST, free_port())
         self.wss = (HOST, free_port())
-        self.v6 = ("::1", free_port_of("::1"))
+        self.v6 = ("::1", free_port("::1"))
 
     @property
     def sip(self) -> tuple[str, ...]:
@@ -46,7 +46,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory, doors: Doors) -> Iterator[Lab]
     lab = Lab(
         tmp_path_factory.mktemp("switch"),
         sip=doors.sip,
-        rtp=f"{HOST}:42000-43999,[::1]:42000-43999",
+        rtp=f"{HOST}:{RTP},[::1]:{RTP}",
         environment={
             "TANDEM_TLS_CERTIFICATE": files.certificate,
             "TANDEM_TLS_AUTHORITIES": files.authorities,
@@ -137,7 +137,7 @@ def test_a_call_from_a_browser(stage: Stage, doors: Doors) -> None:
 
 def test_a_call_from_ipv6_to_ipv4(stage: Stage, doors: Doors, tmp_path: Path) -> None:
     vendor = stage.vendor(scenarios.VENDOR, hold_ms=300)
-    local = ("::1", free_port_of("::1"))
+    local = ("::1", free_port("::1"))
     caller = Sipp(
         tmp_path, "caller", scenarios.CALLER, local, doors.v6, called=stage.called, hold_ms=300,
     ).start()  # fmt: skip

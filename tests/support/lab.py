@@ -16,6 +16,7 @@ from clickhouse_driver import Client
 
 from deploy.local.settings import Options
 from deploy.local.switch import LocalSwitch
+from tests.support.ports import RTP, free_port
 from tests.support.sipp import Address
 
 SWITCH_HOST = "127.0.0.1"
@@ -26,22 +27,6 @@ CALLED = "4912345678"
 """What SIPp dials unless told otherwise."""
 
 T = TypeVar("T")
-
-
-def free_port(host: str = SWITCH_HOST) -> int:
-    """A port that is free for both UDP and TCP."""
-    while True:
-        with (
-            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp,
-            socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp,
-        ):
-            udp.bind((host, 0))
-            port: int = udp.getsockname()[1]
-            try:
-                tcp.bind((host, port))
-            except OSError:
-                continue
-            return port
 
 
 def eventually(look: Callable[[], T | None], *, within_s: float = 20.0, what: str = "") -> T:
@@ -130,7 +115,7 @@ class Lab:
         environment: Mapping[str, str] | None = None,
         fsync: bool = True,
         sip: tuple[str, ...] = (),
-        rtp: str = f"{SWITCH_HOST}:42000-43999",
+        rtp: str = f"{SWITCH_HOST}:{RTP}",
     ) -> None:
         """``sip``: where to listen beside UDP and TCP of :data:`SWITCH_HOST`."""
         self.folder = folder

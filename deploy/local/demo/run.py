@@ -18,7 +18,7 @@ from deploy.local.demo.call import CALLED_NUMBER, HOST, Ends, Outcome, place
 from deploy.local.demo.phone import Refused
 from deploy.local.demo.report import Report
 from deploy.local.errors import AlreadyRunning, StartFailed
-from deploy.local.layout import choose_ports
+from deploy.local.ports import Ports
 from deploy.local.settings import Options
 from deploy.local.switch import LocalSwitch
 
@@ -31,8 +31,12 @@ T = TypeVar("T")
 
 def run(data: Path, *, as_json: bool) -> int:
     """Everything, from nothing; 0 only when every check holds."""
+    with Ports() as ports:
+        return _run(data, ports.choose(("sip", "http"), {}), as_json=as_json)
+
+
+def _run(data: Path, ports: dict[str, int], *, as_json: bool) -> int:
     begun = time.monotonic()
-    ports = choose_ports(("sip", "http"), {})
     options = Options(
         data=data,
         sip=(f"{HOST}:{ports['sip']}",),

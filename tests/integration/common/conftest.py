@@ -1,6 +1,5 @@
 """What the tests of the shared infrastructure need beside the servers."""
 
-import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,13 +7,12 @@ from pathlib import Path
 import pytest
 
 from deploy.local.nats import Nats
+from tests.support import ports
 
 
 @pytest.fixture
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return ports.free_port()
 
 
 class KillableNats:

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -15,6 +14,7 @@ from services.common.link import Link
 from services.common.link_methods import MEDIA_LINK
 from services.media.core.sdp import parse
 from tests.integration.media.parties import Party
+from tests.support.ports import free_port
 
 ROOT = Path(__file__).parents[3]
 MediaLink = Link[MediaItem, MediaReply, MediaEvent]
@@ -100,12 +100,6 @@ async def end(process: asyncio.subprocess.Process, workers: list[int]) -> None:
     for pid in workers:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def children(pid: int) -> list[int]:

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -26,6 +25,7 @@ from services.common.link import Link
 from services.common.link_methods import RATING_LINK
 from tests.integration.rating.support import Bank, delivery, ended, opened, sell_terms
 from tests.support.cable import cable_to
+from tests.support.ports import free_port
 
 ROOT = Path(__file__).parents[3]
 
@@ -70,9 +70,7 @@ async def service(
     folder: Path, postgres_dsn: str, nats_url: str, clickhouse_dsn: str, node: str = "rating-1"
 ) -> AsyncIterator[Running]:
     """The service, ready; ended by SIGTERM unless it was killed."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        ops = f"127.0.0.1:{probe.getsockname()[1]}"
+    ops = f"127.0.0.1:{free_port()}"
     address = f"unix:{folder}/{node}.sock"
     settings = {
         "TANDEM_NODE": node,

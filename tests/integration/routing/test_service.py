@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -22,6 +21,7 @@ from services.common.link_methods import ROUTING_LINK
 from services.common.terms import decode_terms
 from tests.integration.routing.seeds import SEED, execute
 from tests.support.cable import cable_to
+from tests.support.ports import free_port
 
 ROOT = Path(__file__).parents[3]
 NOWHERE = "nats://127.0.0.1:9"
@@ -69,9 +69,7 @@ class Running:
 @asynccontextmanager
 async def service(folder: Path, postgres_dsn: str, nats_url: str) -> AsyncIterator[Running]:
     """The service, ended by SIGTERM and expected to end well."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        ops = f"127.0.0.1:{probe.getsockname()[1]}"
+    ops = f"127.0.0.1:{free_port()}"
     running = Running(f"unix:{folder}/s", ops)
     settings = {
         "TANDEM_NODE": "r1",

@@ -21,6 +21,7 @@ from services.signaling.sip.actions import Peer
 from services.signaling.sip.listeners import Listeners, read_listeners
 from services.signaling.sip.transaction.timers import TimerValues
 from tests.support.hep import AF_INET, AF_INET6, Packet, decode
+from tests.support.ports import free_port
 from tests.support.signaling.machine import ANSWER
 from tests.support.signaling.party import Party, StreamParty, Talk, on_uvloop, reply, until
 from tests.support.signaling.ports import FixedPlanner
@@ -30,7 +31,6 @@ from tests.support.signaling.switch import (
     TABLE,
     VENDOR,
     LoopbackSwitch,
-    free_port,
     serving,
     to_vendor,
     two_parties,

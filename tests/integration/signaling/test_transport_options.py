@@ -16,6 +16,7 @@ from services.signaling.app import keep_alive
 from services.signaling.core.addressing import vendor_peer
 from services.signaling.core.values import Candidate
 from services.signaling.sip.stream import PING
+from tests.support.ports import free_port
 from tests.support.signaling.machine import ANSWER, OFFER
 from tests.support.signaling.party import (
     PATIENCE_S,
@@ -34,7 +35,6 @@ from tests.support.signaling.switch import (
     HOST,
     VENDOR,
     LoopbackSwitch,
-    free_port,
     running,
     secured,
     serving,

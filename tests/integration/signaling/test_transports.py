@@ -12,6 +12,7 @@ from services.common.sip_options.tls import VendorTls
 from services.common.sip_options.trunk import VendorSip
 from services.signaling.core.reach import Reach
 from services.signaling.core.trunks import TrunkTable
+from tests.support.ports import free_port
 from tests.support.signaling.machine import OFFER
 from tests.support.signaling.party import (
     PATIENCE_S,
@@ -30,7 +31,6 @@ from tests.support.signaling.switch import (
     TABLE,
     VENDOR,
     LoopbackSwitch,
-    free_port,
     secured,
     serving,
     settled,

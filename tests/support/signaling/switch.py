@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-import socket
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
@@ -32,6 +31,7 @@ from services.signaling.server import random_token
 from services.signaling.sip.layer import TransactionLayer
 from services.signaling.sip.listeners import Listeners, read_listeners
 from services.signaling.sip.transaction.timers import RFC3261_TIMERS, TimerValues
+from tests.support.ports import free_port
 from tests.support.signaling.party import Party, Talk, until
 from tests.support.signaling.ports import (
     EchoMedia,
@@ -190,23 +190,6 @@ async def two_parties(
         with running(switch):
             yield caller, vendor, switch, Talk(caller, vendor, ("127.0.0.1", switch.port))
         assert switch.observations.errors == []
-
-
-def free_port(host: str = "127.0.0.1") -> int:
-    """A port of ``host`` that is free for UDP and TCP."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    while True:
-        with (
-            socket.socket(family, socket.SOCK_DGRAM) as udp,
-            socket.socket(family, socket.SOCK_STREAM) as tcp,
-        ):
-            udp.bind((host, 0))
-            port: int = udp.getsockname()[1]
-            try:
-                tcp.bind((host, port))
-            except OSError:
-                continue
-            return port
 
 
 @asynccontextmanager

@@ -12,13 +12,15 @@ import pytest
 
 from deploy.local.children import Command
 from deploy.local.errors import StartFailed
-from deploy.local.layout import Layout, choose_ports
+from deploy.local.layout import Layout
 from deploy.local.supervisor import Keeper, Phase, Progress, all_ready, run_once
 from deploy.local.units import Service
+from tests.support.ports import free_port
 
 READY = """
 import signal, sys
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from tests.support.ports import free_port
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         self.send_response(200 if self.path == "/readyz" else 404)
@@ -45,7 +47,7 @@ def layout(tmp_path: Path) -> Layout:
 
 
 def service(program: str) -> Service:
-    port = choose_ports(["ops"], {})["ops"]
+    port = free_port()
     return Service("toy", Command((sys.executable, "-c", program, str(port))), ops_port=port)
 
 

@@ -1,6 +1,5 @@
 import json
 import os
-import socket
 import stat
 import tempfile
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from deploy.local.errors import AlreadyRunning, StartFailed
-from deploy.local.layout import PORTS, SECRETS, Layout, choose_ports, is_free
+from deploy.local.layout import SECRETS, Layout
 
 
 @pytest.fixture
@@ -46,26 +45,14 @@ def test_a_damaged_file_is_named(layout: Layout, content: str) -> None:
 
 
 def test_ports_stay_the_same(layout: Layout) -> None:
-    ports = layout.ports(["nats", "postgres"])
-    assert layout.ports(["nats", "postgres"]) == ports
-    assert layout.ports(["nats", "postgres", "api.ops"]) == ports | {
-        "api.ops": layout.ports(["api.ops"])["api.ops"]
-    }
-
-
-def test_a_port_that_somebody_took_is_replaced() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as somebody:
-        taken = somebody.getsockname()[1]
-        assert not is_free(taken)
-        chosen = choose_ports(["nats"], {"nats": taken})
-        assert chosen["nats"] in PORTS
-
-
-def test_no_two_names_share_a_port() -> None:
-    port = choose_ports(["a"], {})["a"]
-    chosen = choose_ports(["a", "b"], {"a": port, "b": port})
-    assert chosen["a"] == port
-    assert chosen["b"] != port
+    with layout.locked():
+        ports = layout.ports(["nats", "postgres"])
+        assert layout.ports(["nats", "postgres"]) == ports
+        assert layout.ports(["nats", "postgres", "api.ops"]) == ports | {
+            "api.ops": layout.ports(["api.ops"])["api.ops"]
+        }
+    with layout.locked():
+        assert layout.ports(["nats", "postgres"]) == ports, "those of a run before"
 
 
 def test_a_data_folder_has_one_holder(layout: Layout) -> None:
