@@ -264,6 +264,7 @@ class SignalingService:
             guard_grpc.add_GuardServicer_to_server,
             GuardServicer(
                 self._switch.gate,
+                self._overload,
                 self._events.meters,
                 node=self._settings.node,
                 listeners=self._listeners.places,

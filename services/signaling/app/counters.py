@@ -35,6 +35,11 @@ class Counters:
         """Calls by end reason."""
         self.answered = 0
 
+    def hear(self, data: bytes) -> None:
+        """Count a message that came."""
+        self.messages_in += 1
+        self.bytes_in += len(data)
+
     def end(self, event: CallEnded) -> None:
         """Count a finished call."""
         self.ended[event.end_reason] = self.ended.get(event.end_reason, 0) + 1

@@ -21,6 +21,7 @@ from services.signaling.app.keeping import Keeper
 from services.signaling.app.outside import OutsideRequests
 from services.signaling.app.registrations import Registrations
 from services.signaling.app.services import Services
+from services.signaling.app.shedding import Shedding
 from services.signaling.app.summing import SummedEvents
 from services.signaling.app.tracing import Tracer
 from services.signaling.app.wakeups import NEVER, Wakeups
@@ -92,10 +93,11 @@ class Switch:
         self.ladders = ladders
         ladders.is_waiting = self._is_waiting
         self._tracer = Tracer(ladders, context, sink)
-        self.gate = Gate(
-            context, layer, self.counters, self._put,
-            overload=overload or Overload(random),
-            records=events if isinstance(events, SummedEvents) else None,
+        records = events if isinstance(events, SummedEvents) else None
+        self.gate = Gate(context, self.counters, records=records)
+        self.shedding = Shedding(
+            context, layer, self.counters, self._put, self._on_error,
+            overload=overload or Overload(random), records=records,
         )  # fmt: skip
         self._context = context
         self._layer = layer
@@ -160,24 +162,25 @@ class Switch:
 
     def receive(self, datagrams: Iterable[Datagram]) -> None:
         """Take messages in the order they came; under overload, new calls last."""
-        for data, source in self.gate.ordered(datagrams):
+        for data, source in self.shedding.sift(datagrams, self._monotonic()):
             try:
                 self._receive_one(data, source)
             except Exception as error:  # noqa: BLE001 - one message must not stop the others
-                self.counters.errors += 1
-                self._observer.failed("message", error)
+                self._on_error(error)
         self._arm()
+
+    def _on_error(self, error: Exception) -> None:
+        self.counters.errors += 1
+        self._observer.failed("message", error)
 
     def _receive_one(self, data: bytes, source: Peer) -> None:
         now = self._monotonic()
-        counters = self.counters
-        counters.messages_in += 1
-        counters.bytes_in += len(data)
-        is_stranger = False
-        if source != LOOP:
-            is_stranger = not self._context.trunks.knows(source.host)
-            if not self.gate.admits(data, source, now, is_stranger=is_stranger):
-                return
+        self.counters.hear(data)
+        is_stranger = source != LOOP and not self._context.trunks.knows(source.host)
+        if is_stranger and not (
+            self.gate.hears(data, source, now) and self.shedding.admits(data, source, now)
+        ):
+            return
         self._keeper.data = data
         actions = self._layer.on_message(data, source, now, is_stranger=is_stranger)
         self.follow(actions, now, data, source)

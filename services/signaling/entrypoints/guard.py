@@ -14,6 +14,7 @@ from services.signaling.app.gate import Gate
 from services.signaling.core import firewall
 from services.signaling.core.flood import FloodMeters
 from services.signaling.core.guard import ban_target, overlaps
+from services.signaling.core.overload import Overload
 
 _Context: TypeAlias = "grpc.aio.ServicerContext[object, object]"
 
@@ -28,6 +29,7 @@ class GuardServicer(pb_grpc.GuardServicer):
     def __init__(
         self,
         gate: Gate,
+        overload: Overload,
         meters: FloodMeters,
         *,
         node: str,
@@ -37,6 +39,7 @@ class GuardServicer(pb_grpc.GuardServicer):
         monotonic: Callable[[], float],
     ) -> None:
         self._gate = gate
+        self._overload = overload
         self._meters = meters
         self._node = node
         self._listeners = listeners
@@ -55,8 +58,8 @@ class GuardServicer(pb_grpc.GuardServicer):
         reply = pb.ShowGuardReply(
             node=self._node,
             counters={**gate.counters_by_name, **gate.guard.counters},
-            admitted_share=gate.overload.share,
-            queue_age_s=gate.overload.age_s,
+            admitted_share=self._overload.share,
+            queue_age_s=self._overload.age_s,
             firewall=self._firewall_state(),
         )
         for ban in gate.guard.bans(now):

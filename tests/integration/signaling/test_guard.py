@@ -42,6 +42,7 @@ async def guard_of(switch: LoopbackSwitch, address: str) -> AsyncIterator[pb_grp
     server = Server(address)
     servicer = GuardServicer(
         switch.switch.gate,
+        switch.switch.shedding.overload,
         FloodMeters(),
         node="n1",
         listeners=[("127.0.0.1", switch.port)],

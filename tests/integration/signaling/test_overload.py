@@ -75,7 +75,7 @@ async def test_under_overload_new_calls_are_refused_and_those_in_progress_end_we
     async with two_parties() as (caller, _, switch, talk):
         await talk.ring()
         await talk.answer()
-        overload: Overload = switch.switch.gate.overload
+        overload: Overload = switch.switch.shedding.overload
         overload._dice = lambda: 0.99
         overload.is_active, overload.share = True, 0.1
         overload._tick_at = float("inf")
