@@ -27,7 +27,7 @@ Datagram = tuple[bytes, Peer]
 
 BUFFER_BYTES: Final = 8 * 1024 * 1024
 """Asked of the kernel in each direction: a second of a thousand calls."""
-MOST_AT_ONCE: Final = 64
+MOST_AT_ONCE: Final = 256
 """Datagrams taken per wakeup, so that timers and links get their turn."""
 _LARGEST: Final = 65_535
 _LARGEST_SENT: Final = 65_507

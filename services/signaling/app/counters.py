@@ -40,6 +40,11 @@ class Counters:
         self.messages_in += 1
         self.bytes_in += len(data)
 
+    def say(self, data: bytes) -> None:
+        """Count a message that leaves."""
+        self.messages_out += 1
+        self.bytes_out += len(data)
+
     def end(self, event: CallEnded) -> None:
         """Count a finished call."""
         self.ended[event.end_reason] = self.ended.get(event.end_reason, 0) + 1

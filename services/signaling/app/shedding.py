@@ -10,11 +10,14 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+import msgspec
+
 from services.signaling.app.counters import Counters
 from services.signaling.app.summing import SummedEvents
 from services.signaling.core.context import Context
-from services.signaling.core.overload import Overload, Verdict
+from services.signaling.core.overload import ADMIT, DROP, HOLD_OFF, Overload
 from services.signaling.core.trunks import CustomerTrunk
+from services.signaling.ports import Network
 from services.signaling.sip.actions import Peer, Send
 from services.signaling.sip.errors import MalformedMessage
 from services.signaling.sip.glance import ACK_OF_SHED, CANCEL, NEW_CALL, Glance, glance, kind_of
@@ -28,7 +31,7 @@ MOST_REMEMBERED = 8_192
 """INVITEs refused: a second's worth of them, in which they might be repeated."""
 
 
-class _Sender(NamedTuple):
+class _Sender(msgspec.Struct):
     """Who sends, as far as all his INVITEs of one batch have it in common."""
 
     is_known: bool
@@ -36,17 +39,23 @@ class _Sender(NamedTuple):
     is_heavy: bool
     is_usual: bool
     """Whether answers go back the usual way, the only one that a glance knows."""
+    refused: int = 0
+
+
+class _Parsed(NamedTuple):
+    transaction: str
+    request: Request
 
 
 class Shedding:
-    """One per switch. ``put`` sends; ``records`` counts what is turned away."""
+    """One per switch. ``records`` counts what is turned away."""
 
     def __init__(
         self,
         context: Context,
         layer: TransactionLayer,
         counters: Counters,
-        put: Callable[[Send, float], None],
+        network: Network,
         on_error: Callable[[Exception], None],
         *,
         overload: Overload,
@@ -56,7 +65,7 @@ class Shedding:
         self._context = context
         self._layer = layer
         self._counters = counters
-        self._put = put
+        self._network = network
         self._on_error = on_error
         self._records = records
         self._refused: OrderedDict[str, float] = OrderedDict()
@@ -91,13 +100,18 @@ class Shedding:
                 self._counters.hear(data)
             else:
                 first.append(datagram)
+        for source, sender in senders.items():
+            self._record(source, sender, now)
         return first + last
 
     def admits(self, data: bytes, source: Peer, now: float) -> bool:
         """Whether to handle a stranger's message; one that is shed was answered, if at all."""
         if not self.overload.is_active or kind_of(data) is not NEW_CALL:
             return True
-        return self._lets_in(data, source, self._sender(source), now)
+        sender = self._sender(source)
+        lets_in = self._lets_in(data, source, sender, now)
+        self._record(source, sender, now)
+        return lets_in
 
     def _sender(self, source: Peer) -> _Sender:
         trunks, reply_to = self._context.trunks, self._layer.reply_to
@@ -120,59 +134,55 @@ class Shedding:
     def _sheds(self, data: bytes, source: Peer, sender: _Sender, now: float) -> bool:
         overload, refused = self.overload, self._refused
         verdict = overload.judge(now, reliable=source.reliable, heavy=sender.is_heavy)
-        if verdict is Verdict.ADMIT and not refused:
+        if verdict is ADMIT and not refused:
             return False
-        seen = glance(data) if sender.is_usual else None
-        invite: Request | None = None
-        if seen is not None:
-            key = "" if self._layer.has(seen.transaction) else seen.transaction
-        else:
-            invite, key = self._parsed(data, source)
+        seen = (glance(data) if sender.is_usual else None) or self._parsed(data, source)
+        if seen is None or self._layer.has(key := seen.transaction):
+            return False
         # Who was refused hears the same again: he may have heard it the first time.
         refused_at = refused.get(key)
-        if not key or (verdict is Verdict.ADMIT and refused_at is None):
-            return False
-        # A copy that was sent before our answer to the first needs none of its own.
-        is_crossing = refused_at is not None and refused_at > now - overload.age_s
-        if is_crossing or (verdict is Verdict.DROP and refused_at is None):
+        if refused_at is None:
+            if verdict is ADMIT:
+                return False
+            if verdict is DROP:
+                self._counters.shed_dropped += 1
+                return True
+            sender.refused += 1
+            if len(refused) >= MOST_REMEMBERED:
+                refused.popitem(last=False)
+        elif refused_at > now - overload.age_s:
+            # A copy that was sent before our answer to the first needs none of its own.
             self._counters.shed_dropped += 1
             return True
-        self._refuse(seen, invite, source, now, for_good=verdict is Verdict.HOLD_OFF)
         refused[key] = now
-        if refused_at is None:
-            self._count(source, sender.trunk, now)
+        self._refuse(seen, source, for_good=verdict is HOLD_OFF)
         return True
 
-    def _refuse(
-        self,
-        seen: Glance | None,
-        invite: Request | None,
-        source: Peer,
-        now: float,
-        *,
-        for_good: bool,
-    ) -> None:
+    def _refuse(self, seen: Glance | _Parsed, source: Peer, *, for_good: bool) -> None:
         line = f"Retry-After: {self.overload.retry_after_s()}" if for_good else ""
-        if seen is not None:
-            self._put(seen.refusal(source, f"\r\n{line}".encode() if line else b""), now)
-        elif invite is not None:
-            for action in self._layer.shed(invite, source, (line,) if line else ()):
+        if isinstance(seen, Glance):
+            self._send(seen.refusal(source, f"\r\n{line}".encode() if line else b""))
+        else:
+            for action in self._layer.shed(seen.request, source, (line,) if line else ()):
                 if isinstance(action, Send):
-                    self._put(action, now)
+                    self._send(action)
 
-    def _parsed(self, data: bytes, source: Peer) -> tuple[Request | None, str]:
-        """An INVITE that is not written as usual, and its key if it is a new call."""
+    def _send(self, send: Send) -> None:
+        self._counters.say(send.data)
+        if not self._network.send(send.data, send.peer, ""):
+            self._counters.send_failures += 1
+
+    def _parsed(self, data: bytes, source: Peer) -> _Parsed | None:
+        """An INVITE that is not written as usual, if it is a new call."""
         try:
             message = parse(data, stream=source.reliable)
-            if isinstance(message, Request):
-                return message, self._layer.new_call(message)
+            if isinstance(message, Request) and (key := self._layer.new_call(message)):
+                return _Parsed(key, message)
         except MalformedMessage:
             pass
-        return None, ""
+        return None
 
-    def _count(self, source: Peer, trunk: CustomerTrunk | None, now: float) -> None:
-        self._counters.shed += 1
-        if len(self._refused) > MOST_REMEMBERED:
-            self._refused.popitem(last=False)
-        if self._records is not None:
-            self._records.shed(source, trunk, now)
+    def _record(self, source: Peer, sender: _Sender, now: float) -> None:
+        self._counters.shed += sender.refused
+        if sender.refused and self._records is not None:
+            self._records.shed(source, sender.trunk, now, sender.refused)

@@ -28,12 +28,12 @@ from services.signaling.sip.message import Request, parse
 class _Shed:
     """INVITEs of one source that were turned away since the last flush."""
 
-    __slots__ = ("more", "record", "trunk")
+    __slots__ = ("number", "record", "trunk")
 
     def __init__(self, record: CallRecord, trunk: CustomerTrunk | None) -> None:
         self.record = record
         self.trunk = trunk
-        self.more = 0
+        self.number = 0
 
 
 class SummedEvents:
@@ -78,16 +78,15 @@ class SummedEvents:
         self._tell_start(event.call_id)
         self._inner.persist(event, on_durable)
 
-    def shed(self, source: Peer, trunk: CustomerTrunk | None, now: float) -> None:
-        """Count an INVITE that was turned away for want of time, in as little of it as can be."""
+    def shed(self, source: Peer, trunk: CustomerTrunk | None, now: float, number: int) -> None:
+        """Count INVITEs that were turned away for want of time, in as little of it as can be."""
         key = (trunk.id if trunk is not None else "", source.host)
         count = self._shed.get(key)
-        if count is not None:
-            count.more += 1
-        elif len(self._shed) < MOST_OPEN:
-            self._shed[key] = _Shed(self._record(source, now), trunk)
-        else:
-            self._shed.setdefault(("", ""), _Shed(self._record(source, now), None)).more += 1
+        if count is None and len(self._shed) < MOST_OPEN:
+            count = self._shed[key] = _Shed(self._record(source, now), trunk)
+        elif count is None:
+            count = self._shed.setdefault(("", ""), _Shed(self._record(source, now), None))
+        count.number += number
 
     def illegal(self, data: bytes | Request, source: Peer, now: float) -> None:
         """Count an INVITE of somebody nobody knows, if the operator wants to know of those."""
@@ -107,7 +106,7 @@ class SummedEvents:
         self._aggregates.add(record.ended(), now)
 
     def _tell_shed(self, one: _Shed, now: float) -> None:
-        record, trunk, count = one.record, one.trunk, one.more + 1
+        record, trunk, count = one.record, one.trunk, one.number
         if trunk is not None:
             record.customer_trunk_id, record.account_id = trunk.id, trunk.account_id
         status = SIP_OF_REASON[EndReason.OVERLOAD]

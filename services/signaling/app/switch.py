@@ -96,7 +96,7 @@ class Switch:
         records = events if isinstance(events, SummedEvents) else None
         self.gate = Gate(context, self.counters, records=records)
         self.shedding = Shedding(
-            context, layer, self.counters, self._put, self._on_error,
+            context, layer, self.counters, network, self._on_error,
             overload=overload or Overload(random), records=records,
         )  # fmt: skip
         self._context = context
@@ -432,8 +432,7 @@ class Switch:
 
     def _put(self, send: Send, now: float) -> None:
         counters = self.counters
-        counters.messages_out += 1
-        counters.bytes_out += len(send.data)
+        counters.say(send.data)
         if send.peer == LOOP:
             asyncio.get_running_loop().call_soon(self.receive, [(send.data, LOOP)])
         elif not self._network.send(send.data, send.peer, send.key):

@@ -10,7 +10,8 @@ requests inside calls free resources.
 
 The share moves in proportion to itself, by a controller with a proportional and an integral
 term (as PIE, RFC 8033, in the logarithm): it then behaves the same at twice and at twenty times
-the capacity. With nothing waiting it grows back within a second or two.
+the capacity. With nothing waiting it grows back within a second or two: a flood that begins
+makes it fall too far, for the calls let in before that still bring their work.
 """
 
 from __future__ import annotations
@@ -35,10 +36,14 @@ DROWNING_S: Final = 1.0
 """With the least share and messages older than this, answering is too much as well."""
 # A call let in brings most of its work later, up to its BYE: what rises faster than that
 # overshoots, and swings. Found by trying all combinations on a model with such calls.
-_PROPORTIONAL: Final = 0.4
-_INTEGRAL: Final = 0.1
+_PROPORTIONAL: Final = 0.8
+_INTEGRAL: Final = 0.03
 _FASTEST_FALL: Final = 0.7
 _FASTEST_RISE: Final = 0.1
+_IDLE_RISE: Final = 0.3
+"""While nothing waits at all: there is time to waste until something does."""
+_IDLE: Final = 0.1
+"""Of the targets."""
 _BURST: Final = 0.1
 """Seconds' worth of the cap on calls per second that may come at once."""
 
@@ -55,6 +60,10 @@ class Verdict(Enum):
     """503 with Retry-After: total overload, in which the sender had better leave us alone."""
     DROP = auto()
     """No answer, as if lost: its copy follows, or answering is too much already."""
+
+
+# Attributes of an Enum class are looked up in a microsecond's tenth.
+ADMIT, REFUSE, HOLD_OFF, DROP = Verdict
 
 
 class Overload:
@@ -113,16 +122,16 @@ class Overload:
         share = self.share * self.share if heavy else self.share
         if self.age_s > STALE_S and not reliable:
             if share >= 1.0:
-                return Verdict.DROP  # a stall, now over: the copy will be in time
+                return DROP  # a stall, now over: the copy will be in time
             # In lasting overload the copy would be as late, and the next one too: seven times
             # the load. An answer ends that.
             share = 0.0
         if share >= 1.0 or self._dice() < share:
-            return Verdict.ADMIT if not self._most_cps or self._take(now) else Verdict.REFUSE
+            return ADMIT if not self._most_cps or self._take(now) else REFUSE
         if self.share > TOTAL_SHARE:
-            return Verdict.REFUSE
+            return REFUSE
         is_drowning = self.share <= self._least_share and self.age_s > DROWNING_S and not reliable
-        return Verdict.DROP if is_drowning and self._dice() < 0.5 else Verdict.HOLD_OFF
+        return DROP if is_drowning and self._dice() < 0.5 else HOLD_OFF
 
     def on_timer(self, now: float) -> None:
         """Move on when no call asks; to be called now and then."""
@@ -163,9 +172,10 @@ class Overload:
         )
 
     def _move(self, pressure: float, weight: float) -> None:
+        is_idle = pressure < _IDLE and self._last_pressure < _IDLE
         error = _PROPORTIONAL * (pressure - self._last_pressure) + _INTEGRAL * (pressure - 1.0)
         self._last_pressure = pressure
-        step = max(-_FASTEST_FALL, min(_FASTEST_RISE, -error))
+        step = _IDLE_RISE if is_idle else max(-_FASTEST_FALL, min(_FASTEST_RISE, -error))
         self._least_share = LEAST_SHARE ** (1.0 / weight)
         self.share = max(self._least_share, min(1.0, self.share * exp(step / weight)))
 

@@ -21,14 +21,20 @@ class Door:
     def __init__(self, *, dice: float = 0.9) -> None:
         self.sent: list[Send] = []
         self.errors: list[Exception] = []
+        self.is_connected = True
         self.counters = Counters()
         ctx = self.context = context()
         ctx.trunks = TrunkTable({CALLER.host: TRUNK})
         self.layer = TransactionLayer(sent_by="203.0.113.1:5060", ids=lambda: "x" * 16)
         self.shedding = Shedding(
-            ctx, self.layer, self.counters, lambda send, _: self.sent.append(send),
-            self.errors.append, overload=Overload(lambda: dice),
+            ctx, self.layer, self.counters, self, self.errors.append,
+            overload=Overload(lambda: dice),
         )  # fmt: skip
+
+    def send(self, data: bytes, peer: Peer, key: str) -> bool:
+        """The network."""
+        self.sent.append(Send(data, peer, key))
+        return self.is_connected
 
     def admits(self, data: bytes, source: Peer = CALLER, now: float = 1.0) -> bool:
         return list(self.shedding.sift([(data, source)], now)) == [(data, source)]
@@ -144,6 +150,11 @@ def test_what_is_refused_is_counted_and_so_is_what_acknowledges_it() -> None:
     assert door.shedding.sift(came, 1.0) == []
     assert door.counters.messages_in == 2
     assert door.counters.bytes_in == sum(len(data) for data, _ in came)
+    assert (door.counters.messages_out, door.counters.send_failures) == (1, 0)
+    assert door.counters.bytes_out == len(door.sent[0].data)
+    door.is_connected = False
+    door.admits(_invite(2))
+    assert (door.counters.messages_out, door.counters.send_failures) == (2, 1)
 
 
 def test_new_calls_of_strangers_wait_until_the_gate_has_heard_them() -> None:

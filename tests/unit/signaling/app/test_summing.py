@@ -150,8 +150,8 @@ def test_sums_are_told_after_a_while() -> None:
 def test_shed_calls_are_counted_by_trunk() -> None:
     desk = Desk()
     peer = Peer("udp", "192.0.2.10", 5060)
-    for _ in range(5):
-        desk.events.shed(peer, TRUNK, desk.now)
+    for number in (1, 4):
+        desk.events.shed(peer, TRUNK, desk.now, number)
     (one,) = desk.told()
     assert (one.count, one.end_reason, one.sip_code_out) == (5, EndReason.OVERLOAD, 503)
     assert (one.customer_trunk_id, one.account_id) == ("ctr_1", "acc_1")

@@ -108,6 +108,19 @@ def test_all_is_let_in_again_within_five_seconds_of_the_end(times: float) -> Non
     assert not flood.overload.is_active
 
 
+def test_share_grows_slowly_while_something_waits_and_fast_while_nothing_does() -> None:
+    grown = []
+    for age_s in (AGE_TARGET_S / 4, 0.0):
+        overload = Overload(dice())
+        overload.on_queue_age(2 * AGE_TARGET_S, 1.0)
+        overload.share = 0.05
+        for tick in range(1, 9):
+            overload.on_queue_age(age_s, 1.0 + tick * TICK_S * 1.01)
+        grown.append(overload.share / 0.05)
+    assert grown[0] < 2.0
+    assert grown[1] > 5.0
+
+
 def test_single_stall_sheds_nothing() -> None:
     overload = Overload(dice())
     for n, age_s in enumerate((0.3, 0.28, 0.2, 0.1, 0.02, 0.0)):

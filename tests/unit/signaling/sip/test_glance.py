@@ -88,6 +88,7 @@ def test_the_same_answer_as_that_of_the_parser(data: bytes, headers: tuple[str, 
         INVITE.replace(b"tag=f", b"tag=f\nX: y"),
         INVITE.replace(b"tag=f", b"tag=f\rX: y"),
         INVITE.replace(b"tag=f", b"tag=\0f"),
+        *(INVITE[:-4] + line * 200 for line in (b"\r\nX: y", b"\r\nContact: y", b"\r\nVary: y")),
         b"", b"INVITE", b"\r\n\r\n",
     ],
 )  # fmt: skip
