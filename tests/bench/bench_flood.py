@@ -49,9 +49,9 @@ class Plan:
     """By how much the rate rises from one step to the next."""
     step_s: int = 8
     times: int = 5
-    rounds: int = 6
-    """Floods, each after a time just above the capacity."""
+    rounds: int = 5
     flood_s: int = 8
+    later_s: int = 4
     settled_s: int = 3
     """Into a flood, or a step: what comes before is not counted as steady."""
     garbage_pps: int = 50_000
@@ -147,40 +147,61 @@ def overload(plan: Plan) -> dict[str, float]:
         give(pid, processor)
         offer(lab, "warm", rate=30, seconds=4)
         best = capacity(lab, plan)
-        saturated: list[float] = []
-        floods: list[Offered] = []
-        before = rss_bytes(pid)
-        watch = _Peak(pid)
-        for number in range(plan.rounds):
-            rate = round(best * plan.step)
-            just_above = offer(lab, f"above-{number}", rate=rate, seconds=plan.flood_s)
-            saturated.append(_steady_cps(just_above, plan))
-            rate = plan.times * best
-            floods.append(offer(lab, f"flood-{number}", rate=rate, seconds=plan.flood_s))
-        peak = watch.stop()
-        time.sleep(5.0)  # what is promised
-        half = round(best / 2)
-        later = offer(lab, "after", rate=half, seconds=5)
+        rounds = [_round(lab, pid, plan, best, number) for number in range(plan.rounds)]
         (node,) = lab.get("/v1/guard")["nodes"]
-    flooded = [_steady_cps(each, plan) for each in floods]
-    shares = [flood / most for flood, most in zip(flooded, saturated, strict=True)]
+    floods = [each.flood for each in rounds]
+    shares = [each.flooded_cps / each.saturated_cps for each in rounds]
+    flooded = mean(each.flooded_cps for each in rounds)
+    saturated = mean(each.saturated_cps for each in rounds)
     return {
         "flood.has_own_processor": len(processor),
         "flood.capacity_cps": best,
         "flood.offered_cps": plan.times * best,
-        "flood.answered_cps": mean(flooded),
-        "flood.answered_cps_just_above_capacity": mean(saturated),
-        "flood.answered_of_that": mean(flooded) / mean(saturated),
+        "flood.answered_cps": flooded,
+        "flood.answered_of_capacity": flooded / best,
+        "flood.answered_cps_just_above_capacity": saturated,
+        "flood.answered_of_that": flooded / saturated,
         "flood.answered_of_that_least": min(shares),
         "flood.answered_of_that_most": max(shares),
-        "flood.answered_of_capacity": mean(flooded) / best,
         "flood.byes_unanswered": sum(each.answered - each.ended for each in floods),
         "flood.calls_without_any_answer": sum(each.failed for each in floods),
-        "flood.signaling_growth_mb": (peak - before) / 1e6,
-        "flood.share_of_calls_5_s_later": later.answered / (half * 5),
+        "flood.signaling_mb_first": rounds[0].peak_bytes / 1e6,
+        "flood.signaling_mb_last": rounds[-1].peak_bytes / 1e6,
+        "flood.share_of_calls_5_s_later": mean(each.later_share for each in rounds),
+        "flood.share_of_calls_5_s_later_least": min(each.later_share for each in rounds),
         "flood.shed": node["counters"]["shed"],
         "flood.shed_dropped": node["counters"]["shed_dropped"],
     }
+
+
+@dataclass(frozen=True)
+class _Round:
+    """Just above the capacity, far above it, and half of it five seconds later."""
+
+    saturated_cps: float
+    flooded_cps: float
+    flood: Offered
+    peak_bytes: int
+    later_share: float
+
+
+def _round(lab: Lab, pid: int, plan: Plan, best: int, number: int) -> _Round:
+    rate = round(best * plan.step)
+    above = offer(lab, f"above-{number}", rate=rate, seconds=plan.flood_s)
+    watch = _Peak(pid)
+    rate = plan.times * best
+    flood = offer(lab, f"flood-{number}", rate=rate, seconds=plan.flood_s)
+    peak = watch.stop()
+    time.sleep(5.0)  # what is promised
+    half = round(best / 2)
+    later = offer(lab, f"later-{number}", rate=half, seconds=plan.later_s)
+    return _Round(
+        _steady_cps(above, plan),
+        _steady_cps(flood, plan),
+        flood,
+        peak,
+        later.answered / (half * plan.later_s),
+    )
 
 
 def _steady_cps(offered: Offered, plan: Plan) -> float:
