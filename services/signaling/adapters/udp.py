@@ -141,6 +141,9 @@ class UdpSocket:
         self._events.register(sock.fileno(), _WATCHED)
         self._loop = asyncio.get_running_loop()
         self._expected = 1
+        # Shared by all datagrams: memory for the largest of them is slow to come by for each.
+        self._buffer = bytearray(_LARGEST)
+        self._view = memoryview(self._buffer)
         self._peers: dict[tuple[str, int], Peer] = {}
         self._leaving: list[tuple[bytes, Peer, str]] = []
 
@@ -224,7 +227,8 @@ class UdpSocket:
 
     def _take(self, batch: list[Datagram]) -> bool:
         """Move datagrams from the kernel to ``batch``; whether none are left there."""
-        receive, number, peers = self._socket.recvfrom, self.number, self._peers
+        receive, number, peers = self._socket.recvfrom_into, self.number, self._peers
+        buffer, view = self._buffer, self._view
         # The loop calls again while there is more, so the socket need not be read until it is
         # empty: as many are asked for as came last time, twice as many when that was too few.
         expected = self._expected
@@ -234,7 +238,7 @@ class UdpSocket:
             expected = MOST_AT_ONCE
         for _ in range(expected - len(batch)):
             try:
-                data, address = receive(_LARGEST)
+                length, address = receive(buffer)
             except BlockingIOError:
                 self._expected = max(1, len(batch))
                 return True
@@ -243,6 +247,7 @@ class UdpSocket:
                 continue
             key = address[:2]
             peer = peers.get(key)
+            data = bytes(view[:length])
             batch.append((data, peer if peer is not None else self._peer(key, number)))
         self._expected = min(2 * expected, MOST_AT_ONCE)
         return False
