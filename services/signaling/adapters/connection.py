@@ -10,11 +10,9 @@ from typing import Final, Protocol, cast
 from services.signaling.adapters.tls import TlsFailed, TlsSession
 from services.signaling.adapters.websocket import WebSocketFramer
 from services.signaling.core.trunks import canonical_host
-from services.signaling.sip.actions import Peer
+from services.signaling.sip.actions import Datagram, Peer
 from services.signaling.sip.listeners import SECURE
 from services.signaling.sip.stream import PONG, Framed, Framer, Ping
-
-Datagram = tuple[bytes, Peer]
 
 HANDSHAKE_TIMEOUT_S: Final = 10.0
 """From the connection to the end of TLS and of the WebSocket handshake."""

@@ -11,9 +11,9 @@ from typing import Final
 import msgspec
 
 from services.common.logs import get_logger
-from services.signaling.adapters.connection import Connection, Datagram
+from services.signaling.adapters.connection import Connection
 from services.signaling.adapters.tls import TlsContexts, TlsFailed, TlsSession
-from services.signaling.sip.actions import PLAIN, Peer
+from services.signaling.sip.actions import PLAIN, Datagram, Peer
 from services.signaling.sip.listeners import MOST_LISTENERS
 
 log = get_logger(__name__)

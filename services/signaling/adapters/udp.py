@@ -21,9 +21,7 @@ from services.common.clock import wall_ns
 from services.common.pace import Pace
 from services.signaling.adapters.connection import mark
 from services.signaling.core.trunks import canonical_host
-from services.signaling.sip.actions import Peer
-
-Datagram = tuple[bytes, Peer]
+from services.signaling.sip.actions import Datagram, Peer
 
 BUFFER_BYTES: Final = 8 * 1024 * 1024
 """Asked of the kernel in each direction: a second of a thousand calls."""

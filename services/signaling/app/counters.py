@@ -35,12 +35,12 @@ class Counters:
         """Calls by end reason."""
         self.answered = 0
 
-    def hear(self, data: bytes) -> None:
+    def received(self, data: bytes) -> None:
         """Count a message that came."""
         self.messages_in += 1
         self.bytes_in += len(data)
 
-    def say(self, data: bytes) -> None:
+    def sent(self, data: bytes) -> None:
         """Count a message that leaves."""
         self.messages_out += 1
         self.bytes_out += len(data)

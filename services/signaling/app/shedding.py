@@ -18,14 +18,12 @@ from services.signaling.core.context import Context
 from services.signaling.core.overload import ADMIT, DROP, HOLD_OFF, Overload
 from services.signaling.core.trunks import CustomerTrunk
 from services.signaling.ports import Network
-from services.signaling.sip.actions import Peer, Send
+from services.signaling.sip.actions import Datagram, Peer, Send
 from services.signaling.sip.errors import MalformedMessage
 from services.signaling.sip.glance import ACK_OF_SHED, CANCEL, NEW_CALL, Glance, glance, kind_of
 from services.signaling.sip.layer import TransactionLayer
 from services.signaling.sip.message import Request, parse
 from services.signaling.sip.replies import AUTO
-
-Datagram = tuple[bytes, Peer]
 
 MOST_REMEMBERED = 8_192
 """INVITEs refused: a second's worth of them, in which they might be repeated."""
@@ -93,11 +91,11 @@ class Shedding:
                 if not sender.is_known or self._lets_in(data, source, sender, now):
                     last.append(datagram)
                 else:
-                    self._counters.hear(data)
+                    self._counters.received(data)
             elif kind is CANCEL:
                 last.append(datagram)  # of an INVITE that may be among them
             elif kind is ACK_OF_SHED:
-                self._counters.hear(data)
+                self._counters.received(data)
             else:
                 first.append(datagram)
         for source, sender in senders.items():
@@ -168,7 +166,7 @@ class Shedding:
                     self._send(action)
 
     def _send(self, send: Send) -> None:
-        self._counters.say(send.data)
+        self._counters.sent(send.data)
         if not self._network.send(send.data, send.peer, ""):
             self._counters.send_failures += 1
 

@@ -48,6 +48,7 @@ from services.signaling.ports import EventLog, LocationStore, Network, Observer,
 from services.signaling.sip.actions import (
     Action,
     Cancelled,
+    Datagram,
     DeliverAck,
     DeliverRequest,
     DeliverResponse,
@@ -62,8 +63,6 @@ from services.signaling.sip.actions import (
 from services.signaling.sip.build import response_to
 from services.signaling.sip.layer import TransactionLayer
 from services.signaling.sip.message import Request as Received
-
-Datagram = tuple[bytes, Peer]
 
 
 class Switch:
@@ -175,7 +174,7 @@ class Switch:
 
     def _receive_one(self, data: bytes, source: Peer) -> None:
         now = self._monotonic()
-        self.counters.hear(data)
+        self.counters.received(data)
         is_stranger = source != LOOP and not self._context.trunks.knows(source.host)
         if is_stranger and not (
             self.gate.hears(data, source, now) and self.shedding.admits(data, source, now)
@@ -432,7 +431,7 @@ class Switch:
 
     def _put(self, send: Send, now: float) -> None:
         counters = self.counters
-        counters.say(send.data)
+        counters.sent(send.data)
         if send.peer == LOOP:
             asyncio.get_running_loop().call_soon(self.receive, [(send.data, LOOP)])
         elif not self._network.send(send.data, send.peer, send.key):

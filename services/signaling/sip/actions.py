@@ -6,7 +6,7 @@ tuples, and a sixth of frozen dataclasses.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import msgspec
 
@@ -62,6 +62,10 @@ class Peer(NamedTuple):
     def goes_by(self, lost: Peer) -> bool:
         """Whether what is sent here goes over the connection of ``lost``, however that is told."""
         return self[:4] == lost[:4] if lost.connection else self == lost
+
+
+Datagram: TypeAlias = tuple[bytes, Peer]
+"""A message as it came, or one piece of a stream, and who sent it."""
 
 
 class Send(msgspec.Struct, frozen=True, gc=False):

@@ -19,7 +19,7 @@ from services.signaling.sip.actions import Peer, Send
 SHED_TAG: Final = "shed."
 """What our tag begins with in the answer to a shed INVITE."""
 
-_SHED_ACK: Final = f";tag={SHED_TAG}".encode()
+_SHED: Final = f";tag={SHED_TAG}".encode()
 _LINE: Final = rb"[^\r\n\0]*+"
 """The rest of a line that is echoed."""
 _ANY: Final = rb".*"
@@ -79,7 +79,7 @@ def kind_of(data: bytes) -> Kind:
         is_inside = begin < 0 or data.find(b"tag=", begin, end) >= 0
         return OTHER if is_inside else NEW_CALL
     if data.startswith(b"ACK "):
-        return ACK_OF_SHED if data.find(_SHED_ACK) >= 0 else OTHER
+        return ACK_OF_SHED if data.find(_SHED) >= 0 else OTHER
     return CANCEL if data.startswith(b"CANCEL ") else OTHER
 
 
@@ -112,10 +112,10 @@ class Glance(msgspec.Struct, frozen=True, gc=False):
         call_id, cseq = self.call_id, self.cseq
         # "must be the same tag for the same request" (RFC 3261 section 8.2.7)
         data = (
-            b"SIP/2.0 503 Service Unavailable\r\n%b\r\n%b\r\n%b\r\n%b\r\n%b;tag=shed.%08x%b"
+            b"SIP/2.0 503 Service Unavailable\r\n%b\r\n%b\r\n%b\r\n%b\r\n%b%b%08x%b"
             b"\r\nContent-Length: 0\r\n\r\n"
         ) % (
-            via, self.from_, call_id, cseq, self.to,
+            via, self.from_, call_id, cseq, self.to, _SHED,
             crc32(call_id[8:].strip() + cseq[5:].strip()), headers,
         )  # fmt: skip
         return Send(data, peer)

@@ -13,10 +13,10 @@ from functools import partial
 from pathlib import Path
 
 from services.signaling.adapters import connection
-from services.signaling.adapters.connection import Datagram, mark
+from services.signaling.adapters.connection import mark
 from services.signaling.adapters.tcp import StreamLimits, TcpTransport
 from services.signaling.adapters.tls import TlsContexts
-from services.signaling.sip.actions import Peer
+from services.signaling.sip.actions import Datagram, Peer
 from tests.support.signaling.machine import OFFER
 from tests.support.signaling.party import PATIENCE_S, StreamParty, message, on_uvloop, until
 from tests.support.signaling.ports import FixedPlanner

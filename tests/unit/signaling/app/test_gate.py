@@ -8,6 +8,8 @@ from services.signaling.app.counters import Counters
 from services.signaling.app.gate import Gate
 from services.signaling.core.guard import Action, Ban, GuardRules
 from services.signaling.core.trunks import TrunkTable
+from tests.bench.bench_signaling import CALLER as BENCH_CALLER
+from tests.bench.bench_signaling import Bench
 from tests.support.signaling.machine import CALLER, STRANGER, TRUNK, context
 
 OPTIONS = (
@@ -31,6 +33,19 @@ class Door:
 
     def hears(self, data: bytes, now: float = 1.0) -> bool:
         return self.gate.hears(data, STRANGER, now)
+
+
+async def test_trunk_may_send_anything_and_as_much_as_it_likes() -> None:
+    switch = Bench().switch
+    bans: list[Action] = []
+    switch.gate.on_guard.append(bans.extend)
+    for _ in range(1000):
+        switch.receive([(OPTIONS % b"User-Agent: friendly-scanner", BENCH_CALLER)])
+        switch.receive([(b"garbage", BENCH_CALLER)])
+    assert bans == []
+    assert set(switch.gate.counters_by_name.values()) == {0}
+    assert switch.counters.messages_in == 2000
+    switch.close()
 
 
 def test_stranger_is_dropped_counted_and_banned() -> None:
