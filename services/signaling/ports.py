@@ -30,6 +30,12 @@ class Network(Protocol):
         What turns out impossible later is told to the switch, by ``key``.
         """
 
+    def send_alike(self, messages: list[bytes], peer: Peer) -> bool:
+        """Send messages of equal length for the price of one, where that can be had.
+
+        Returns as :meth:`send`. Nobody is told what turns out impossible later.
+        """
+
 
 class Planner(Protocol):
     """routing."""

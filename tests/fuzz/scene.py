@@ -119,6 +119,9 @@ class Scene:
         self.sent.append(Sent(data, peer, key))
         return True
 
+    def send_alike(self, messages: list[bytes], peer: Peer) -> bool:
+        return all(self.send(data, peer, "") for data in messages)
+
     def deliver(self, data: bytes, source: Peer) -> None:
         if len(self.heard) >= MOST_KEPT:
             del self.heard[: MOST_KEPT // 2]

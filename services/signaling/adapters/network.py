@@ -31,19 +31,33 @@ class Sockets:
         """See :meth:`services.signaling.ports.Network.send`."""
         if peer.transport != "udp":
             return self._tcp.send(data, peer, key)
+        sock = self._towards(peer)
+        if sock is not None:
+            sock.send(data, peer, key)
+        return sock is not None
+
+    def send_alike(self, messages: list[bytes], peer: Peer) -> bool:
+        """See :meth:`services.signaling.ports.Network.send_alike`."""
+        if peer.transport != "udp":
+            return all(self._tcp.send(data, peer, "") for data in messages)
+        sock = self._towards(peer)
+        if sock is not None:
+            sock.send_alike(messages, peer)
+        return sock is not None
+
+    def _towards(self, peer: Peer) -> UdpSocket | None:
         number, manner = peer.connection, peer.manner
         if manner is not None and manner.listener:
             chosen = self._listeners.chosen(peer)
             if chosen is None:
-                return False
+                return None
             number = chosen.number
         is_v6 = ":" in peer.host
         for sock in self._udp:
             if sock.number == number if number else sock.is_v6 is is_v6:
-                sock.send(data, peer, key)
-                return True
+                return sock
         # The socket of that number is gone: a restart changed the addresses.
-        return bool(peer.connection) and self.send(data, peer._replace(connection=0), key)
+        return self._towards(peer._replace(connection=0)) if peer.connection else None
 
 
 def allow_descriptors(connections: int) -> int:

@@ -19,6 +19,7 @@ from typing import Final
 
 from services.common.clock import wall_ns
 from services.common.pace import Pace
+from services.signaling.adapters.acks import ignore_acks_of_refusals
 from services.signaling.adapters.connection import mark
 from services.signaling.core.trunks import canonical_host
 from services.signaling.sip.actions import Datagram, Peer
@@ -52,6 +53,10 @@ SHORTEST_GATHER_S: Final = 0.002
 _LATE_S: Final = 0.01
 """Older than this, a datagram has not merely gathered: there is more to do than is done."""
 _WATCHED: Final = select.EPOLLIN | select.EPOLLERR
+_UDP_SEGMENT: Final = 103
+_MOST_SEGMENTS: Final = 64
+"""UDP_MAX_SEGMENTS of older kernels."""
+_SEGMENT: Final = struct.Struct("@H")
 _ABSURD_AGE_S: Final = 60.0
 """The wall clock was set meanwhile."""
 
@@ -129,6 +134,7 @@ class UdpSocket:
                 mark(sock, dscp)
             if on_age is not None:
                 sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+            ignore_acks_of_refusals(sock)
             sock.bind((host, port))
         except OSError as error:
             sock.close()
@@ -170,8 +176,26 @@ class UdpSocket:
             self._loop.call_soon(self._flush)
         self._leaving.append((data, peer, key))
 
+    def send_alike(self, datagrams: list[bytes], peer: Peer) -> None:
+        """Send datagrams of equal length to one peer, now, in one call as far as that goes."""
+        size = len(datagrams[0])
+        most = max(1, min(_MOST_SEGMENTS, _LARGEST_SENT // size))
+        how = [(socket.IPPROTO_UDP, _UDP_SEGMENT, _SEGMENT.pack(size))]
+        for begin in range(0, len(datagrams), most):
+            some = datagrams[begin : begin + most]
+            try:
+                self._socket.sendmsg(some, how, 0, (peer.host, peer.port))
+            except BlockingIOError:
+                self.queue_full += len(some)
+            except (OSError, OverflowError, ValueError):
+                # The kernel cannot, or the way's MTU is too small, or there was an ICMP error.
+                self._put([(data, peer, "") for data in some])
+
     def _flush(self) -> None:
         leaving, self._leaving = self._leaving, []
+        self._put(leaving)
+
+    def _put(self, leaving: list[tuple[bytes, Peer, str]]) -> None:
         send = self._socket.sendto
         for data, peer, key in leaving:
             try:

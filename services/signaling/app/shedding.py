@@ -68,6 +68,8 @@ class Shedding:
         self._records = records
         self._refused: OrderedDict[str, float] = OrderedDict()
         """When the INVITEs of these transactions were last refused."""
+        self._answers: dict[tuple[Peer, int], list[bytes]] = {}
+        """What is about to be sent, by receiver and length."""
 
     def sift(self, datagrams: Iterable[Datagram], now: float) -> Iterable[Datagram]:
         """What of messages that came together is to be handled, in the order to do it.
@@ -98,6 +100,7 @@ class Shedding:
                 self._counters.received(data)
             else:
                 first.append(datagram)
+        self._answer()
         for source, sender in senders.items():
             self._record(source, sender, now)
         return first + last
@@ -108,6 +111,7 @@ class Shedding:
             return True
         sender = self._sender(source)
         lets_in = self._lets_in(data, source, sender, now)
+        self._answer()
         self._record(source, sender, now)
         return lets_in
 
@@ -159,16 +163,25 @@ class Shedding:
     def _refuse(self, seen: Glance | _Parsed, source: Peer, *, for_good: bool) -> None:
         line = f"Retry-After: {self.overload.retry_after_s()}" if for_good else ""
         if isinstance(seen, Glance):
-            self._send(seen.refusal(source, f"\r\n{line}".encode() if line else b""))
+            self._gather(seen.refusal(source, f"\r\n{line}".encode() if line else b""))
         else:
             for action in self._layer.shed(seen.request, source, (line,) if line else ()):
                 if isinstance(action, Send):
-                    self._send(action)
+                    self._gather(action)
 
-    def _send(self, send: Send) -> None:
-        self._counters.sent(send.data)
-        if not self._network.send(send.data, send.peer, ""):
-            self._counters.send_failures += 1
+    def _gather(self, send: Send) -> None:
+        data, alike = send.data, (send.peer, len(send.data))
+        self._counters.sent(data)
+        if (answers := self._answers.get(alike)) is None:
+            self._answers[alike] = [data]
+        else:
+            answers.append(data)
+
+    def _answer(self) -> None:
+        answers, self._answers = self._answers, {}
+        for (peer, _), messages in answers.items():
+            if not self._network.send_alike(messages, peer):
+                self._counters.send_failures += len(messages)
 
     def _parsed(self, data: bytes, source: Peer) -> _Parsed | None:
         """An INVITE that is not written as usual, if it is a new call."""

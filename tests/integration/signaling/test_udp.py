@@ -5,9 +5,13 @@ from __future__ import annotations
 import asyncio
 import socket
 
+import pytest
+
 from services.common.pace import Pace
 from services.signaling.adapters.udp import UdpSocket
 from services.signaling.sip.actions import Peer
+from services.signaling.sip.glance import SHED_TAG, glance
+from tests.bench.bench_signaling import _invite
 from tests.support.signaling.party import until
 
 BROADCAST = Peer("udp", "255.255.255.255", 5060)
@@ -101,4 +105,55 @@ async def test_what_cannot_leave_is_told_by_its_key_and_stops_nothing() -> None:
     await until(lambda: len(traffic.failed) == 4)
     assert traffic.failed == ["key", "large", "port", "name"]
     assert traffic.peer.recv(100) == b"this goes"
+    traffic.close()
+
+
+async def test_datagrams_of_equal_length_leave_in_one_call_each_by_itself() -> None:
+    traffic = Traffic()
+    sent = [b"%03d" % n for n in range(130)]
+    traffic.sock.send_alike(sent, traffic.peer_address)
+    assert [traffic.peer.recv(100) for _ in sent] == sent
+    large = [bytes([n]) * 30_000 for n in range(5)]
+    traffic.sock.send_alike(large, traffic.peer_address)
+    assert [traffic.peer.recv(40_000) for _ in large] == large
+    traffic.close()
+
+
+async def test_those_leave_after_an_error_too_and_what_cannot_stops_nothing() -> None:
+    traffic = Traffic()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as gone:
+        gone.bind(("127.0.0.1", 0))
+        nobody = Peer("udp", *gone.getsockname())
+    traffic.sock.send_alike([b"1", b"2"], nobody)
+    for peer in (BROADCAST, Peer("udp", "127.0.0.1", 70_000), Peer("udp", "a..b", 5060)):
+        traffic.sock.send_alike([b"1", b"2"], peer)
+    traffic.sock.send_alike([b"1", b"2"], traffic.peer_address)
+    assert [traffic.peer.recv(100) for _ in range(2)] == [b"1", b"2"]
+    traffic.close()
+
+
+def _ack(to: bytes) -> bytes:
+    lines = (b"ACK sip:2000@127.0.0.1 SIP/2.0", *_invite(1).split(b"\r\n")[1:3], to)
+    return b"\r\n".join((*lines, b"Call-ID: a@b", b"CSeq: 1 ACK", b"Max-Forwards: 70", b"", b""))
+
+
+@pytest.mark.parametrize("shift", range(5))
+async def test_acks_of_refusals_never_reach_us_and_all_else_does(shift: int) -> None:
+    seen = glance(_invite(1))
+    assert seen is not None
+    traffic = Traffic()
+    traffic.sock.start()
+    refusal = seen.refusal(traffic.peer_address).data
+    (to,) = (line for line in refusal.split(b"\r\n") if line.startswith(b"To:"))
+    to = to.replace(b"To: ", b"To: " + b"x" * shift)
+    others = [
+        _ack(b"To: <sip:x>;tag=" + b"x" * shift + b"_______"),
+        _ack(b"To: " + b"x" * 1500 + b";tag=" + SHED_TAG.encode()),
+        _ack(to).replace(b"ACK", b"BYE"),
+        b"ACK", b"ACK sip:x SIP/2.0\r\n\r\n", b"", b"\r\n\r\n",
+    ]  # fmt: skip
+    for data in (_ack(to), _ack(to)[:-2] + b"X: " + b"y" * 3000 + b"\r\n\r\n", *others):
+        traffic.peer.sendto(data, traffic.sock.address)
+    await until(lambda: sum(map(len, traffic.batches)) >= len(others))
+    assert [data for batch in traffic.batches for data in batch] == others
     traffic.close()

@@ -9,6 +9,7 @@ from services.signaling.app.shedding import MOST_REMEMBERED, Shedding
 from services.signaling.core.overload import Overload
 from services.signaling.core.trunks import TrunkTable
 from services.signaling.sip.actions import Peer, Send
+from services.signaling.sip.glance import SHED_TAG
 from services.signaling.sip.layer import TransactionLayer
 from services.signaling.sip.message import Response, parse
 from tests.bench.bench_signaling import _invite
@@ -20,6 +21,7 @@ class Door:
 
     def __init__(self, *, dice: float = 0.9) -> None:
         self.sent: list[Send] = []
+        self.batches: list[int] = []
         self.errors: list[Exception] = []
         self.is_connected = True
         self.counters = Counters()
@@ -33,7 +35,13 @@ class Door:
 
     def send(self, data: bytes, peer: Peer, key: str) -> bool:
         """The network."""
-        self.sent.append(Send(data, peer, key))
+        return self.send_alike([data], peer) and not key
+
+    def send_alike(self, messages: list[bytes], peer: Peer) -> bool:
+        """The network."""
+        assert len({len(data) for data in messages}) == 1
+        self.batches.append(len(messages))
+        self.sent += [Send(data, peer) for data in messages]
         return self.is_connected
 
     def admits(self, data: bytes, source: Peer = CALLER, now: float = 1.0) -> bool:
@@ -145,7 +153,7 @@ def test_new_calls_are_handled_last_under_overload_only() -> None:
 def test_what_is_refused_is_counted_and_so_is_what_acknowledges_it() -> None:
     door = Door()
     door.overload(0.5)
-    ack = b"ACK sip:x SIP/2.0\r\nTo: <sip:x>;tag=shed.00000001\r\n\r\n"
+    ack = f"ACK sip:x SIP/2.0\r\nTo: <sip:x>;tag={SHED_TAG}00000001\r\n\r\n".encode()
     came = [(_invite(1), CALLER), (ack, CALLER)]
     assert door.shedding.sift(came, 1.0) == []
     assert door.counters.messages_in == 2
@@ -155,6 +163,17 @@ def test_what_is_refused_is_counted_and_so_is_what_acknowledges_it() -> None:
     door.is_connected = False
     door.admits(_invite(2))
     assert (door.counters.messages_out, door.counters.send_failures) == (2, 1)
+
+
+def test_refusals_of_equal_length_leave_together() -> None:
+    door = Door()
+    door.overload(0.5)
+    other = CALLER._replace(port=CALLER.port + 1)
+    long = _invite(4).replace(b"sip:sipp@", b"sip:" + b"s" * 40 + b"@")
+    came = [(_invite(1), CALLER), (_invite(2), other), (long, CALLER), (_invite(33), CALLER)]
+    assert door.shedding.sift(came, 1.0) == []
+    assert sorted(door.batches) == [1, 3]  # both answer to where their Via says
+    assert door.counters.messages_out == 4
 
 
 def test_new_calls_of_strangers_wait_until_the_gate_has_heard_them() -> None:
