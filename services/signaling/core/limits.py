@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections import deque
 from enum import Enum, auto
+from typing import Final
+
+_NONE: Final[frozenset[str]] = frozenset()
+"""Kept by every call: a set of one's own takes 200 bytes."""
 
 
 class Limit(Enum):
@@ -35,7 +39,7 @@ class TrunkLimits:
     @property
     def full(self) -> frozenset[str]:
         """Trunks that have as many calls as they may."""
-        return frozenset(self._full)
+        return frozenset(self._full) if self._full else _NONE
 
     def calls(self, trunk_id: str) -> int:
         """Calls in progress on ``trunk_id``."""
