@@ -127,7 +127,7 @@ def _memory(lab: Lab, pids: dict[str, int], plan: Plan) -> dict[str, float]:
     return {"signaling_bytes_per_call": (peak[0] - before) / calls, "concurrent_calls": calls}
 
 
-def run_peers(rate: int = 100, seconds: int = 10) -> dict[str, float]:
+def run_peers(rate: int = Plan.full_rate, seconds: int = 10) -> dict[str, float]:
     """The same calls through Kamailio (stateful proxy) and the Sippy B2BUA, where installed."""
     figures: dict[str, float] = {}
     for name, installed, start, peer_rate in (
