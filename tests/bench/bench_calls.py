@@ -89,6 +89,7 @@ def _cpu(lab: Lab, pids: dict[str, int], rate: int, seconds: int) -> dict[str, f
     figures["calls_per_s"] = rate
     figures["failed_calls"] = outcome.failed
     figures["retransmissions"] = outcome.retransmissions
+    figures["ring_ms_p50"] = outcome.ring_ms_p50
     figures["ring_ms_p95"] = outcome.ring_ms_p95
     return figures
 
