@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 RUNS = {
@@ -57,13 +58,21 @@ def fuzz(target: str, runs: int, folder: Path) -> None:
     atheris.Fuzz()
 
 
-def main() -> int:
-    """Run the targets asked for, one after the other."""
+def read_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """What was asked for: without any target, all of them."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("targets", nargs="*", choices=[*RUNS, []], default=list(RUNS))
+    # The list, because that is what argparse looks up when there are none.
+    parser.add_argument("targets", nargs="*", choices=[*RUNS, []], metavar="TARGET")
     parser.add_argument("--runs", type=int, default=0, help="inputs per target")
     parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
-    given = parser.parse_args()
+    given = parser.parse_args(arguments)
+    given.targets = given.targets or list(RUNS)
+    return given
+
+
+def main() -> int:
+    """Run the targets asked for, one after the other."""
+    given = read_arguments()
     for target in given.targets:
         runs = given.runs or RUNS[target]
         folder = ROOT / "build/fuzz" / target
