@@ -71,8 +71,8 @@ class Trace:
     @property
     def steps(self) -> tuple[Step, ...]:
         """What is still known, oldest first."""
-        fields = iter(self._steps)
-        return tuple(map(Step, fields, fields, fields, fields, fields))
+        fields = [iter(self._steps)] * _FIELDS
+        return tuple(map(Step, *fields))
 
 
 class Ladders:

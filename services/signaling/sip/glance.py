@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from enum import Enum, auto
-from typing import Final
+from typing import Any, Final
 from zlib import crc32
 
 import msgspec
@@ -101,8 +101,8 @@ class Glance(msgspec.Struct, frozen=True, gc=False):
 
     transaction: str
     """The key of the transaction it would have, or has already."""
-    parts: tuple[bytes, ...]
-    """As the groups of :data:`_INVITE`."""
+    parts: tuple[Any, ...]
+    """The groups of :data:`_INVITE`, bytes; ``None`` for a port or rport that is not there."""
 
     def refusal(self, source: Peer, headers: bytes = b"") -> Send:
         """503; ``headers`` are whole lines, each after a line break."""
