@@ -7,6 +7,7 @@ from it. Nothing received is overwritten by what we made of it.
 from __future__ import annotations
 
 import datetime as dt
+from sys import intern
 
 import msgspec
 
@@ -31,18 +32,18 @@ _NULL = b"null"
 
 
 def bounded(text: str) -> str:
-    """``text`` cut to what a record keeps, without control characters."""
+    """``text`` cut to what a record keeps, without control characters; equal texts are shared."""
     if len(text) > LONGEST_TEXT:
         text = text[:LONGEST_TEXT]
-    if text.isprintable():
-        return text
-    return "".join(character for character in text if character.isprintable())
+    if not text.isprintable():
+        text = "".join(character for character in text if character.isprintable())
+    return intern(text)
 
 
 def peer_text(peer: Peer) -> str:
     """A peer as records write it: ``host:port;transport``."""
     host = f"[{peer.host}]" if ":" in peer.host else peer.host
-    return f"{host}:{peer.port};{peer.transport}"
+    return intern(f"{host}:{peer.port};{peer.transport}")  # one of few, in many records
 
 
 class AttemptRecord:
