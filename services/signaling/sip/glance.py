@@ -96,6 +96,16 @@ def kind_of(data: bytes) -> Kind:
     return CANCEL if data.startswith(b"CANCEL ") else OTHER
 
 
+def is_awaited(data: bytes) -> bool:
+    """Whether a caller listens for what this leads to: it dials, or tells that it rings.
+
+    No message inside a dialog that others of it might have to come before.
+    """
+    if data.startswith(b"SIP/2.0 18"):
+        return True
+    return data.startswith(b"INVITE ") and kind_of(data) is NEW_CALL
+
+
 class Glance(msgspec.Struct, frozen=True, gc=False):
     """A new INVITE, as far as a refusal needs it: lines as they are, without their ends."""
 

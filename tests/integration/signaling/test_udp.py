@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from contextlib import suppress
 
 import pytest
 
-from services.common.pace import Pace
 from services.signaling.adapters.acks import _program
+from services.signaling.adapters.pace import Pace
 from services.signaling.adapters.udp import UdpSocket
-from services.signaling.sip.actions import Peer
+from services.signaling.sip.actions import Datagram, Peer
 from services.signaling.sip.glance import SHED_TAG, glance
 from tests.bench.bench_signaling import _invite
 from tests.support.signaling.party import until
@@ -37,6 +38,11 @@ class Traffic:
     @property
     def peer_address(self) -> Peer:
         return Peer("udp", *self.peer.getsockname())
+
+    def busy(self, longest_s: float = 0.05) -> None:
+        """As after a second of more datagrams than anybody ever had."""
+        self.sock._pace = Pace(quiet_rate=0.0, busy_rate=1.0, longest_s=longest_s)
+        self.sock._pace.note(asyncio.get_running_loop().time(), 10**9)
 
     def close(self) -> None:
         self.sock.close()
@@ -70,12 +76,49 @@ async def test_nothing_gathers_where_datagrams_come_late() -> None:
     traffic = Traffic()
     looks: list[float] = []
     traffic.sock._look_again = looks.append  # type: ignore[assignment]
-    pace = traffic.sock._pace = Pace(quiet_rate=0.0, busy_rate=1.0, longest_s=0.005)
-    pace.note(asyncio.get_running_loop().time(), 10**9)
+    traffic.busy(longest_s=0.005)
     traffic.sock._receive()
     traffic.sock._was_late = True
     traffic.sock._receive()
     assert looks == [0.005, 0.0]
+    traffic.close()
+
+
+async def test_what_somebody_listens_for_comes_first_and_what_it_leads_to_leaves_first() -> None:
+    traffic = Traffic()
+    traffic.busy()
+    inside = _invite(2).replace(b"\r\nTo: ", b"\r\nTo: <sip:a@b>;tag=1\r\nSubject: ", 1)
+    came = [b"BYE 1", b"SIP/2.0 180 R", inside, _invite(1), b"SIP/2.0 200 O", b"SIP/2.0 183 S"]
+    arrived: list[bytes] = []
+
+    def handle(batch: list[Datagram]) -> None:
+        with suppress(BlockingIOError):
+            while True:
+                arrived.append(traffic.peer.recv(2000))
+        for data, _ in batch:
+            traffic.sock.send(data, traffic.peer_address, "")
+        traffic.batches.append([data for data, _ in batch])
+
+    traffic.sock._on_datagrams = handle
+    traffic.sock._receive()  # begins to gather
+    for data in came:
+        traffic.peer.sendto(data, traffic.sock.address)
+    await until(lambda: sum(map(len, traffic.batches)) == len(came))
+    assert traffic.batches == [came[1::2], came[0::2]]
+    assert arrived == came[1::2]
+    traffic.close()
+
+
+async def test_where_datagrams_come_late_the_order_is_left_to_who_sheds() -> None:
+    traffic = Traffic()
+    traffic.busy()
+    traffic.sock._receive()
+    traffic.sock._was_late = True
+    came = [b"BYE 1", _invite(1)]
+    for data in came:
+        traffic.peer.sendto(data, traffic.sock.address)
+    traffic.sock._receive()
+    assert traffic.batches == [came]
     traffic.close()
 
 

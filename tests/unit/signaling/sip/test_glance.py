@@ -7,7 +7,7 @@ import re
 import pytest
 
 from services.signaling.sip.actions import Peer, Send
-from services.signaling.sip.glance import SHED_TAG, Kind, glance, kind_of
+from services.signaling.sip.glance import SHED_TAG, Kind, glance, is_awaited, kind_of
 from services.signaling.sip.layer import TransactionLayer
 from services.signaling.sip.matching import server_key
 from services.signaling.sip.message import Request, parse
@@ -116,3 +116,20 @@ def test_whatever_is_written_otherwise_is_left_to_the_parser(data: bytes) -> Non
 )
 def test_kinds_of_messages(data: bytes, kind: Kind) -> None:
     assert kind_of(data) is kind
+
+
+@pytest.mark.parametrize(
+    ("data", "awaited"),
+    [
+        (INVITE, True),
+        (b"SIP/2.0 180 Ringing\r\n", True),
+        (b"SIP/2.0 183 Session Progress\r\n", True),
+        (b"SIP/2.0 100 Trying\r\n", False),
+        (b"SIP/2.0 200 OK\r\n", False),  # to an INVITE that is waited for, or a BYE that is not
+        (INVITE.replace(b"To: <sip:2000@203.0.113.1>", b"To: <sip:x>;tag=t"), False),
+        (b"CANCEL sip:x SIP/2.0\r\n", False),  # must not come before its INVITE
+        (b"", False),
+    ],
+)
+def test_what_somebody_listens_for(data: bytes, awaited: bool) -> None:
+    assert is_awaited(data) is awaited
