@@ -6,7 +6,8 @@ travel on a plain socket, at the same address: a preamble naming the method, the
 big-endian 32-bit length and a serialised batch. (Anything else arriving at that address is
 gRPC: see :mod:`services.common.grpc`.) An empty frame is a sign of life, answered by another.
 
-A request goes out at the end of the loop's iteration it was made in, with all others made in it.
+A request goes out at the end of the loop's iteration it was made in. At high rates requests
+wait up to :data:`LONGEST_GATHER_S` for company: the cost of each falls as load grows.
 """
 
 import asyncio
@@ -19,6 +20,7 @@ from typing import Generic, Protocol, TypeVar, cast
 from google.protobuf.message import DecodeError
 
 from services.common.logs import get_logger
+from services.common.pace import Pace
 
 log = get_logger(__name__)
 
@@ -28,6 +30,13 @@ LARGEST_FRAME = 8 * 1024 * 1024
 """Bytes of one batch; more is a peer gone mad, and the link is dropped."""
 LARGEST_BACKLOG = 8 * 1024 * 1024
 """Bytes waiting for a peer that does not read, beyond which requests fail at once."""
+QUIET_RATE = 600.0
+"""Messages per second up to which nothing waits: what causes them came together already."""
+BUSY_RATE = 1200.0
+"""Messages per second from which gathering is at its longest."""
+LONGEST_GATHER_S = 0.005
+"""Two links in sequence then add 10 ms to a call at most. A frame costs either side some 85
+microseconds of CPU, and each message in it 10 more."""
 SIGN_OF_LIFE_S = 5.0
 """Silence after which the client asks for a sign of life; twice more, and the link is dead."""
 
@@ -117,30 +126,34 @@ def field(tag: bytes, message: bytes) -> bytes:
 class Outbox:
     """Gathers messages for one transport and writes them as batches."""
 
-    __slots__ = ("_due", "_loop", "_parts", "batches", "messages", "transport")
+    __slots__ = ("_flush_at", "_loop", "_pace", "_parts", "batches", "messages", "transport")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._parts: list[bytes] = []
-        self._due: asyncio.Handle | None = None
+        self._pace = Pace(quiet_rate=QUIET_RATE, busy_rate=BUSY_RATE, longest_s=LONGEST_GATHER_S)
+        self._flush_at: asyncio.Handle | None = None
         self.transport: asyncio.WriteTransport | None = None
         self.batches = 0
         self.messages = 0
 
     def add(self, part: bytes) -> None:
-        """Queue one element; it leaves when what the loop is at has been done.
-
-        A frame costs either side some 85 microseconds of CPU, each message in it 10 more.
-        """
+        """Queue one element; it leaves within :data:`LONGEST_GATHER_S`."""
         self._parts.append(part)
-        if self._due is None:
-            self._due = self._loop.call_soon(self.flush)
+        self._pace.note(self._loop.time())
+        if self._flush_at is None:
+            delay_s = self._pace.delay_s
+            self._flush_at = (
+                self._loop.call_later(delay_s, self.flush)
+                if delay_s
+                else self._loop.call_soon(self.flush)
+            )
 
     def flush(self) -> None:
         """Write what was gathered, now."""
-        if self._due is not None:
-            self._due.cancel()
-            self._due = None
+        if self._flush_at is not None:
+            self._flush_at.cancel()
+            self._flush_at = None
         parts, self._parts = self._parts, []
         if not parts or self.transport is None:
             return
@@ -156,9 +169,9 @@ class Outbox:
 
     def close(self) -> None:
         """Forget what is queued and write no more."""
-        if self._due is not None:
-            self._due.cancel()
-            self._due = None
+        if self._flush_at is not None:
+            self._flush_at.cancel()
+            self._flush_at = None
         self._parts.clear()
         self.transport = None
 

@@ -19,9 +19,9 @@ from collections.abc import Callable
 from typing import Final
 
 from services.common.clock import wall_ns
+from services.common.pace import Pace
 from services.signaling.adapters.acks import ignore_acks_of_refusals
 from services.signaling.adapters.connection import mark
-from services.signaling.adapters.pace import Pace
 from services.signaling.core.trunks import canonical_host
 from services.signaling.sip.actions import Datagram, Peer
 from services.signaling.sip.glance import is_awaited

@@ -8,8 +8,8 @@ from contextlib import suppress
 
 import pytest
 
+from services.common.pace import Pace
 from services.signaling.adapters.acks import _program
-from services.signaling.adapters.pace import Pace
 from services.signaling.adapters.udp import UdpSocket
 from services.signaling.sip.actions import Datagram, Peer
 from services.signaling.sip.glance import SHED_TAG, glance

@@ -1,4 +1,4 @@
-from services.signaling.adapters.pace import Pace
+from services.common.pace import Pace
 
 
 def pace() -> Pace:
