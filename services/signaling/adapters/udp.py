@@ -24,7 +24,7 @@ from services.signaling.adapters.acks import ignore_acks_of_refusals
 from services.signaling.adapters.connection import mark
 from services.signaling.core.trunks import canonical_host
 from services.signaling.sip.actions import Datagram, Peer
-from services.signaling.sip.glance import is_awaited
+from services.signaling.sip.glance import comes_first
 
 BUFFER_BYTES: Final = 8 * 1024 * 1024
 """Asked of the kernel in each direction: a second of a thousand calls."""
@@ -256,7 +256,7 @@ class UdpSocket:
         first: list[Datagram] = []
         rest: list[Datagram] = []
         for datagram in batch:
-            (first if is_awaited(datagram[0]) else rest).append(datagram)
+            (first if comes_first(datagram[0]) else rest).append(datagram)
         if first:
             self._on_datagrams(first)
         if rest:

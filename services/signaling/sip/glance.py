@@ -96,12 +96,13 @@ def kind_of(data: bytes) -> Kind:
     return CANCEL if data.startswith(b"CANCEL ") else OTHER
 
 
-def is_awaited(data: bytes) -> bool:
+def comes_first(data: bytes) -> bool:
     """Whether a caller listens for what this leads to: it dials, or tells that it rings.
 
-    No message inside a dialog that others of it might have to come before.
+    Also what ends a call, lest one that is dialled after it finds all lines taken still. No
+    other message of a dialog has to come before these.
     """
-    if data.startswith(b"SIP/2.0 18"):
+    if data.startswith((b"SIP/2.0 18", b"BYE ")):
         return True
     return data.startswith(b"INVITE ") and kind_of(data) is NEW_CALL
 

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from services.signaling.sip.actions import Peer, Send
-from services.signaling.sip.glance import SHED_TAG, Kind, glance, is_awaited, kind_of
+from services.signaling.sip.glance import SHED_TAG, Kind, comes_first, glance, kind_of
 from services.signaling.sip.layer import TransactionLayer
 from services.signaling.sip.matching import server_key
 from services.signaling.sip.message import Request, parse
@@ -119,11 +119,12 @@ def test_kinds_of_messages(data: bytes, kind: Kind) -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "awaited"),
+    ("data", "first"),
     [
         (INVITE, True),
         (b"SIP/2.0 180 Ringing\r\n", True),
         (b"SIP/2.0 183 Session Progress\r\n", True),
+        (b"BYE sip:x SIP/2.0\r\n", True),  # before who dials next
         (b"SIP/2.0 100 Trying\r\n", False),
         (b"SIP/2.0 200 OK\r\n", False),  # to an INVITE that is waited for, or a BYE that is not
         (INVITE.replace(b"To: <sip:2000@203.0.113.1>", b"To: <sip:x>;tag=t"), False),
@@ -131,5 +132,5 @@ def test_kinds_of_messages(data: bytes, kind: Kind) -> None:
         (b"", False),
     ],
 )
-def test_what_somebody_listens_for(data: bytes, awaited: bool) -> None:
-    assert is_awaited(data) is awaited
+def test_what_somebody_listens_for_comes_first(data: bytes, first: bool) -> None:
+    assert comes_first(data) is first
