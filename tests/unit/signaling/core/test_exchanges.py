@@ -300,6 +300,24 @@ def test_a_late_offer_nobody_acknowledges_is_acknowledged_before_the_bye() -> No
     assert steps[:3] == ["Acknowledge", "A BYE", "B1 BYE"]
 
 
+@pytest.mark.parametrize("media_proxy", [False, True])
+def test_a_bye_that_overtakes_the_ack_of_a_late_offer_ends_the_call(media_proxy: bool) -> None:
+    machine, _ = late_offer(media_proxy=media_proxy)
+    steps = kinds(machine.caller_sends("BYE", 105.2))
+    assert steps[:3] == ["A 200", "Acknowledge", "B1 BYE"]
+    assert machine.ack(105.2, body=OFFER) == []
+    machine.take(machine.call.on_media_stats(None, 105.3))
+    assert machine.record.end_reason == EndReason.NORMAL
+
+
+def test_a_bye_that_overtakes_the_ack_ends_the_call() -> None:
+    machine = Machine()
+    machine.answer(ack=False)
+    assert kinds(machine.caller_sends("BYE", 105.2))[:2] == ["A 200", "B1 BYE"]
+    assert machine.ack(105.2) == []
+    assert machine.record.end_reason == EndReason.NORMAL
+
+
 def test_the_end_answers_what_is_under_way() -> None:
     machine = Machine()
     invite = machine.answer()

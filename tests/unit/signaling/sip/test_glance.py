@@ -125,7 +125,7 @@ def test_kinds_of_messages(data: bytes, kind: Kind) -> None:
         (b"SIP/2.0 180 Ringing\r\n", True),
         (b"SIP/2.0 183 Session Progress\r\n", True),
         (b"BYE sip:x SIP/2.0\r\n", True),  # before who dials next
-        (b"SIP/2.0 100 Trying\r\n", False),
+        (b"SIP/2.0 100 Trying\r\n", True),
         (b"SIP/2.0 200 OK\r\n", False),  # to an INVITE that is waited for, or a BYE that is not
         (INVITE.replace(b"To: <sip:2000@203.0.113.1>", b"To: <sip:x>;tag=t"), False),
         (b"CANCEL sip:x SIP/2.0\r\n", False),  # must not come before its INVITE
