@@ -226,7 +226,7 @@ class NameAddr:
         return format_address(self.uri, self.display, self.params)
 
 
-@lru_cache(4096)
+@lru_cache(2048)
 def read_address(line: str) -> NameAddr:
     """Parse the one address of a header line; equal lines share the result.
 
@@ -244,7 +244,7 @@ def read_address(line: str) -> NameAddr:
     return address
 
 
-@lru_cache(4096)
+@lru_cache(2048)
 def tag_in(line: str) -> str | None:
     """The tag of a From or To line at one glance: ``""`` for none, ``None`` if a parser must say.
 

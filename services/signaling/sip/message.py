@@ -240,7 +240,7 @@ def _cseq_of(line: str) -> CSeq:
     return CSeq.parse(line_value(line))
 
 
-@lru_cache(4096)
+@lru_cache(2048)
 def _is_usual(line: str) -> bool:
     return USUAL_ADDRESS.fullmatch(line) is not None
 
