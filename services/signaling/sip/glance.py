@@ -99,9 +99,9 @@ def kind_of(data: bytes) -> Kind:
 def comes_first(data: bytes) -> bool:
     """Whether a caller listens for what this leads to: it dials, or tells that it rings.
 
-    Also what ends a call, lest one that is dialled after it finds all lines taken still. No
-    other message of a dialog has to come before these; 100 is among them only so that whoever
-    looks at a trace sees it before what it came before.
+    Also what ends a call, lest one that is dialled after it finds all lines taken still; and 100,
+    so that traces show it before what came after it. A BYE may thus overtake what its sender
+    sent before it, as datagrams may on their way.
     """
     if data.startswith((b"SIP/2.0 1", b"BYE ")):
         return True
